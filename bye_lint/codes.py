@@ -1,0 +1,184 @@
+"""The rule codes: one row a rule. Reports, ``bye-lint rule`` and the docs read this table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bye_lint.errors import UsageError
+from bye_lint.records import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule as its users meet it.
+
+    Attributes
+    ----------
+    severity : str
+        GitHub's ``security-severity``: a number from 0.1 to 10.0 written as a string.
+    help : str
+        Markdown: why it matters, and what to do.
+    """
+
+    code: str
+    name: str
+    level: Level
+    severity: str
+    summary: str
+    help: str
+
+
+_ROWS = (
+    Rule(
+        "BYE001",
+        "suspicious-sample",
+        "error",
+        "9.1",
+        "The model attends to this image as it does to a backdoor trigger.",
+        "After fine-tuning on this dataset, the model's attention for this record differs from "
+        "that of the other records the way it differs for a planted trigger: it collapses onto, "
+        "or is scattered by, something that the question does not ask for.\n\n"
+        "**What to do:** open the image at the record and look at the place where attention "
+        "gathers; compare the answer with those of the other suspects. If several share one odd "
+        "answer, treat the contribution as an attack. Remove the records, or accept one with a "
+        "reasoned suppression.",
+    ),
+    Rule(
+        "BYE002",
+        "campaign",
+        "error",
+        "9.5",
+        "Several suspicious samples have something in common that the rest of the set has not.",
+        "Poisoned records share a target. Suspects that share one answer, one patch of pixels, "
+        "one source file or one author are more than chance.\n\n"
+        "**What to do:** review the group as a whole, and everything else from the same source.",
+    ),
+    Rule(
+        "BYE101",
+        "invalid-json",
+        "error",
+        "3.0",
+        "The record is not valid JSON (or CSV, or Parquet).",
+        "The record could not be parsed, so nothing is known about it.\n\n"
+        "**What to do:** mend the syntax at the place shown, or write the file again.",
+    ),
+    Rule(
+        "BYE102",
+        "invalid-record",
+        "error",
+        "3.0",
+        "The record lacks a field, or a field has the wrong type.",
+        "The record does not have the fields of its format.\n\n"
+        "**What to do:** add the field, or name the fields in the policy under `dataset.fields`.",
+    ),
+    Rule(
+        "BYE103",
+        "missing-image",
+        "error",
+        "3.0",
+        "The image file of the record does not exist.",
+        "A record without its image cannot be trained on, nor checked.\n\n"
+        "**What to do:** add the file, or set `dataset.image_root` in the policy.",
+    ),
+    Rule(
+        "BYE104",
+        "undecodable-image",
+        "error",
+        "3.0",
+        "The image cannot be decoded.",
+        "The file is truncated, damaged, or not an image.\n\n"
+        "**What to do:** replace the file.",
+    ),
+    Rule(
+        "BYE105",
+        "image-outside-root",
+        "error",
+        "7.5",
+        "The image path leaves the image root.",
+        "A path that climbs out of the dataset, or a symbolic link that does, could make the "
+        "check read files that are none of its business.\n\n"
+        "**What to do:** move the image under the image root.",
+    ),
+    Rule(
+        "BYE106",
+        "image-too-large",
+        "error",
+        "5.0",
+        "The image claims an absurd number of pixels.",
+        "Decompression bombs exhaust the memory of whoever opens them.\n\n"
+        "**What to do:** scale the image down, or raise `dataset.max_pixels` in the policy.",
+    ),
+    Rule(
+        "BYE107",
+        "empty-answer",
+        "warning",
+        "2.0",
+        "The record has no answer to learn.",
+        "An empty answer teaches the model to say nothing.\n\n"
+        "**What to do:** add the answer or drop the record.",
+    ),
+    Rule(
+        "BYE108",
+        "placeholder-mismatch",
+        "error",
+        "3.0",
+        "The number of image placeholders differs from the number of images.",
+        "Training code either fails on such a record or silently trains on text alone.\n\n"
+        "**What to do:** write `<image>` once for each image, in a user turn.",
+    ),
+    Rule(
+        "BYE109",
+        "duplicate-id",
+        "warning",
+        "2.0",
+        "Another record has the same id.",
+        "Findings and suppressions name records by id; two with one id are ambiguous.\n\n"
+        "**What to do:** give each record its own id.",
+    ),
+    Rule(
+        "BYE110",
+        "lfs-pointer",
+        "error",
+        "3.0",
+        "The file is a Git LFS pointer, not the file itself.",
+        "The repository was checked out without its large files.\n\n"
+        "**What to do:** run `git lfs pull`, or set `lfs: true` in the checkout action.",
+    ),
+    Rule(
+        "BYE301",
+        "policy-weakened",
+        "error",
+        "8.0",
+        "The change loosens the policy, the baseline or the suppressions that judge it.",
+        "A contribution that changes its own judge must be reviewed by a person. The check "
+        "itself used the policy of the base.\n\n"
+        "**What to do:** review the change of the policy on its own, before the data.",
+    ),
+    Rule(
+        "BYE302",
+        "suppression-expired",
+        "warning",
+        "2.0",
+        "A suppression has expired or matches nothing.",
+        "Suppressions that nobody needs hide what comes next.\n\n"
+        "**What to do:** remove the entry, or renew it with a reason.",
+    ),
+)
+
+RULES: Mapping[str, Rule] = {rule.code: rule for rule in _ROWS}
+
+
+def get_rule(code: str) -> Rule:
+    """Return the rule of a code or name.
+
+    Raises
+    ------
+    UsageError
+        If there is none; the message lists those there are.
+    """
+    for rule in _ROWS:
+        if code.lower() in (rule.code.lower(), rule.name):
+            return rule
+    known = ", ".join(RULES)
+    raise UsageError(f"unknown rule {code!r}", f"Known rules: {known}.")
