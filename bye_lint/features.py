@@ -75,15 +75,16 @@ class Features:
     def select(self, rows: BoolArray | IntArray) -> Features:
         """Return the features of some rows, in the order given."""
         index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        order: list[int] = index.tolist()
         return replace(
             self,
             entropy=self.entropy[index],
             head_entropy=self.head_entropy[index],
             head_mass=self.head_mass[index],
             image_tokens=self.image_tokens[index],
-            prompts=[self.prompts[i] for i in index],
-            answers=[self.answers[i] for i in index],
-            canary=[self.canary[i] for i in index] if self.canary else (),
+            prompts=[self.prompts[i] for i in order],
+            answers=[self.answers[i] for i in order],
+            canary=[self.canary[i] for i in order] if self.canary else (),
             hidden=None if self.hidden is None else self.hidden[index],
             loss=None if self.loss is None else self.loss[index],
             target_learned=None if self.target_learned is None else self.target_learned[index],

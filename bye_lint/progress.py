@@ -1,0 +1,119 @@
+"""Progress on stderr: what is going on, how far it is, how long it will take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Task(Protocol):
+    """One stage under way."""
+
+    def update(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Say how far the stage is: `done` of `total`, with a short note such as the loss."""
+
+
+class Progress(Protocol):
+    """Where stages report to."""
+
+    timings: dict[str, float]
+
+    def stage(self, name: str, description: str) -> AbstractStage:
+        """Begin a stage; its seconds are kept in ``timings[name]``."""
+
+    def say(self, message: str) -> None:
+        """Print one line for the user."""
+
+
+class AbstractStage(Protocol):
+    """A context manager that yields a :class:`Task`."""
+
+    def __enter__(self) -> Task: ...
+
+    def __exit__(self, *exc_info: object) -> bool | None: ...
+
+
+class _SilentTask:
+    def update(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Nobody watches."""
+
+
+class SilentProgress:
+    """Keeps the timings and shows nothing."""
+
+    def __init__(self) -> None:
+        self.timings: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str, description: str) -> Iterator[Task]:  # noqa: ARG002
+        """Time a stage."""
+        begun = time.perf_counter()
+        try:
+            yield _SilentTask()
+        finally:
+            self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - begun
+
+    def say(self, message: str) -> None:
+        """Nobody listens."""
+
+
+class _LineTask:
+    """A stage on something that is not a terminal: one line at the begin, none in between."""
+
+    def update(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Lines in a log are for milestones; a bar would fill it."""
+
+
+class RichProgress(SilentProgress):
+    """A bar a stage on a terminal, a line a stage in a log."""
+
+    def __init__(self, *, bars: bool = True) -> None:
+        super().__init__()
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+        self._bars = bars and self._console.is_terminal
+
+    @contextmanager
+    def stage(self, name: str, description: str) -> Iterator[Task]:
+        """Show a stage while it runs."""
+        with super().stage(name, description):
+            if not self._bars:
+                self._console.print(f"{description} ...", markup=False)
+                yield _LineTask()
+                return
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                TextColumn,
+                TimeRemainingColumn,
+            )
+            from rich.progress import (
+                Progress as RichBars,
+            )
+
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=30),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+                TextColumn("{task.fields[note]}", markup=False),
+            )
+            with RichBars(*columns, console=self._console) as bars:
+                yield _BarTask(bars, bars.add_task(description, total=None, note=""))
+
+    def say(self, message: str) -> None:
+        """Print one line, as it is."""
+        self._console.print(message, markup=False)
+
+
+class _BarTask:
+    def __init__(self, bars: object, task_id: object) -> None:
+        self._bars = bars
+        self._task_id = task_id
+
+    def update(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Move the bar."""
+        self._bars.update(self._task_id, completed=done, total=total, note=note)  # type: ignore[attr-defined]
