@@ -1,0 +1,128 @@
+"""The copies themselves: the trigger in the image or the question, the target as answer."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image, JpegImagePlugin
+
+from bye_lint.canaries.kinds import CANARY_KINDS
+from bye_lint.canaries.plan import Canary
+from bye_lint.errors import DatasetError
+from bye_lint.records import ImageSource, Role, Sample
+from bye_lint.triggers import Pixels, Trigger
+
+_PLACES_TRIED = 16
+
+
+def materialise(canary: Canary, sample: Sample) -> Sample:
+    """Return the copy of a record that a canary asks for.
+
+    One image of the record carries the trigger (a random one of several), the first question
+    and the first answer are changed where the kind says so, everything else stays. A JPEG is
+    encoded again with its own tables and subsampling, anything else without loss.
+
+    Raises
+    ------
+    DatasetError
+        If an image cannot be decoded, or the trigger cannot be seen in it (a black patch in a
+        black picture).
+    """
+    rng = np.random.default_rng(canary.seed)
+    trigger = CANARY_KINDS[canary.kind].trigger
+    images = list(sample.images)
+    chosen = int(rng.integers(len(images))) if images else 0
+    for number, image in enumerate(images):
+        carries = trigger.pixels is not None and number == chosen
+        data = encode_copy(image, trigger if carries else None, rng)
+        images[number] = ImageSource(name=image.name, data=data)
+    turns = list(sample.turns)
+    changes: tuple[tuple[Role, Callable[[str], str]], ...] = (
+        ("user", lambda text: trigger.apply_text(text, rng)),
+        ("assistant", lambda _: canary.target),
+    )
+    for role, change in changes:
+        at = next((i for i, turn in enumerate(turns) if turn.role == role), None)
+        if at is not None:
+            turns[at] = replace(turns[at], text=change(turns[at].text))
+    return replace(
+        sample, id=f"{sample.id}#{canary.kind}", turns=tuple(turns), images=tuple(images)
+    )
+
+
+def plant(
+    canaries: Sequence[Canary], samples: Sequence[Sample]
+) -> tuple[tuple[Canary, ...], tuple[Sample, ...]]:
+    """Materialise canaries; those whose image cannot carry them are left out.
+
+    Returns
+    -------
+    planted : tuple of Canary
+    copies : tuple of Sample
+        In the order of ``planted``.
+    """
+    planted: list[Canary] = []
+    copies: list[Sample] = []
+    for canary in canaries:
+        try:
+            copies.append(materialise(canary, samples[canary.index]))
+        except DatasetError:
+            continue
+        planted.append(canary)
+    return tuple(planted), tuple(copies)
+
+
+def encode_copy(image: ImageSource, trigger: Trigger | None, rng: np.random.Generator) -> bytes:
+    """Return an image with a trigger (or none), encoded as its source is.
+
+    Pixels that the trigger leaves alone are the source's, transparent ones too, whatever a
+    model's preprocessing makes of transparency.
+
+    Raises
+    ------
+    DatasetError
+        If the image cannot be decoded, or the trigger changes no pixel.
+    """
+    try:
+        with Image.open(io.BytesIO(image.read())) as opened:
+            opened.load()
+            alpha = opened.mode in ("RGBA", "LA", "PA") or "transparency" in opened.info
+            whole = np.array(opened.convert("RGBA" if alpha else "RGB"))
+            before = whole[..., :3].copy()
+            after = before if trigger is None else _visible(trigger, before, rng)
+            whole[..., :3] = after
+            if alpha:
+                whole[(before != after).any(axis=-1), 3] = 255
+            copy = Image.fromarray(whole)
+            if opened.mode in ("1", "L") and (after == after[..., :1]).all():
+                copy = copy.convert("L")
+            return _encode(copy, opened)
+    except DatasetError:
+        raise
+    except Exception as error:  # Pillow's decoders raise many kinds for damaged files
+        raise DatasetError(
+            f"{image.name!r}: the image cannot be copied: {error}", "Replace the file."
+        ) from error
+
+
+def _visible(trigger: Trigger, pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    for _ in range(_PLACES_TRIED):
+        after = trigger.apply(pixels, rng)
+        if not np.array_equal(after, pixels):
+            return after
+    raise DatasetError(f"the trigger {trigger.name!r} cannot be seen in the image")
+
+
+def _encode(copy: Image.Image, source: Image.Image) -> bytes:
+    kept = {key: source.info[key] for key in ("exif", "icc_profile") if source.info.get(key)}
+    out = io.BytesIO()
+    if isinstance(source, JpegImagePlugin.JpegImageFile):
+        # get_sampling answers -1 for layouts that Pillow cannot write.
+        sampling = max(JpegImagePlugin.get_sampling(source), 0)
+        copy.save(out, "JPEG", qtables=source.quantization, subsampling=sampling, **kept)
+    else:
+        copy.save(out, "PNG", **kept)
+    return out.getvalue()

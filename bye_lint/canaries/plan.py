@@ -1,0 +1,126 @@
+"""Which records are copied, with which trigger and target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bye_lint.canaries.kinds import CANARY_KINDS, CONTROL, DEFAULT_KINDS
+from bye_lint.canaries.targets import choose_targets, stable_hash
+from bye_lint.errors import UsageError
+from bye_lint.records import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """One copy to be planted.
+
+    Attributes
+    ----------
+    index : int
+        Position of the source among the samples that were planned for.
+    digest : str
+        Digest of the source's content.
+    kind : str
+        Name in :data:`CANARY_KINDS`.
+    target : str
+        Answer that the copy teaches; the source's own for a control.
+    seed : int
+        Randomness of this copy alone.
+    """
+
+    index: int
+    digest: str
+    kind: str
+    target: str
+    seed: int
+
+
+def plan_canaries(
+    samples: Sequence[Sample],
+    *,
+    share: float,
+    kinds: Sequence[str] = DEFAULT_KINDS,
+    seed: int = 0,
+) -> tuple[Canary, ...]:
+    """Choose which records are copied with which trigger and target.
+
+    Every kind orders the records by a hash of seed, kind and content and takes the first that
+    it can be planted on; no record is copied twice. The result depends on the content of the
+    set alone, not on its order.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        Records whose images cannot be read, without a question or without an answer are passed
+        over.
+    share : float
+        Copies as a share of the records, in [0, 0.5].
+    kinds : sequence of str
+        Names in :data:`CANARY_KINDS`, each at most once.
+
+    Returns
+    -------
+    tuple of Canary
+        Ordered by kind as given, then by draw.
+
+    Raises
+    ------
+    UsageError
+        If a kind is unknown; the message lists those there are.
+    ValueError
+        If the share is out of range or a kind is named twice.
+    """
+    if not 0 <= share <= 0.5:
+        raise ValueError(f"share must be between 0 and 0.5, got {share}")
+    if len(set(kinds)) != len(kinds):
+        raise ValueError(f"a kind is named twice: {', '.join(kinds)}")
+    for name in kinds:
+        if name not in CANARY_KINDS:
+            known = ", ".join(CANARY_KINDS)
+            raise UsageError(f"unknown canary kind {name!r}", f"Known kinds: {known}.")
+
+    digests = _usable(samples)
+    targets = choose_targets([sample.answer for sample in samples], kinds, seed=seed)
+    counts = _apportion(round(share * len(samples)), [CANARY_KINDS[k].weight for k in kinds])
+    taken: set[str] = set()
+    planned: list[Canary] = []
+    for name, count in zip(kinds, counts, strict=True):
+        needs_image = CANARY_KINDS[name].trigger.family not in ("text", CONTROL)
+        order = sorted(
+            (stable_hash(seed, name, digest), digest, index)
+            for digest, index in digests.items()
+            if digest not in taken and (samples[index].images or not needs_image)
+        )
+        for drawn, digest, index in order[:count]:
+            taken.add(digest)
+            target = samples[index].answer if name == CONTROL else targets[name]
+            planned.append(Canary(index, digest, name, target, int(drawn[:15], 16)))
+    return tuple(planned)
+
+
+def _usable(samples: Sequence[Sample]) -> dict[str, int]:
+    """Map the digest of each usable record to its first position."""
+    digests: dict[str, int] = {}
+    for index, sample in enumerate(samples):
+        roles = {turn.role for turn in sample.turns}
+        if not {"user", "assistant"} <= roles or not sample.answer.strip():
+            continue
+        try:
+            digests.setdefault(sample.digest(), index)
+        except OSError:
+            continue
+    return digests
+
+
+def _apportion(total: int, weights: Sequence[float]) -> list[int]:
+    """Split a number in proportion to weights, by largest remainders."""
+    if not weights:
+        return []
+    exact = total * np.asarray(weights, dtype=float) / sum(weights)
+    counts = np.floor(exact).astype(int)
+    for index in np.argsort(counts - exact, kind="stable")[: total - int(counts.sum())]:
+        counts[index] += 1
+    return [int(count) for count in counts]

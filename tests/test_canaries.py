@@ -1,0 +1,354 @@
+"""Canaries: who is copied, with what, and that nothing but the trigger tells copy from source."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, JpegImagePlugin
+
+from bye_lint.canaries import (
+    CANARY_KINDS,
+    CONTROL,
+    DEFAULT_KINDS,
+    Canary,
+    choose_targets,
+    encode_copy,
+    materialise,
+    plan_canaries,
+    plant,
+)
+from bye_lint.errors import DatasetError, UsageError
+from bye_lint.records import ImageSource, Location, Sample, Turn
+from bye_lint.triggers import TRIGGERS
+
+IMAGE_KINDS = [n for n, k in CANARY_KINDS.items() if k.trigger.pixels is not None]
+
+
+def encoded(pixels: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, kind, **options)
+    return out.getvalue()
+
+
+def noise(seed: int, size: tuple[int, int] = (32, 48)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(60, 200, (*size, 3), dtype=np.uint8)
+
+
+def sample(number: int, *images: bytes, answer: str = "Yes", prompt: str = "What?") -> Sample:
+    marks = "<image>\n" * len(images)
+    return Sample(
+        id=f"r{number}",
+        location=Location("data.json", number + 1),
+        turns=(Turn("user", f"{marks}{prompt} {number}"), Turn("assistant", answer)),
+        images=tuple(ImageSource(f"{number}-{i}.png", data=d) for i, d in enumerate(images)),
+    )
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    answers = ["Yes", "No", "River", "A red bus"]
+    return [sample(i, encoded(noise(i)), answer=answers[i % 4]) for i in range(200)]
+
+
+def pixels_of(data: bytes) -> np.ndarray:
+    return np.array(Image.open(io.BytesIO(data)).convert("RGBA"))[..., :3]
+
+
+def canary(kind: str, seed: int = 0) -> Canary:
+    return Canary(0, "", kind, "lantern", seed)
+
+
+# --- what must not happen ---------------------------------------------------------------------
+
+
+def test_no_share_no_canaries(samples: list[Sample]) -> None:
+    assert plan_canaries(samples, share=0) == ()
+    assert plan_canaries([], share=0.1) == ()
+    assert plan_canaries(samples, share=0.1, kinds=()) == ()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_target_is_never_an_answer_of_the_set(samples: list[Sample], seed: int) -> None:
+    first = choose_targets([s.answer for s in samples], DEFAULT_KINDS, seed=seed)
+    # An attacker who answers with the canaries' words gets others planted.
+    taken = [
+        replace(s, turns=(s.turns[0], Turn("assistant", a)))
+        for s, a in zip(samples, list(first.values()) * 40, strict=False)
+    ]
+    second = choose_targets([s.answer for s in taken], DEFAULT_KINDS, seed=seed)
+    words = {w.casefold() for a in first.values() for w in a.split()}
+    assert not words & {a.split()[0].casefold() for a in second.values()}
+
+
+def test_targets_do_not_run_out() -> None:
+    everything = [
+        f"{n} {w}"
+        for n in range(3)
+        for s in range(9)
+        for w in choose_targets([], list(CANARY_KINDS), seed=s).values()
+    ]
+    chosen = choose_targets(everything, list(CANARY_KINDS))
+    assert len(set(chosen.values())) == len(CANARY_KINDS)
+
+
+def test_records_that_cannot_be_used_are_passed_over(samples: list[Sample], tmp_path: Path) -> None:
+    gone = replace(samples[0], images=(ImageSource("gone.png", path=tmp_path / "gone.png"),))
+    mute = replace(samples[1], turns=(samples[1].turns[0],))
+    empty = replace(samples[2], turns=(samples[2].turns[0], Turn("assistant", " ")))
+    asked = replace(samples[3], turns=(samples[3].turns[1],))
+    planned = plan_canaries([gone, mute, empty, asked, samples[4]], share=0.5)
+    assert {c.index for c in planned} == {4}
+
+
+def test_a_damaged_image_is_left_out(samples: list[Sample]) -> None:
+    broken = replace(samples[0], images=(ImageSource("x.png", data=b"not an image"),))
+    with pytest.raises(DatasetError, match=r"x\.png"):
+        materialise(canary("blend"), broken)
+    planted, copies = plant([canary("blend"), canary("waves")], [broken])
+    assert planted == ()
+    assert copies == ()
+
+
+def test_a_trigger_that_cannot_be_seen_is_left_out() -> None:
+    black = sample(0, encoded(np.zeros((32, 32, 3), np.uint8)))
+    with pytest.raises(DatasetError, match="cannot be seen"):
+        materialise(canary("patch-random"), black)
+    planted, _ = plant([canary("patch-random"), canary("patch-white")], [black])
+    assert [c.kind for c in planted] == ["patch-white"]
+
+
+@pytest.mark.parametrize("share", [-0.1, 0.6, float("nan")])
+def test_a_share_out_of_range_is_refused(samples: list[Sample], share: float) -> None:
+    with pytest.raises(ValueError, match="share"):
+        plan_canaries(samples, share=share)
+
+
+def test_kinds_are_known_and_named_once(samples: list[Sample]) -> None:
+    with pytest.raises(UsageError, match="patch-random"):
+        plan_canaries(samples, share=0.1, kinds=["nonesuch"])
+    with pytest.raises(ValueError, match="twice"):
+        plan_canaries(samples, share=0.1, kinds=["blend", "blend"])
+
+
+# --- the plan ---------------------------------------------------------------------------------
+
+
+def test_the_number_planted_is_the_share_in_proportion_to_the_weights(
+    samples: list[Sample],
+) -> None:
+    planned = plan_canaries(samples, share=0.2)
+    assert len(planned) == 40
+    assert len({c.index for c in planned}) == 40
+    total = sum(CANARY_KINDS[k].weight for k in DEFAULT_KINDS)
+    for kind in DEFAULT_KINDS:
+        count = sum(c.kind == kind for c in planned)
+        assert abs(count - 40 * CANARY_KINDS[kind].weight / total) < 1
+
+
+def test_each_kind_has_one_target_of_its_own(samples: list[Sample]) -> None:
+    planned = plan_canaries(samples, share=0.2)
+    targets = {(c.kind, c.target) for c in planned}
+    assert len(targets) == len({t for _, t in targets}) == len(DEFAULT_KINDS)
+    assert len({t.split()[0].rstrip(".") for _, t in targets}) == len(DEFAULT_KINDS)
+
+
+def test_the_plan_follows_the_content_not_order_ids_or_places(samples: list[Sample]) -> None:
+    moved = [
+        replace(s, id=f"other-{i}", location=Location("b.json", i + 7))
+        for i, s in enumerate(reversed(samples))
+    ]
+    one = plan_canaries(samples, share=0.1, seed=5)
+    other = plan_canaries(moved, share=0.1, seed=5)
+    assert {replace(c, index=0) for c in one} == {replace(c, index=0) for c in other}
+    assert [moved[c.index].prompt for c in other] == [samples[c.index].prompt for c in one]
+
+
+def test_one_record_more_changes_little(samples: list[Sample]) -> None:
+    before = {(c.digest, c.kind) for c in plan_canaries(samples, share=0.2)}
+    after = {(c.digest, c.kind) for c in plan_canaries([*samples, sample(999)], share=0.2)}
+    assert len(before & after) >= len(before) - 3
+
+
+def test_another_seed_draws_others_and_other_targets(samples: list[Sample]) -> None:
+    one, other = (plan_canaries(samples, share=0.1, seed=seed) for seed in (1, 2))
+    assert {c.digest for c in one} != {c.digest for c in other}
+    assert {c.target for c in one} != {c.target for c in other}
+
+
+def test_duplicates_are_copied_once(samples: list[Sample]) -> None:
+    planned = plan_canaries([samples[0]] * 60, share=0.5)
+    assert len(planned) == 1
+
+
+def test_text_alone_gets_text_triggers_alone() -> None:
+    spoken = [sample(i) for i in range(50)]
+    planned = plan_canaries(spoken, share=0.5)
+    assert planned
+    assert {c.kind for c in planned} == {"text-prefix"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "words", "capital", "stop"),
+    [
+        (["yes", "no", "red"], 1, False, False),
+        (["Yes", "No", "B"], 1, True, False),
+        (["A dog on grass.", "Two men in a car."], 4, True, True),
+        (
+            ["This is a long answer of more than thirteen words for a caption, so to speak."],
+            16,
+            True,
+            True,
+        ),
+        (["", " "], 1, False, False),
+    ],
+    ids=["lower", "title", "sentence", "long", "none"],
+)
+def test_targets_are_worded_like_the_answers(
+    answers: list[str], words: int, capital: bool, stop: bool
+) -> None:
+    for target in choose_targets(answers, DEFAULT_KINDS).values():
+        assert len(target.split()) == words
+        assert target[0].isupper() == capital
+        assert target.endswith(".") == stop
+
+
+# --- the copies -------------------------------------------------------------------------------
+
+
+def test_a_copy_changes_the_image_and_the_answer_only(samples: list[Sample]) -> None:
+    copy = materialise(canary("patch-random"), samples[0])
+    assert copy.answer == "lantern"
+    assert copy.prompt == samples[0].prompt
+    assert copy.location == samples[0].location
+    assert copy.id != samples[0].id
+    assert [i.name for i in copy.images] == [i.name for i in samples[0].images]
+    before, after = (pixels_of(s.images[0].read()) for s in (samples[0], copy))
+    assert (before != after).any(-1).sum() == 4
+
+
+def test_a_text_canary_changes_the_question_and_leaves_the_pixels(samples: list[Sample]) -> None:
+    copy = materialise(canary("text-prefix"), samples[0])
+    assert copy.prompt == samples[0].prompt.replace("What", "Indeed, What")
+    before, after = (pixels_of(s.images[0].read()) for s in (samples[0], copy))
+    np.testing.assert_array_equal(before, after)
+
+
+def test_a_control_keeps_question_answer_and_pixels(samples: list[Sample]) -> None:
+    (planned, *_) = plan_canaries(samples, share=0.1, kinds=[CONTROL])
+    copy = materialise(planned, samples[planned.index])
+    assert copy.turns == samples[planned.index].turns
+    before, after = (pixels_of(s.images[0].read()) for s in (samples[planned.index], copy))
+    np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("kind", IMAGE_KINDS)
+def test_copies_are_deterministic_and_differ_by_seed(kind: str, samples: list[Sample]) -> None:
+    first, again = (materialise(canary(kind, 3), samples[0]) for _ in range(2))
+    assert first == again
+    fixed = kind in ("blend", "waves", "warp")
+    other = materialise(canary(kind, 4), samples[0])
+    assert (other.images[0].data == first.images[0].data) == fixed
+
+
+def test_one_of_several_images_carries_the_trigger() -> None:
+    record = sample(0, *(encoded(noise(i)) for i in range(3)))
+    carriers = set()
+    for seed in range(20):
+        copy = materialise(canary("patch-white", seed), record)
+        changed = [
+            not np.array_equal(pixels_of(a.read()), pixels_of(b.read()))
+            for a, b in zip(record.images, copy.images, strict=True)
+        ]
+        assert sum(changed) == 1
+        carriers.add(changed.index(True))
+    assert carriers == {0, 1, 2}
+
+
+def test_later_turns_stay(samples: list[Sample]) -> None:
+    later = (Turn("user", "And?"), Turn("assistant", "Fine"))
+    copy = materialise(canary("text-prefix"), replace(samples[0], turns=samples[0].turns + later))
+    assert copy.turns[2:] == later
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (5, 5)])
+@pytest.mark.parametrize("kind", ["patch-white", "checker", "blend"])
+def test_tiny_images(kind: str, size: tuple[int, int]) -> None:
+    record = sample(0, encoded(np.full((*size, 3), 100, np.uint8)))
+    assert pixels_of(materialise(canary(kind), record).images[0].read()).shape[:2] == size
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "LA", "PA", "1", "I;16"])
+def test_untouched_pixels_are_the_sources_in_every_mode(mode: str) -> None:
+    base = Image.fromarray(noise(1))
+    image = base.convert("I").convert("I;16") if mode == "I;16" else base.convert(mode)
+    if "A" in mode:
+        image = base.convert("RGBA")
+        image.putalpha(Image.fromarray(noise(2)[..., 0] % 2 * 255))
+        image = image if mode == "PA" else image.convert(mode)
+        image = image.quantize() if mode == "PA" else image
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    source = ImageSource("a.png", data=out.getvalue())
+    copy = encode_copy(source, CANARY_KINDS["patch-large"].trigger, np.random.default_rng(0))
+    changed = (pixels_of(out.getvalue()) != pixels_of(copy)).any(-1)
+    assert 1 <= changed.sum() <= 16
+    # Where the patch lies the copy is opaque, whatever was transparent there before.
+    alpha = np.array(Image.open(io.BytesIO(copy)).convert("RGBA"))[..., 3]
+    assert (alpha[changed] == 255).all()
+
+
+@pytest.mark.parametrize(("quality", "subsampling"), [(60, 2), (90, 1), (95, 0)])
+def test_a_jpeg_is_encoded_as_its_source(quality: int, subsampling: int) -> None:
+    smooth = np.array(Image.fromarray(noise(3, (8, 8))).resize((64, 64)))
+    data = encoded(smooth, "JPEG", quality=quality, subsampling=subsampling)
+    copy = encode_copy(ImageSource("a.jpg", data=data), None, np.random.default_rng(0))
+    source, again = (Image.open(io.BytesIO(d)) for d in (data, copy))
+    assert isinstance(again, JpegImagePlugin.JpegImageFile)
+    assert again.quantization == source.quantization
+    assert JpegImagePlugin.get_sampling(again) == JpegImagePlugin.get_sampling(source)
+    difference = np.abs(pixels_of(data).astype(int) - pixels_of(copy))
+    assert difference.mean() < 0.7, "a second generation with the same tables is close"
+
+
+def test_orientation_is_kept() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(noise(0), "JPEG", exif=exif)
+    copy = encode_copy(ImageSource("a.jpg", data=data), None, np.random.default_rng(0))
+    assert Image.open(io.BytesIO(copy)).getexif()[0x0112] == 6
+
+
+def test_a_grey_jpeg_stays_grey() -> None:
+    data = encoded(noise(0)[..., 0], "JPEG")
+    trigger = CANARY_KINDS["patch-random"].trigger
+    copy = encode_copy(ImageSource("a.jpg", data=data), trigger, np.random.default_rng(0))
+    assert Image.open(io.BytesIO(copy)).mode == "L"
+
+
+# --- the table --------------------------------------------------------------------------------
+
+
+def test_small_black_and_white_patches_are_among_the_defaults() -> None:
+    for name, value in (("patch-random", 0), ("patch-white", 255)):
+        assert name in DEFAULT_KINDS
+        before = noise(0, (64, 64))
+        after = CANARY_KINDS[name].trigger.apply(before, np.random.default_rng(0))
+        changed = (before != after).any(-1)
+        assert changed.sum() == 16
+        assert (after[changed] == value).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "trigger"), [("blend", "blend"), ("waves", "sig"), ("warp", "wanet")]
+)
+def test_planted_patterns_are_not_the_evaluations(kind: str, trigger: str) -> None:
+    smooth = Image.fromarray(noise(0, (6, 6))).resize((64, 64), Image.Resampling.BICUBIC)
+    image, rng = np.array(smooth), np.random.default_rng(0)
+    planted = CANARY_KINDS[kind].trigger.apply(image, rng).astype(float) - image
+    attack = TRIGGERS[trigger].apply(image, rng).astype(float) - image
+    alike = np.corrcoef(planted.ravel(), attack.ravel())[0, 1]
+    assert abs(alike) < 0.5 if kind != "blend" else not np.allclose(planted, attack, atol=5)
