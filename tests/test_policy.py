@@ -171,7 +171,8 @@ MISTAKES = [
     pytest.param("seed: 1\nmodel: \x07", "2:8: a control character", id="control-character"),
     pytest.param("seed: *a", "1:7: not valid YAML: found undefined alias", id="undefined-alias"),
     pytest.param("a: &a [*a]", "nested more than 20 levels", id="alias-of-itself"),
-    pytest.param("[" * 2000, "1:1: the YAML is nested too deeply", id="deep"),
+    pytest.param("[" * 100_000, "1:.*: nested more than 20 levels", id="deep"),
+    pytest.param("- " * 30 + "x", "1:.*: nested more than 20 levels", id="deep-block"),
     pytest.param(
         "a: &a [1,1,1,1,1,1,1,1,1]\n"
         + "\n".join(

@@ -62,7 +62,7 @@ def read_document(text: str) -> Document:
     """Read one YAML document with the safe loader; nothing is raised, mistakes are listed."""
     loader = None
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         node = loader.get_single_node()
         return _Reader(loader).read(node) if node is not None else Document()
     except yaml.MarkedYAMLError as error:
@@ -71,11 +71,25 @@ def read_document(text: str) -> Document:
         before = text[: error.position]
         place = Place(before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
         return Document(problems=[Problem(place, "a control character is not allowed in YAML")])
-    except RecursionError:
-        return Document(problems=[Problem(Place(1, 1), "the YAML is nested too deeply")])
+    except _TooMuchError as error:
+        return Document(problems=[Problem(_place(error.mark), str(error))])
     finally:
         if loader is not None:
             loader.dispose()
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which stops at an absurd depth instead of crawling through it."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.depth += 1
+        if self.depth > 2 * MAX_DEPTH:
+            raise _TooMuchError(f"nested more than {MAX_DEPTH} levels deep", self.get_mark())
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError) -> Problem:
@@ -107,9 +121,11 @@ class _Reader:
     def _value(self, node: yaml.Node, where: Where) -> Any:
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            raise _TooMuchError(f"more than {MAX_NODES} values, or aliases of aliases", node)
+            raise _TooMuchError(
+                f"more than {MAX_NODES} values, or aliases of aliases", node.start_mark
+            )
         if len(where) > MAX_DEPTH:
-            raise _TooMuchError(f"nested more than {MAX_DEPTH} levels deep", node)
+            raise _TooMuchError(f"nested more than {MAX_DEPTH} levels deep", node.start_mark)
         self.document.values[where] = _place(node.start_mark)
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return self._mapping(node, where)
@@ -156,9 +172,9 @@ class _Reader:
 
 
 class _TooMuchError(Exception):
-    def __init__(self, message: str, node: yaml.Node) -> None:
+    def __init__(self, message: str, mark: Any) -> None:
         super().__init__(message)
-        self.mark = node.start_mark
+        self.mark = mark
 
 
 def clip(value: object, limit: int = 60) -> str:
