@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -118,17 +118,27 @@ class Sample:
         OSError
             If an image cannot be read.
         """
-        h = hashlib.sha256()
-        for turn in self.turns:
-            h.update(json.dumps([turn.role, turn.text]).encode())
-        for image in self.images:
-            h.update(hashlib.sha256(image.read()).digest())
-        return h.hexdigest()
+        return content_digest(
+            self.turns, (hashlib.sha256(image.read()).hexdigest() for image in self.images)
+        )
+
+
+def content_digest(turns: Iterable[Turn], images: Iterable[str]) -> str:
+    """Return the digest of a record whose images' SHA-256 (hexadecimal) are known already."""
+    h = hashlib.sha256()
+    for turn in turns:
+        h.update(json.dumps([turn.role, turn.text]).encode())
+    for image in images:
+        h.update(bytes.fromhex(image))
+    return h.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A record that was not scored, and why: the code of a structural rule and a message."""
+    """A record that was not scored, and why: the code of a structural rule and a message.
+
+    ``fingerprint`` is a SHA-256 of the rule and the record's raw content.
+    """
 
     rule: str
     message: str
@@ -137,6 +147,7 @@ class Skipped:
     column: int = 1
     end_column: int = 2
     sample_id: str | None = None
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +179,33 @@ class Finding:
     fingerprint: str = ""
     properties: dict[str, str] = field(default_factory=dict)
     suppressed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A record after the structural rules.
+
+    Attributes
+    ----------
+    sample : Sample or None
+        The record; ``None`` where the reader could not make one of it.
+    digest : str
+        :meth:`Sample.digest`, or an empty string where the images' bytes were not all read.
+    findings : tuple of Finding
+        What the structural rules say, in the order of their codes.
+    skipped : Skipped or None
+        Why the record is not scored.
+    """
+
+    sample: Sample | None
+    digest: str = ""
+    findings: tuple[Finding, ...] = ()
+    skipped: Skipped | None = None
+
+    @property
+    def usable(self) -> bool:
+        """The record can be scored."""
+        return self.sample is not None and self.skipped is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,13 +58,13 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_document(text: str) -> Document:
+def read_document(text: str, *, max_nodes: int = MAX_NODES) -> Document:
     """Read one YAML document with the safe loader; nothing is raised, mistakes are listed."""
     loader = None
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
-        return _Reader(loader).read(node) if node is not None else Document()
+        return _Reader(loader, max_nodes).read(node) if node is not None else Document()
     except yaml.MarkedYAMLError as error:
         return Document(problems=[_syntax_problem(error)])
     except yaml.reader.ReaderError as error:
@@ -104,10 +104,11 @@ def _place(mark: Any) -> Place:
 
 
 class _Reader:
-    """One walk over the nodes. Aliases are followed, within :data:`MAX_NODES`."""
+    """One walk over the nodes. Aliases are followed, within the limit on nodes."""
 
-    def __init__(self, loader: yaml.SafeLoader) -> None:
+    def __init__(self, loader: yaml.SafeLoader, max_nodes: int) -> None:
         self.loader = loader
+        self.max_nodes = max_nodes
         self.document = Document()
         self.nodes = 0
 

@@ -13,14 +13,15 @@ from bye_lint.policy.schema import OUTSIDE_FILE
 
 
 def show_policy(policy: Policy) -> str:
-    """Return an effective policy as YAML that loads to the same policy."""
+    """Return an effective policy as YAML that loads to the same policy.
+
+    Where it was read from does not enter, so that the text can be digested.
+    """
     data = _plain(policy)
     for name in OUTSIDE_FILE:
         del data[name]
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
-    # a file name may hold a line break, which would end the comment
-    source = " ".join(policy.source.split()) if policy.source else "the defaults"
-    return f"# from {source}\n{text}"
+    return text
 
 
 def _plain(value: Any) -> Any:
