@@ -1,0 +1,45 @@
+"""The REPORTS table: one row a format, each rendered from one saved result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bye_lint.errors import UsageError
+from bye_lint.records import ScanResult
+from bye_lint.reports import json_result, terminal
+from bye_lint.reports.base import RenderContext, Report
+from bye_lint.reports.files import check_writable, load_result, write_report
+from bye_lint.reports.schema import result_schema
+
+__all__ = [
+    "REPORTS",
+    "RenderContext",
+    "Report",
+    "check_writable",
+    "load_result",
+    "render",
+    "result_schema",
+    "write_report",
+]
+
+REPORTS: Mapping[str, Report] = {
+    report.name: report
+    for report in (
+        terminal.REPORT,
+        json_result.REPORT,
+    )
+}
+
+
+def render(result: ScanResult, form: str, context: RenderContext | None = None) -> str:
+    """Return a result in one of the formats of the table.
+
+    Raises
+    ------
+    UsageError
+        If there is no such format; the message lists those there are.
+    """
+    report = REPORTS.get(form)
+    if report is None:
+        raise UsageError(f"unknown report format {form!r}", f"Known: {', '.join(REPORTS)}.")
+    return report.render(result, context or RenderContext())

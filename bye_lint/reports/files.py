@@ -1,0 +1,148 @@
+"""Reports on disk: written whole or not at all, and read back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Any, NoReturn
+
+from bye_lint.errors import ReportError, ResultError
+from bye_lint.escape import visible
+from bye_lint.records import ScanResult, from_json
+from bye_lint.reports.schema import result_schema
+
+_AGAIN = "Run the check again with --report json=PATH to write a fresh one."
+
+
+def check_writable(path: Path) -> None:
+    """Check, before the work begins, that a report can be written to a path.
+
+    Raises
+    ------
+    ReportError
+        If its folder does not exist or takes no new file, or it is a folder itself.
+    """
+    target = _target(path)
+    if _is_device(target):
+        return
+    if target.exists() and not os.access(target, os.W_OK):
+        _refuse(path, "the file is write-protected", "Choose another path or make it writable.")
+    probe = _temporary(target)
+    with _reported(path):
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        probe.unlink()
+
+
+def write_report(text: str, path: Path) -> None:
+    """Write a report whole, or leave what was there as it was.
+
+    The text goes to a new file in the same folder, which then takes the place of the old one.
+    Devices and pipes, such as ``/dev/stdout``, are written to directly.
+
+    Raises
+    ------
+    ReportError
+        If it cannot be written.
+    """
+    target = _target(path)
+    data = text.encode("utf-8", "backslashreplace")
+    with _reported(path):
+        if _is_device(target):
+            target.write_bytes(data)
+            return
+        temporary = _temporary(target)
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            if target.exists():
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def load_result(path: Path) -> ScanResult:
+    """Read a saved JSON result.
+
+    Raises
+    ------
+    ResultError
+        If the file cannot be read, is not JSON, or is not a result of this version.
+    """
+    name = visible(str(path))
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ResultError(f"{name}: not UTF-8 text: {error.reason}", _AGAIN) from error
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ResultError(f"{name}: cannot be read: {reason}", "Check the path.") from error
+    try:
+        data = json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        where = f"{name}:{error.lineno}:{error.colno}"
+        raise ResultError(f"{where}: not valid JSON: {error.msg}", _AGAIN) from error
+    except (ValueError, RecursionError) as error:
+        raise ResultError(f"{name}: not valid JSON: {visible(str(error))}", _AGAIN) from error
+    try:
+        return from_json(data)
+    except ResultError as error:
+        where = _first_mistake(data)
+        message = f"{name}: {where or visible(error.message)}"
+        raise ResultError(message, error.remedy) from error
+
+
+def _no_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _first_mistake(data: Any) -> str:
+    """Say where a result departs from the schema, or nothing where it is not a result at all."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from jsonschema.exceptions import best_match  # noqa: PLC0415
+
+    if not isinstance(data, dict) or "verdict" not in data:
+        return ""
+    schema = result_schema()
+    if data.get("version") != schema["properties"]["version"]["const"]:
+        return ""
+    error = best_match(Draft202012Validator(schema).iter_errors(data))
+    if error is None:
+        return ""
+    return f"the result is damaged: {error.json_path}: {visible(error.message)}"
+
+
+def _target(path: Path) -> Path:
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        _refuse(path, "is a folder", "Name a file in it.")
+    if not target.parent.is_dir():
+        _refuse(path, "its folder does not exist", "Create the folder or choose another path.")
+    return target
+
+
+def _is_device(target: Path) -> bool:
+    return target.exists() and not target.is_file()
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.tmp")
+
+
+def _refuse(path: Path, reason: str, remedy: str) -> NoReturn:
+    raise ReportError(f"{visible(str(path))}: the report cannot be written: {reason}", remedy)
+
+
+@contextlib.contextmanager
+def _reported(path: Path) -> Any:
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        _refuse(path, reason, "Choose a path in a folder that you may write to.")

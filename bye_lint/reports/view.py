@@ -1,0 +1,236 @@
+"""What several formats say alike: order, counts and sentences, drawn from one result.
+
+Nothing here is escaped: each format does that for the place it writes to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from bye_lint.codes import RULES, Rule
+from bye_lint.escape import uri_path
+from bye_lint.records import (
+    EXIT_CODES,
+    Campaign,
+    Finding,
+    Level,
+    ScanResult,
+    Skipped,
+    TriggerPower,
+    VerdictName,
+)
+
+SUSPICIOUS = "BYE001"
+CAMPAIGN = "BYE002"
+
+LEVELS: Mapping[Level, int] = {"error": 0, "warning": 1, "note": 2}
+
+MARKS: Mapping[VerdictName, str] = {"pass": "✔", "fail": "✖", "inconclusive": "?"}
+
+#: A kind of trigger counts as learned, and as found, from these shares on.
+LEARNED = 0.5
+FOUND = 0.9
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 record``, ``1,234 records``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with as many digits as it deserves."""
+    value = 100 * share
+    return f"{value:.0f} %" if value >= 10 or value == 0 else f"{value:.2g} %"
+
+
+def rule_of(code: str) -> Rule:
+    """Return the rule of a code; a stand-in for a code that this version does not know."""
+    known = RULES.get(code)
+    unknown = "A rule that this version of bye-lint does not know."
+    return known or Rule(code, code.lower(), "warning", "5.0", unknown, unknown)
+
+
+def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings, worst first: by level, severity of the rule, score, then place."""
+
+    def key(finding: Finding) -> tuple[object, ...]:
+        score = float("-inf") if finding.score is None else finding.score
+        severity = float(rule_of(finding.rule).severity)
+        place = (finding.path, finding.line, finding.rule, finding.sample_id or "")
+        return (LEVELS[finding.level], -severity, -score, *place)
+
+    return tuple(sorted(findings, key=key))
+
+
+def active(result: ScanResult) -> tuple[Finding, ...]:
+    """Return the findings that nobody suppressed, worst first."""
+    return ranked(f for f in result.findings if f.suppressed is None)
+
+
+def suspects(result: ScanResult) -> tuple[Finding, ...]:
+    """Return the suspicious samples, worst first."""
+    return tuple(f for f in active(result) if f.rule == SUSPICIOUS)
+
+
+def broken(result: ScanResult) -> tuple[Finding | Skipped, ...]:
+    """Return findings that no detector made, and skipped records that have none, worst first."""
+    others = tuple(f for f in active(result) if f.rule not in (SUSPICIOUS, CAMPAIGN))
+    known = {(f.rule, f.path, f.line) for f in result.findings}
+    rest = tuple(s for s in result.skipped if (s.rule, s.path, s.line) not in known)
+    return (*others, *rest)
+
+
+def suppressed(result: ScanResult) -> int:
+    """Return how many findings were suppressed."""
+    return sum(f.suppressed is not None for f in result.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCount:
+    """How often a rule spoke, and where first."""
+
+    rule: Rule
+    count: int
+    first: Finding | Skipped
+
+
+def by_rule(items: Iterable[Finding | Skipped]) -> tuple[RuleCount, ...]:
+    """Return the count of each rule, most frequent first."""
+    items = tuple(items)
+    counts = Counter(item.rule for item in items)
+    first: dict[str, Finding | Skipped] = {}
+    for item in sorted(items, key=lambda i: (i.path, i.line)):
+        first.setdefault(item.rule, item)
+    order = sorted(counts, key=lambda code: (-counts[code], code))
+    return tuple(RuleCount(rule_of(code), counts[code], first[code]) for code in order)
+
+
+def gate_sentence(result: ScanResult) -> str:
+    """Say what the gate allowed and what was seen."""
+    if result.structural_only:
+        return "structural rules only: no model looked at the images"
+    gate, counts = result.gate, result.counts
+    where = "changed records" if gate.scope == "changed" and counts.changed is not None else ""
+    of = counts.changed if where and counts.changed is not None else counts.scored
+    seen = f"{gate.suspicious:,} suspicious of {of:,} {where or 'scored records'}"
+    asked = gate.max_suspicious
+    allowed = f"{gate.allowed:,} allowed" + (f" ({asked})" if asked != str(gate.allowed) else "")
+    return f"{seen}, {allowed}"
+
+
+def exit_sentence(result: ScanResult) -> str:
+    """Say what the exit status is, and why it is not that of the verdict."""
+    if result.exit_code != EXIT_CODES[result.verdict]:
+        return f"exit {result.exit_code}: the policy lets an inconclusive check pass"
+    return f"exit {result.exit_code}"
+
+
+def methods(result: ScanResult) -> tuple[tuple[str, int, bool], ...]:
+    """Return each method's name, its number of suspects, and whether the verdict rests on it."""
+    if result.detection is None:
+        return ()
+    used = result.detection.method
+    rows = [(used, result.counts.suspicious, True)]
+    rows += [(n, c, False) for n, c in sorted(result.detection.comparison.items()) if n != used]
+    return tuple((METHOD_NAMES.get(name, name), count, is_used) for name, count, is_used in rows)
+
+
+METHOD_NAMES: Mapping[str, str] = {
+    "bye": "bye, the published rule",
+    "tcap": "tcap, as published",
+}
+
+
+def power_sentence(power: TriggerPower) -> str:
+    """Say what the canaries of one kind prove."""
+    if power.learned < LEARNED:
+        return "the model did not learn it: a pass says nothing about it"
+    if power.recall >= FOUND:
+        return "such a trigger would have been found"
+    if power.recall >= LEARNED:
+        return "such a trigger would have been found in part"
+    return "such a trigger would have been missed"
+
+
+def worth_sentence(result: ScanResult) -> str:
+    """Say in one sentence what this check is able to see."""
+    if result.detection is None:
+        return "No model looked at the images, so nothing is known about triggers."
+    power = result.detection.power
+    if not power:
+        return (
+            "No canaries were planted, so what this check would have missed is unknown: "
+            "it says that nothing stands out, or what does."
+        )
+    found = [p.kind for p in power if p.learned >= LEARNED and p.recall >= FOUND]
+    if len(found) == len(power):
+        return "Every kind of trigger that was planted as a canary was found."
+    if not found:
+        return "None of the triggers planted as canaries was found: a pass would be worth nothing."
+    return f"{len(found)} of {len(power)} kinds of planted trigger were found; not the others."
+
+
+def campaign_sentence(campaign: Campaign) -> str:
+    """Say how many suspects share it, and how rare it is elsewhere."""
+    return (
+        f"{plural(campaign.count, 'suspect')} ({percent(campaign.share_of_suspects)}) and "
+        f"{percent(campaign.share_of_rest)} of the rest"
+    )
+
+
+def fingerprints(findings: Iterable[Finding]) -> dict[int, str]:
+    """Return a fingerprint for each finding, by ``id()``: content hash, colon, counter.
+
+    Exact duplicates are told apart by the counter, in the order of path and line; nothing
+    else of the position enters, so that inserting other records moves none.
+    """
+    seen: defaultdict[tuple[str, str], int] = defaultdict(int)
+    result = {}
+    for finding in sorted(findings, key=lambda f: (f.path, f.line, f.column)):
+        content = finding.fingerprint or _stand_in(finding)
+        seen[finding.rule, content] += 1
+        result[id(finding)] = f"{content}:{seen[finding.rule, content]}"
+    return result
+
+
+def _stand_in(finding: Finding) -> str:
+    parts = [finding.rule, finding.path, finding.sample_id, finding.message]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def image_paths(finding: Finding) -> tuple[str, ...]:
+    """Return the images of a finding, relative to the repository, that a link may point to.
+
+    ``properties["image_path"]`` is taken as it is; ``properties["image"]``, as the record names
+    it, is looked for beside the file of the record. Addresses, absolute paths and those that
+    climb out are left out.
+    """
+    exact = finding.properties.get("image_path")
+    name = exact or finding.properties.get("image", "")
+    if not name or re.match(r"[A-Za-z][\w+.-]*:|[\\/]", name):
+        return ()
+    folder = "" if exact else finding.path.rpartition("/")[0]
+    parts = [p for p in f"{folder}/{name}".split("/") if p not in ("", ".")]
+    return () if ".." in parts else ("/".join(parts),)
+
+
+def line_url(environ: Mapping[str, str], path: str, line: int) -> str | None:
+    """Return the address of a line at the head commit, where the runner says which that is.
+
+    ``GITHUB_HEAD_SHA`` goes before ``GITHUB_SHA``, which in a pull request is a merge that
+    ceases to exist.
+    """
+    repository = environ.get("GITHUB_REPOSITORY", "")
+    sha = environ.get("GITHUB_HEAD_SHA") or environ.get("GITHUB_SHA", "")
+    server = environ.get("GITHUB_SERVER_URL", "https://github.com").rstrip("/")
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository) or not re.fullmatch("[0-9a-f]{40,64}", sha):
+        return None
+    if not re.fullmatch(r"https?://[\w.:-]+", server) or path.startswith("/"):
+        return None
+    return f"{server}/{quote(repository)}/blob/{sha}/{uri_path(path)}#L{line}"
