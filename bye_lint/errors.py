@@ -61,3 +61,7 @@ class ReportError(ByeLintError):
 
 class VcsError(ByeLintError):
     """Git cannot answer what changed."""
+
+
+class BaselineError(ByeLintError):
+    """The baseline cannot be read or written, or has mistakes."""

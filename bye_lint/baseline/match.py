@@ -1,0 +1,182 @@
+"""What a baseline means for findings.
+
+An entry matches by rule and content, never by place, so that other records may come and go
+around it, and covers as many exact copies as it counts. What has expired or matches nothing is
+reported, so that a baseline cannot rot in silence.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from bye_lint.baseline.file import Baseline, Entry
+from bye_lint.codes import RULES
+from bye_lint.errors import BaselineError
+from bye_lint.escape import visible
+from bye_lint.records import Finding
+
+#: Rules about the judge itself; accepting one of their findings would defeat them.
+NEVER_ACCEPTED = ("BYE301", "BYE302")
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """An entry and its state: ``active``, ``expired``, ``unused`` or ``partly used``."""
+
+    entry: Entry
+    state: str
+    matched: int
+
+
+def apply_baseline(
+    findings: Sequence[Finding],
+    baseline: Baseline,
+    today: date,
+    *,
+    judged: Collection[str] | None = None,
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """Mark the findings that the baseline accepts, and report entries that no longer serve.
+
+    Parameters
+    ----------
+    today : date
+        Entries hold up to and including the day they expire.
+    judged : collection of str, optional
+        Rules that ran on *all* data; only their entries can be called unused. All rules by
+        default; a check of changed records alone passes an empty one.
+
+    Returns
+    -------
+    findings : tuple of Finding
+        In the same order; accepted ones have ``suppressed`` set to the reason, and
+        ``suppressed_by`` and ``suppressed_until`` in their properties.
+    problems : tuple of Finding
+        A BYE302 at the entry's line for each that has expired or matches less than it covers.
+    """
+    open_entries: defaultdict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for entry in baseline.entries:
+        if today <= entry.expires and entry.rule not in NEVER_ACCEPTED:
+            open_entries[entry.key] += [entry] * entry.count
+    marked = []
+    for finding in findings:
+        waiting = open_entries.get((finding.rule, finding.fingerprint))
+        marked.append(_accepted(finding, waiting.pop(0)) if waiting else finding)
+    problems = [
+        _complaint(item, baseline.source)
+        for item in audit_baseline(baseline, findings, today)
+        if item.state == "expired"
+        or (item.state != "active" and (judged is None or item.entry.rule in judged))
+    ]
+    return tuple(marked), tuple(problems)
+
+
+def audit_baseline(
+    baseline: Baseline, findings: Iterable[Finding], today: date
+) -> tuple[Audited, ...]:
+    """Say of each entry whether it still serves, given the findings of a check of all data."""
+    left = Counter((f.rule, f.fingerprint) for f in findings)
+    audited = []
+    for entry in baseline.entries:
+        if today > entry.expires:
+            audited.append(Audited(entry, "expired", 0))
+            continue
+        matched = min(entry.count, left[entry.key])
+        left[entry.key] -= matched
+        state = "active" if matched == entry.count else "partly used" if matched else "unused"
+        audited.append(Audited(entry, state, matched))
+    return tuple(audited)
+
+
+def create_baseline(
+    findings: Iterable[Finding], *, reason: str, author: str, expires: date, today: date
+) -> Baseline:
+    """Accept every finding that can be told by its content, copies counted.
+
+    Raises
+    ------
+    BaselineError
+        If the reason or the author is empty, or the entries would expire at once.
+    """
+    return update_baseline(
+        Baseline(), findings, reason=reason, author=author, expires=expires, today=today
+    )
+
+
+def update_baseline(
+    baseline: Baseline,
+    findings: Iterable[Finding],
+    *,
+    reason: str,
+    author: str,
+    expires: date,
+    today: date,
+) -> Baseline:
+    """Bring a baseline in line with the findings of a check of all data.
+
+    Entries that still match keep their words and dates, with as many copies as were found;
+    those that match nothing are dropped. What is new gets the words and date given, and so
+    does what an expired entry covered: accepting it again is a new decision.
+
+    Parameters
+    ----------
+    findings : iterable of Finding
+        All of them, accepted ones included.
+
+    Raises
+    ------
+    BaselineError
+        If the reason or the author is empty, or the entries would expire at once.
+    """
+    for name, value in (("reason", reason), ("author", author)):
+        if not value.strip():
+            raise BaselineError(f"the {name} is empty", f"Say it with --{name}.")
+    if expires < today:
+        raise BaselineError(f"{expires} has passed already", "Give a later day with --expires.")
+    places: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for finding in findings:
+        if finding.fingerprint and finding.rule not in NEVER_ACCEPTED:
+            where = visible(f"{finding.path}:{finding.line}")
+            places[finding.rule, finding.fingerprint].append(where)
+    entries = []
+    for entry in baseline.entries:
+        covered = places.get(entry.key, [])[: entry.count]
+        if covered and today <= entry.expires:
+            del places[entry.key][: entry.count]
+            entries.append(replace(entry, count=len(covered)))
+    entries += [
+        Entry(rule, fingerprint, reason.strip(), author.strip(), expires, len(where), where[0])
+        for (rule, fingerprint), where in places.items()
+        if where
+    ]
+    return replace(baseline, entries=tuple(entries))
+
+
+def _accepted(finding: Finding, entry: Entry) -> Finding:
+    words = {"suppressed_by": entry.author, "suppressed_until": entry.expires.isoformat()}
+    return replace(finding, suppressed=entry.reason, properties={**finding.properties, **words})
+
+
+def _complaint(item: Audited, source: str) -> Finding:
+    rule, entry = RULES["BYE302"], item.entry
+    what = f"{entry.rule} of {entry.fingerprint[:12]}"
+    if item.state == "expired":
+        message = f"the suppression of {what} expired on {entry.expires}"
+    elif item.state == "unused":
+        message = f"the suppression of {what} matches nothing"
+    else:
+        message = (
+            f"the suppression of {what} covers {entry.count} copies, {item.matched} were found"
+        )
+    return Finding(
+        rule=rule.code,
+        level=rule.level,
+        message=message,
+        path=source,
+        line=entry.line,
+        column=entry.column,
+        end_column=entry.column + 1,
+        properties={"reason": entry.reason, "author": entry.author},
+    )

@@ -1,0 +1,353 @@
+"""Accepted findings: matched by content, with a reason, for a time, and never in silence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bye_lint.baseline import (
+    Baseline,
+    Entry,
+    apply_baseline,
+    audit_baseline,
+    baseline_weakened,
+    create_baseline,
+    dump_baseline,
+    load_baseline,
+    policy_weakened,
+    update_baseline,
+    write_baseline,
+)
+from bye_lint.baseline.weakened import HARMLESS, LOOSER
+from bye_lint.errors import BaselineError
+from bye_lint.policy import Policy, load_policy
+from bye_lint.records import Finding
+
+TODAY = date(2027, 1, 15)
+LATER = TODAY + timedelta(days=90)
+A, B, C = "a" * 64, "b" * 64, "c" * 64
+WORDS = {"reason": "reviewed by hand", "author": "Ada", "expires": LATER}
+
+
+def finding(fingerprint: str = A, rule: str = "BYE001", line: int = 1, **more: Any) -> Finding:
+    return Finding(
+        rule=rule, level="error", message="m", path="data/x.jsonl", line=line,
+        fingerprint=fingerprint, **more,
+    )  # fmt: skip
+
+
+def entry(fingerprint: str = A, rule: str = "BYE001", **more: Any) -> Entry:
+    return Entry(rule, fingerprint, **{**WORDS, **more})
+
+
+def baseline(*entries: Entry) -> Baseline:
+    return Baseline(entries, "bye-lint-baseline.yaml")
+
+
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        pytest.param(entry(B), id="another record"),
+        pytest.param(entry(A, "BYE103"), id="another rule"),
+        pytest.param(entry(expires=TODAY - timedelta(days=1)), id="expired yesterday"),
+    ],
+)
+def test_what_is_not_accepted_stays_open(accepted: Entry) -> None:
+    marked, problems = apply_baseline([finding()], baseline(accepted), TODAY)
+    assert marked == (finding(),)
+    assert [p.rule for p in problems] == ["BYE302"]
+
+
+def test_no_fingerprint_matches_nothing() -> None:
+    marked, _ = apply_baseline([finding("")], baseline(entry()), TODAY)
+    assert marked[0].suppressed is None
+
+
+def test_the_judge_s_own_findings_are_never_accepted() -> None:
+    marked, _ = apply_baseline([finding(rule="BYE301")], baseline(entry(rule="BYE301")), TODAY)
+    assert marked[0].suppressed is None
+    made = create_baseline([finding(rule="BYE301")], **WORDS, today=TODAY)
+    assert made.entries == ()
+
+
+def test_accepted_keeps_its_justification_wherever_it_stands() -> None:
+    moved = replace(finding(line=999), path="data/other.jsonl", properties={"answer": "x"})
+    marked, problems = apply_baseline([moved], baseline(entry(expires=TODAY)), TODAY)
+    assert problems == ()
+    assert marked[0].suppressed == "reviewed by hand"
+    assert marked[0].properties == {
+        "answer": "x", "suppressed_by": "Ada", "suppressed_until": TODAY.isoformat(),
+    }  # fmt: skip
+
+
+def test_copies_beyond_the_count_stay_open() -> None:
+    copies = [finding(line=n) for n in (1, 2, 3)]
+    marked, problems = apply_baseline(copies, baseline(entry(count=2)), TODAY)
+    assert [f.suppressed is not None for f in marked] == [True, True, False]
+    assert problems == ()
+
+
+def test_two_entries_for_one_content_add_up() -> None:
+    both = baseline(entry(), entry(reason="again"))
+    marked, problems = apply_baseline([finding(line=1), finding(line=2)], both, TODAY)
+    assert [f.suppressed for f in marked] == ["reviewed by hand", "again"]
+    assert problems == ()
+
+
+def test_unused_and_half_used_entries_are_reported_at_their_line() -> None:
+    known = baseline(
+        entry(A, count=3, line=3, column=3), entry(B, line=9, column=3), entry(C, line=15)
+    )
+    _, problems = apply_baseline([finding(A), finding(C)], known, TODAY)
+    assert [(p.path, p.line, p.column) for p in problems] == [
+        ("bye-lint-baseline.yaml", 3, 3),
+        ("bye-lint-baseline.yaml", 9, 3),
+    ]
+    assert "covers 3 copies, 1 were found" in problems[0].message
+    assert "matches nothing" in problems[1].message
+
+
+def test_only_rules_that_judged_all_data_can_call_an_entry_unused() -> None:
+    known = baseline(entry(A), entry(B, "BYE103"), entry(C, expires=date(2026, 1, 1)))
+    _, problems = apply_baseline([], known, TODAY, judged=["BYE103"])
+    assert [p.message.partition(" expired")[0].rpartition(" of ")[2][:1] for p in problems] == [
+        "b", "c",
+    ]  # fmt: skip
+    _, problems = apply_baseline([], known, TODAY, judged=[])
+    assert len(problems) == 1, "what has expired is told in any case"
+
+
+def test_audit_names_every_state() -> None:
+    known = baseline(
+        entry(A), entry(B), entry(C, count=2), entry(C, "BYE103", expires=date(2026, 1, 1))
+    )
+    audited = audit_baseline(known, [finding(A), finding(C)], TODAY)
+    assert [(a.state, a.matched) for a in audited] == [
+        ("active", 1), ("unused", 0), ("partly used", 1), ("expired", 0),
+    ]  # fmt: skip
+
+
+def test_create_counts_copies_and_says_where_they_stood() -> None:
+    made = create_baseline(
+        [finding(A, line=7), finding(B), finding(A, line=9), finding("")], **WORDS, today=TODAY
+    )
+    assert [(e.fingerprint, e.count, e.where) for e in made.entries] == [
+        (A, 2, "data/x.jsonl:7"),
+        (B, 1, "data/x.jsonl:1"),
+    ]
+    marked, problems = apply_baseline([finding(B), finding(A), finding(A)], made, TODAY)
+    assert all(f.suppressed for f in marked)
+    assert problems == ()
+
+
+def test_update_keeps_words_drops_the_unused_and_renews_nothing_by_itself() -> None:
+    old = baseline(
+        entry(A, reason="old words", count=3),
+        entry(B, reason="gone"),
+        entry(C, reason="expired", expires=date(2026, 1, 1)),
+    )
+    found = [finding(A), finding(A), finding(C)]
+    new = update_baseline(old, found, reason="new words", author="Bo", expires=LATER, today=TODAY)
+    assert [(e.fingerprint, e.count, e.reason) for e in new.entries] == [
+        (A, 2, "old words"),
+        (C, 1, "new words"),
+    ]
+    again = update_baseline(new, found, reason="x", author="x", expires=LATER, today=TODAY)
+    assert again == new
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"reason": " "}, "reason is empty"),
+        ({"author": ""}, "author is empty"),
+        ({"expires": TODAY - timedelta(days=1)}, "has passed"),
+    ],
+)
+def test_nothing_is_accepted_without_words_and_a_day(words: dict[str, Any], said: str) -> None:
+    with pytest.raises(BaselineError, match=said):
+        create_baseline([finding()], **{**WORDS, **words}, today=TODAY)
+
+
+@pytest.mark.parametrize("name", ["baseline.yaml", "baseline.json"])
+def test_a_written_baseline_reads_back(tmp_path: Path, name: str) -> None:
+    nasty = 'a: "b"\n::error:: \x1b[31m # ä'
+    made = Baseline((entry(B, reason=nasty), entry(A, count=2, where="x.jsonl:1")))
+    path = tmp_path / name
+    write_baseline(made, path)
+    got = load_baseline(path)
+    assert [replace(e, line=1, column=1) for e in got.entries] == [made.entries[1], made.entries[0]]
+    assert got.source == str(path)
+    assert len({e.line for e in got.entries}) == 2
+    if name.endswith("json"):
+        assert json.loads(path.read_text())["version"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_writing_leaves_the_old_one_where_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "baseline.yaml"
+    path.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(BaselineError, match=r"baseline\.yaml: cannot be written: No space"):
+        write_baseline(baseline(entry()), path)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["baseline.yaml"]
+
+
+def test_the_text_depends_on_the_content_alone() -> None:
+    assert dump_baseline(baseline(entry(A), entry(B))) == dump_baseline(
+        baseline(entry(B), entry(A))
+    )
+
+
+GOOD = f"""\
+version: 1
+entries:
+  - rule: BYE001
+    fingerprint: {A}
+    reason: known
+    author: Ada
+    expires: 2027-03-01
+"""
+
+
+def test_a_hand_written_baseline() -> None:
+    known = load_baseline(Path("b.yaml"), text=GOOD)
+    assert known.entries == (
+        Entry("BYE001", A, "known", "Ada", date(2027, 3, 1), line=3, column=5),
+    )
+    assert load_baseline(Path("b.yaml"), text="version: 1\n").entries == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param(("    reason: known\n", ""), "b.yaml:3:5: the entry lacks reason", id="why"),
+        pytest.param(("    expires: 2027-03-01\n", ""), "3:5: the entry lacks expires", id="until"),
+        pytest.param(("2027-03-01", "2027-02-30"), "7:14: expires is '2027-02-30'", id="no day"),
+        pytest.param(("2027-03-01", "20270301"), "7:14: expires is 20270301", id="a number"),
+        pytest.param(("2027-03-01", "never"), "7:14: expires is 'never'", id="never"),
+        pytest.param(("known", "''"), "5:13: reason is empty", id="empty reason"),
+        pytest.param(("BYE001", "BYE999"), "3:11: rule is 'BYE999', expected one of", id="rule"),
+        pytest.param((A, "not-a-hash"), "4:18: fingerprint is 'not-a-hash'", id="fingerprint"),
+        pytest.param(("author", "autor"), "6:5: unknown key 'autor'", id="typo"),
+        pytest.param(("reason: known", "count: 0"), "5:12: count is 0", id="count"),
+        pytest.param(("reason: known", "count: yes"), "5:12: count is True", id="count is a flag"),
+        pytest.param(("version: 1", "version: 2"), "1:10: version is 2, expected 1", id="version"),
+        pytest.param(("entries:", "entrees:"), "2:1: unknown key 'entrees'", id="top"),
+        pytest.param((GOOD, "[1, 2"), "b.yaml:1:", id="syntax"),
+        pytest.param((GOOD, "- 1"), "1:1: not a baseline", id="a list"),
+        pytest.param((GOOD, "version: 1\nentries: 3"), "2:10: entries is not a list", id="number"),
+        pytest.param((GOOD, "version: 1\nentries: [x]"), "2:11: an entry is a mapping", id="text"),
+        pytest.param((GOOD, "!!python/object/apply:os.system [x]"), "not allowed", id="code"),
+    ],
+)
+def test_every_mistake_is_told_at_its_place(change: tuple[str, str], said: str) -> None:
+    with pytest.raises(BaselineError) as raised:
+        load_baseline(Path("b.yaml"), text=GOOD.replace(*change))
+    assert said in raised.value.message
+
+
+def test_unreadable_files_are_told(tmp_path: Path) -> None:
+    with pytest.raises(BaselineError, match="cannot be read"):
+        load_baseline(tmp_path / "absent.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"version: 1\n# \xe4\n")
+    with pytest.raises(BaselineError, match=r"latin\.yaml:2:1: not UTF-8"):
+        load_baseline(tmp_path / "latin.yaml")
+
+
+def policy(text: str) -> Policy:
+    return load_policy(Path("bye-lint.yaml"), text=text)
+
+
+TIGHTER = {
+    "nothing": ("gate: {max_suspicious: 1}", "gate: {max_suspicious: 1}"),
+    "comment": ("seed: 1", "# hello\nseed: 1"),
+    "fewer suspects": ("gate: {max_suspicious: 5}", "gate: {max_suspicious: 0}"),
+    "lower share": ('gate: {max_suspicious: "1%"}', 'gate: {max_suspicious: "0.5%"}'),
+    "a share to none": ('gate: {max_suspicious: "1%"}', "gate: {max_suspicious: 0}"),
+    "inconclusive fails": ("gate: {on_inconclusive: pass}", "gate: {on_inconclusive: fail}"),
+    "more samples": ("gate: {min_samples: 100}", "gate: {min_samples: 200}"),
+    "all instead of changed": ("gate: {scope: changed}", "gate: {scope: all}"),
+    "more paths": ("dataset: {paths: [data/a]}", "dataset: {paths: [data/a, b]}"),
+    "the folder of a path": ("dataset: {paths: [data/a]}", "dataset: {paths: [data]}"),
+    "device": ("model: {device: cpu}", "model: {device: cuda}"),
+    "more context": ("context: {min: 500}", "context: {min: 600}"),
+}
+
+
+@pytest.mark.parametrize(("base", "head"), TIGHTER.values(), ids=TIGHTER)
+def test_what_does_not_loosen_the_policy(base: str, head: str) -> None:
+    assert policy_weakened(policy(base), policy(head), text=head, path="bye-lint.yaml") == ()
+
+
+WEAKER = {
+    "more suspects": ("seed: 0", "gate:\n  max_suspicious: 5", 2, "gate.max_suspicious"),
+    "a share": ("seed: 0", 'gate:\n  max_suspicious: "5%"', 2, "gate.max_suspicious"),
+    "count to share": (
+        "gate: {max_suspicious: 1}", 'gate:\n  max_suspicious: "1%"', 2, "gate.max_suspicious",
+    ),
+    "more skipped": ("seed: 0", 'gate:\n\n  max_skipped: "50%"', 3, "gate.max_skipped"),
+    "inconclusive passes": ("seed: 0", "gate: {on_inconclusive: pass}", 1, "gate.on_inconclusive"),
+    "fewer samples": ("seed: 0", "gate:\n  min_samples: 5", 2, "gate.min_samples"),
+    "scope": ("gate: {scope: all}", "gate: {scope: changed}", 1, "gate.scope"),
+    "key taken away": ("gate: {scope: all}", "seed: 0", 1, "gate.scope"),
+    "path taken away": ("dataset: {paths: [a, b]}", "dataset:\n  paths: [a]", 2, "dataset.paths"),
+    "narrower path": ("dataset: {paths: [a]}", "dataset:\n  paths: [a/b]", 2, "dataset.paths"),
+    "another model": ("model: scout", "seed: 0\nmodel: mine", 2, "model.name"),
+    "an adapter": ("model: scout", "model:\n  adapter: mine", 2, "model.adapter"),
+    "no fine-tuning": ("seed: 0", "fine_tune: none", 1, "fine_tune.mode"),
+    "no canaries": ("seed: 0", "fine_tune: {canary_share: 0}", 1, "fine_tune.canary_share"),
+    "another detector": ("seed: 0", "detection:\n  method: bye", 2, "detection.method"),
+    "blunter": ("seed: 0", "detection: {false_alarm_rate: 1e-9}", 1, "detection.false_alarm_rate"),
+    "less context": ("seed: 0", "context: {max: 500}", 1, "context.max"),
+    "a baseline": ("seed: 0", "seed: 0\nbaseline: accept.yaml", 2, "baseline"),
+    "a luckier seed": ("seed: 0", "seed: 7", 1, "seed"),
+    "other fields": ("seed: 0", "dataset: {fields: {answer: x}}", 1, "dataset.fields"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("base", "head", "line", "key"), WEAKER.values(), ids=WEAKER)
+def test_what_loosens_the_policy_is_told_at_its_line(
+    base: str, head: str, line: int, key: str
+) -> None:
+    found = policy_weakened(policy(base), policy(head), text=head, path="bye-lint.yaml")
+    assert [(f.rule, f.path, f.line) for f in found] == [("BYE301", "bye-lint.yaml", line)]
+    assert found[0].message.startswith(f"{key} was ")
+
+
+def test_no_key_of_the_policy_is_forgotten() -> None:
+    keys = []
+    for field in fields(Policy):
+        value = getattr(Policy(), field.name)
+        names = [f"{field.name}.{f.name}" for f in fields(value)] if is_dataclass(value) else []
+        keys += names or [field.name]
+    assert sorted(keys) == sorted([*LOOSER, *HARMLESS])
+
+
+def test_what_does_not_loosen_the_baseline() -> None:
+    base = baseline(entry(A, count=2), entry(B))
+    assert baseline_weakened(base, base) == ()
+    assert baseline_weakened(base, baseline(entry(A))) == ()
+    assert baseline_weakened(base, baseline(entry(B, expires=TODAY), entry(A, line=9))) == ()
+
+
+def test_what_loosens_the_baseline_is_told_at_its_line() -> None:
+    base = baseline(entry(A), entry(B))
+    later = LATER + timedelta(days=1)
+    head = baseline(entry(A, count=2, line=3), entry(B, expires=later, line=8), entry(C, line=13))
+    found = baseline_weakened(base, head)
+    assert [(f.rule, f.line) for f in found] == [("BYE301", 3), ("BYE301", 8), ("BYE301", 13)]
+    assert "until" in found[1].message
+    assert found[1].path == "bye-lint-baseline.yaml"
