@@ -87,8 +87,7 @@ _ROWS = (
         "error",
         "3.0",
         "The image cannot be decoded.",
-        "The file is truncated, damaged, or not an image.\n\n"
-        "**What to do:** replace the file.",
+        "The file is truncated, damaged, or not an image.\n\n**What to do:** replace the file.",
     ),
     Rule(
         "BYE105",
@@ -144,6 +143,16 @@ _ROWS = (
         "The file is a Git LFS pointer, not the file itself.",
         "The repository was checked out without its large files.\n\n"
         "**What to do:** run `git lfs pull`, or set `lfs: true` in the checkout action.",
+    ),
+    Rule(
+        "BYE111",
+        "unreadable-by-model",
+        "warning",
+        "3.0",
+        "The model could not read the record.",
+        "The chat template, the image processor or the model itself refused the record, or its "
+        "attention was not a number. It was not scored, so nothing is known about it.\n\n"
+        "**What to do:** read the message; often the prompt spells a control token of the model.",
     ),
     Rule(
         "BYE301",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -20,19 +20,11 @@ class Progress(Protocol):
 
     timings: dict[str, float]
 
-    def stage(self, name: str, description: str) -> AbstractStage:
+    def stage(self, name: str, description: str) -> AbstractContextManager[Task]:
         """Begin a stage; its seconds are kept in ``timings[name]``."""
 
     def say(self, message: str) -> None:
         """Print one line for the user."""
-
-
-class AbstractStage(Protocol):
-    """A context manager that yields a :class:`Task`."""
-
-    def __enter__(self) -> Task: ...
-
-    def __exit__(self, *exc_info: object) -> bool | None: ...
 
 
 class _SilentTask:
@@ -47,7 +39,7 @@ class SilentProgress:
         self.timings: dict[str, float] = {}
 
     @contextmanager
-    def stage(self, name: str, description: str) -> Iterator[Task]:  # noqa: ARG002
+    def stage(self, name: str, description: str) -> Iterator[Task]:
         """Time a stage."""
         begun = time.perf_counter()
         try:

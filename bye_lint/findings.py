@@ -1,0 +1,149 @@
+"""From scores to the records that reports show: scored samples and findings."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bye_lint.codes import RULES
+from bye_lint.features import Detection, FloatArray
+from bye_lint.records import Campaign, Checked, Finding, Sample, ScoredSample, Skipped
+
+if TYPE_CHECKING:
+    from bye_lint.scoring import Scores
+
+#: Longest prompt and answer kept in a result; a report shows less, a record may hold a book.
+TEXT_LIMIT = 400
+_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What the scores amount to, in the form that reports show."""
+
+    samples: tuple[ScoredSample, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    unscored: tuple[Skipped, ...] = ()
+    campaigns: tuple[Campaign, ...] = ()
+
+
+def weigh(usable: Sequence[Checked], scores: Scores) -> Weighed:
+    """Turn scores into samples, findings and the records that the model could not read.
+
+    Parameters
+    ----------
+    usable : sequence of Checked
+        The samples that were scored, in the order of the scores' rows.
+    """
+    real = [(item.sample, item.digest) for item in usable if item.sample is not None]
+    samples = [sample for sample, _ in real]
+    digests = [digest for _, digest in real]
+    rows = scored_samples(samples, digests, scores.features.entropy, scores.detection)
+    summary = scores.detection.summary
+    return Weighed(
+        samples=rows,
+        findings=suspicious_findings(rows, summary.score_name, summary.threshold),
+        unscored=tuple(
+            Skipped(
+                rule="BYE111",
+                message=f"the model could not read the record: {row.error or 'not a number'}",
+                path=sample.location.path,
+                line=sample.location.line,
+                column=sample.location.column,
+                end_column=sample.location.end_column,
+                sample_id=sample.id,
+            )
+            for sample, row in zip(samples, scores.rows, strict=True)
+            if not row.scored
+        ),
+    )
+
+
+def scored_samples(
+    samples: Sequence[Sample],
+    digests: Sequence[str],
+    entropy: FloatArray,
+    detection: Detection,
+) -> tuple[ScoredSample, ...]:
+    """Return one row a sample, in order, with its score, posterior and entropies.
+
+    Parameters
+    ----------
+    entropy : (n_samples, n_layers) array
+        In nats, as extracted.
+    """
+    return tuple(
+        ScoredSample(
+            sample_id=sample.id,
+            path=sample.location.path,
+            line=sample.location.line,
+            column=sample.location.column,
+            end_column=sample.location.end_column,
+            digest=digests[i],
+            prompt=_shorten(sample.prompt),
+            answer=_shorten(sample.answer),
+            images=tuple(image.name for image in sample.images),
+            score=_number(detection.score[i]),
+            posterior=_number(detection.posterior[i]),
+            suspicious=bool(detection.suspicious[i]),
+            entropy=tuple(round(float(h), _DECIMALS) for h in entropy[i] if math.isfinite(h)),
+        )
+        for i, sample in enumerate(samples)
+    )
+
+
+def suspicious_findings(
+    samples: Sequence[ScoredSample], score_name: str, threshold: float | None
+) -> tuple[Finding, ...]:
+    """Return a finding of BYE001 for each suspicious sample, the most suspicious first."""
+    rule = RULES["BYE001"]
+    suspects = [s for s in samples if s.suspicious]
+    sharing = Counter(s.answer for s in suspects)
+    everyone = Counter(s.answer for s in samples)
+    found = []
+    for s in sorted(suspects, key=lambda s: (-(s.score or 0.0), s.path, s.line)):
+        shared = sharing[s.answer]
+        others = everyone[s.answer] - shared
+        message = f"attention unlike the other records': {score_name} {s.score:.2f}"
+        if threshold is not None:
+            message += f", threshold {threshold:.2f}"
+        if s.posterior is not None:
+            message += f", probability {s.posterior:.3f}"
+        if shared > 1:
+            message += (
+                f"; its answer is shared by {shared} of {len(suspects)} suspects and "
+                f"{others} of {len(samples) - len(suspects)} other records"
+            )
+        found.append(
+            Finding(
+                rule=rule.code,
+                level=rule.level,
+                message=message,
+                path=s.path,
+                line=s.line,
+                column=s.column,
+                end_column=s.end_column,
+                sample_id=s.sample_id,
+                score=s.score,
+                posterior=s.posterior,
+                fingerprint=hashlib.sha256(f"{rule.code}\n{s.digest}".encode()).hexdigest(),
+                properties={
+                    "answer": s.answer,
+                    "prompt": s.prompt,
+                    **({"image": s.images[0]} if s.images else {}),
+                },
+            )
+        )
+    return tuple(found)
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), _DECIMALS) if math.isfinite(value) else None
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"

@@ -1,0 +1,64 @@
+"""From a result to standard output and files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bye_lint.records import ScanResult
+from bye_lint.reports import RenderContext, check_writable, render, write_report
+from bye_lint.request import Request
+
+Target = tuple[str, Path]
+
+
+def targets(request: Request, extra: Iterable[Target]) -> tuple[Target, ...]:
+    """Reports of the policy and of the command line, each checked to be writable *before* the work.
+
+    Raises
+    ------
+    ReportError
+        If one of them could not be written.
+    """
+    wanted = [(report.format, Path(report.path)) for report in request.policy.reports]
+    return checked_targets([*wanted, *extra])
+
+
+def checked_targets(wanted: Iterable[Target]) -> tuple[Target, ...]:
+    """Return the targets after checking that each can be written."""
+    chosen = tuple(wanted)
+    for _, path in chosen:
+        check_writable(path)
+    return chosen
+
+
+def write_reports(result: ScanResult, wanted: Sequence[Target]) -> None:
+    """Write each report whole or not at all."""
+    for form, path in wanted:
+        write_report(render(result, form, file_context()), path)
+
+
+def file_context() -> RenderContext:
+    """Context of a report that goes to a file: no colour, the runner's variables for links."""
+    return RenderContext(environ=_runner())
+
+
+def render_stdout(result: ScanResult, form: str, *, quiet: bool, verbose: bool) -> str:
+    """Render for standard output: colour only on a terminal, and never with NO_COLOR."""
+    tty = sys.stdout.isatty()
+    color = tty and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    context = RenderContext(
+        color=color,
+        width=shutil.get_terminal_size((100, 24)).columns if tty else 100,
+        verbosity=-1 if quiet else int(verbose),
+        environ=_runner(),
+        ascii=not (sys.stdout.encoding or "").lower().startswith("utf"),
+    )
+    return render(result, form, context)
+
+
+def _runner() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key.startswith("GITHUB_")}

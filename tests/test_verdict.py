@@ -1,0 +1,102 @@
+"""What is, and above all what is not, a pass."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from bye_lint.policy import GatePolicy
+from bye_lint.records import Counts, Gate, Reproducibility, ScanResult
+from bye_lint.verdict import judge, judge_structure
+
+GATE = GatePolicy()
+WHOLE = Counts(records=800, scored=800, skipped=0, suspicious=0)
+
+
+def changed(**values: int) -> Counts:
+    return dataclasses.replace(WHOLE, **values)
+
+
+@pytest.mark.parametrize(
+    ("counts", "gate"),
+    [
+        pytest.param(WHOLE, GATE, id="nothing suspicious"),
+        pytest.param(changed(suspicious=2), GatePolicy(max_suspicious=2), id="at the gate"),
+        pytest.param(changed(suspicious=8), GatePolicy(max_suspicious="1%"), id="at the share"),
+        pytest.param(changed(scored=760, skipped=40), GATE, id="skips within the allowance"),
+        pytest.param(changed(scored=100, records=100), GATE, id="just enough samples"),
+    ],
+)
+def test_passes(counts: Counts, gate: GatePolicy) -> None:
+    assert judge(counts, gate, 0, "").name == "pass"
+
+
+@pytest.mark.parametrize(
+    ("counts", "gate", "errors", "doubt", "expected", "words"),
+    [
+        pytest.param(changed(suspicious=1), GATE, 0, "", "fail", "1 suspicious", id="over"),
+        pytest.param(
+            changed(suspicious=9), GatePolicy(max_suspicious="1%"), 0, "", "fail", "8 allowed",
+            id="over the share",
+        ),
+        pytest.param(
+            changed(suspicious=3, scored=20, records=20), GATE, 0, "", "fail", "3 suspicious",
+            id="suspects outweigh doubts",
+        ),
+        pytest.param(
+            changed(records=0, scored=0), GATE, 0, "", "inconclusive", "no records", id="empty"
+        ),
+        pytest.param(
+            changed(scored=99, records=99), GATE, 0, "", "inconclusive", "at least 100", id="few"
+        ),
+        pytest.param(
+            changed(scored=750, skipped=50), GATE, 50, "", "inconclusive", "skipped",
+            id="too many skipped",
+        ),
+        pytest.param(WHOLE, GATE, 0, "not learned", "inconclusive", "learned", id="blind"),
+        pytest.param(
+            changed(scored=799, skipped=1), GATE, 1, "", "fail", "not judged",
+            id="an unscored record is not cleared",
+        ),
+    ],
+)  # fmt: skip
+def test_does_not_pass(
+    counts: Counts, gate: GatePolicy, errors: int, doubt: str, expected: str, words: str
+) -> None:
+    verdict = judge(counts, gate, errors, doubt)
+    assert verdict.name == expected
+    assert words in " ".join(verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("counts", "errors", "expected"),
+    [
+        (WHOLE, 0, "pass"),
+        (changed(scored=0), 0, "pass"),
+        (WHOLE, 1, "fail"),
+        (changed(records=0, scored=0), 0, "inconclusive"),
+    ],
+)
+def test_structure(counts: Counts, errors: int, expected: str) -> None:
+    assert judge_structure(counts, GATE, errors).name == expected
+
+
+@pytest.mark.parametrize(
+    ("verdict", "on_inconclusive", "code"),
+    [
+        ("pass", "fail", 0),
+        ("fail", "fail", 1),
+        ("fail", "pass", 1),
+        ("inconclusive", "fail", 3),
+        ("inconclusive", "pass", 0),
+    ],
+)
+def test_exit_codes(verdict: str, on_inconclusive: str, code: int) -> None:
+    gate = Gate("0", 0, 0, on_inconclusive=on_inconclusive)
+    result = ScanResult(
+        verdict=verdict,  # type: ignore[arg-type]
+        reasons=(), paths=(), counts=WHOLE, gate=gate, findings=(), skipped=(), detection=None,
+        samples=(), campaigns=(), reproducibility=Reproducibility("0", 0),
+    )  # fmt: skip
+    assert result.exit_code == code
