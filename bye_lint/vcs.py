@@ -24,6 +24,13 @@ _KEPT = re.compile(
 _POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\n"
 )
+#: Where hooks and CI services say what a change is compared with, and how to name it for git.
+_BASES = (
+    ("PRE_COMMIT_FROM_REF", "{}"),
+    ("GITHUB_BASE_REF", "origin/{}"),
+    ("CI_MERGE_REQUEST_DIFF_BASE_SHA", "{}"),
+    ("CHANGE_TARGET", "origin/{}"),
+)
 #: Pointers are shorter than this, by their specification.
 _POINTER_BYTES = 1024
 _FETCH = "Fetch the history first: git fetch --unshallow, or fetch-depth: 0 in actions/checkout."
@@ -53,6 +60,15 @@ def repository_root(path: Path) -> Path | None:
         if (marker / "HEAD").is_file() or marker.is_file():
             return folder
     return None
+
+
+def base_ref(environ: Mapping[str, str]) -> str | None:
+    """Return the ref that a hook or a CI service says the change is to be compared with.
+
+    Known are pre-commit's pre-push stage, pull requests on GitHub, merge requests on GitLab and
+    change requests on Jenkins; None elsewhere, where everything is to be checked.
+    """
+    return next((form.format(environ[name]) for name, form in _BASES if environ.get(name)), None)
 
 
 def merge_base(repo: Path, ref: str, head: str = "HEAD") -> str:

@@ -125,6 +125,22 @@ def test_a_hook_s_environment_changes_nothing(
     assert vcs.renamed_from(repo.root, vcs.resolve(repo.root, "HEAD"), "data/a.txt") is None
 
 
+@pytest.mark.parametrize(
+    ("environ", "ref"),
+    [
+        ({}, None),
+        ({"GITHUB_BASE_REF": "", "GITHUB_REF": "refs/heads/main"}, None),
+        ({"PRE_COMMIT_FROM_REF": "abc123", "PRE_COMMIT_TO_REF": "def456"}, "abc123"),
+        ({"GITHUB_BASE_REF": "main"}, "origin/main"),
+        ({"CI_MERGE_REQUEST_DIFF_BASE_SHA": "abc123"}, "abc123"),
+        ({"CHANGE_TARGET": "develop"}, "origin/develop"),
+    ],
+    ids=["nothing", "a push", "pre-push hook", "github", "gitlab", "jenkins"],
+)
+def test_what_a_change_is_compared_with(environ: dict[str, str], ref: str | None) -> None:
+    assert vcs.base_ref(environ) == ref
+
+
 @pytest.mark.parametrize("ref", ["--output=x", "-n", "", "a b", "a\nb", "a\x1b[31m"])
 def test_what_git_could_take_for_an_option_is_refused(repo: Repo, ref: str) -> None:
     with pytest.raises(VcsError, match="not a git ref"):
