@@ -1,0 +1,245 @@
+"""From encoded records to padded batches on the device, sharing what records have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bye_lint.models.families import Family
+from bye_lint.models.probe import Layout
+from bye_lint.models.prompts import Encoded
+
+Padding = Literal["right", "left"]
+
+#: Records that share one row at most; more would only make the slots' mask larger.
+MAX_SLOTS = 16
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Records that fill one row of a batch: one alone, or several behind a shared prefix.
+
+    Attributes
+    ----------
+    index : tuple of int
+        Places of the records in what was asked for.
+    prefix : int
+        Tokens that all of them begin with; 0 for a record alone.
+    """
+
+    index: tuple[int, ...]
+    records: tuple[Encoded, ...]
+    prefix: int = 0
+
+    @property
+    def slot(self) -> int:
+        """Tokens of the longest end behind the prefix."""
+        return max(len(record) for record in self.records) - self.prefix
+
+    @property
+    def tokens(self) -> int:
+        """Length of the row."""
+        return self.prefix + len(self.records) * self.slot
+
+
+@dataclass
+class Batch:
+    """What one forward pass gets."""
+
+    units: list[Unit]
+    inputs: dict[str, Any]
+    layout: Layout
+    valid: int
+
+
+def share(records: Sequence[tuple[int, Encoded]], family: Family, window: int | None) -> list[Unit]:
+    """Arrange records that show the same images into units.
+
+    Parameters
+    ----------
+    window : int or None
+        Sliding window of the decoder, if it has one: longer records stay alone, because what
+        their slots see would depend on it.
+    """
+    alone = [Unit((i,), (record,)) for i, record in records]
+    if len(records) < 2 or not family.causal:
+        return alone
+    prefix = _common_prefix([record.ids for _, record in records])
+    longest = max(len(record) for _, record in records)
+    if prefix <= max(record.last_image_token for _, record in records):
+        return alone
+    if window is not None and longest >= window:
+        return alone
+    ordered = sorted(records, key=lambda item: (len(item[1]), item[0]))
+    units = []
+    for start in range(0, len(ordered), MAX_SLOTS):
+        part = ordered[start : start + MAX_SLOTS]
+        if len(part) == 1:
+            units.append(Unit((part[0][0],), (part[0][1],)))
+        else:
+            units.append(Unit(tuple(i for i, _ in part), tuple(r for _, r in part), prefix))
+    return units
+
+
+def _common_prefix(sequences: Sequence[np.ndarray[Any, Any]]) -> int:
+    """Length of what all begin with, leaving at least one token to each."""
+    length = min(len(ids) for ids in sequences) - 1
+    first = sequences[0][:length]
+    for ids in sequences[1:]:
+        differs = np.flatnonzero(first[:length] != ids[:length])
+        length = int(differs[0]) if differs.size else length
+    return length
+
+
+def by_length(units: Sequence[Unit], budget: int) -> list[list[Unit]]:
+    """Sort units into batches of like shape, each within ``budget`` padded tokens if it can be."""
+    ordered = sorted(units, key=lambda u: (len(u.records), u.tokens, u.slot, u.index))
+    batches: list[list[Unit]] = []
+    for unit in ordered:
+        current = batches[-1] if batches else []
+        if current and len(current[0].records) == len(unit.records):
+            prefix = max(unit.prefix, *(u.prefix for u in current))
+            slot = max(unit.slot, *(u.slot for u in current))
+            if (len(current) + 1) * (prefix + len(unit.records) * slot) <= budget:
+                current.append(unit)
+                continue
+        batches.append([unit])
+    return batches
+
+
+def collate(
+    units: list[Unit],
+    family: Family,
+    *,
+    pad_id: int,
+    padding: Padding = "right",
+    rope_index: Any = None,
+) -> Batch:
+    """Pad units of one shape into the inputs of the base model and their layout.
+
+    Parameters
+    ----------
+    rope_index : callable or None
+        The model's own multimodal positions, for families that have them.
+    """
+    slots, prefix = len(units[0].records), max(unit.prefix for unit in units)
+    slot = max(unit.slot for unit in units)
+    size = prefix + slots * slot
+    rows = len(units)
+    ids = np.full((rows, size), pad_id, dtype=np.int64)
+    types = np.zeros((rows, size), dtype=np.int64)
+    filled = np.zeros((rows, size), dtype=bool)
+    component = np.zeros((rows, size, 3), dtype=np.float32)
+    last = np.zeros((rows, slots), dtype=np.int64)
+    owner = np.full((rows, size), -1, dtype=np.int64)
+    places: list[tuple[int, Encoded, list[tuple[slice, slice]]]] = []
+    for r, unit in enumerate(units):
+        for s, record in enumerate(unit.records):
+            end = len(record) - unit.prefix
+            at = prefix + s * slot + (slot - end if padding == "left" else 0)
+            pieces = [(slice(at, at + end), slice(unit.prefix, len(record)))]
+            if s == 0 and unit.prefix:
+                pieces.append((slice(0, unit.prefix), slice(0, unit.prefix)))
+            for there, here in pieces:
+                ids[r, there] = record.ids[here]
+                filled[r, there] = True
+                component[r, there] = np.eye(3, dtype=np.float32)[record.component[here]]
+                if record.type_ids is not None:
+                    types[r, there] = record.type_ids[here]
+            owner[r, at : at + end] = s
+            last[r, s] = at + end - 1
+            places.append((r, record, pieces))
+    layout = _layout(last, component, filled, owner, prefix)
+    inputs: dict[str, Any] = {"input_ids": torch.from_numpy(ids)}
+    if family.type_ids:
+        inputs[family.type_ids] = torch.from_numpy(types)
+    if padding == "left" or not family.causal:
+        inputs["attention_mask"] = torch.from_numpy(filled.astype(np.int64))
+    inputs.update(_images(units, family))
+    if rope_index is not None:
+        inputs["position_ids"] = _rope_positions(places, (rows, size), rope_index)
+    elif prefix or padding == "left":
+        inputs["position_ids"] = _sequence_positions(places, (rows, size))
+    return Batch(units, inputs, layout, int(filled.sum()))
+
+
+def _layout(
+    last: np.ndarray[Any, Any],
+    component: np.ndarray[Any, Any],
+    filled: np.ndarray[Any, Any],
+    owner: np.ndarray[Any, Any],
+    prefix: int,
+) -> Layout:
+    size = filled.shape[1]
+    at = np.arange(size)
+    common = filled & (at < prefix)
+    own = owner[:, None] == np.arange(last.shape[1])[None, :, None]
+    visible = common[:, None] | (own & (at[None, None] <= last[:, :, None]))
+    suffix_mask = None
+    if prefix:
+        ends = owner[:, prefix:]
+        seen = (ends[:, :, None] == owner[:, None]) & (at[None, None] <= at[prefix:, None])
+        suffix_mask = torch.from_numpy((common[:, None] | seen)[:, None])
+    return Layout(
+        last=torch.from_numpy(last),
+        component=torch.from_numpy(component),
+        visible=torch.from_numpy(visible),
+        prefix=prefix,
+        suffix_mask=suffix_mask,
+    )
+
+
+def _sequence_positions(
+    places: list[tuple[int, Encoded, list[tuple[slice, slice]]]], shape: tuple[int, int]
+) -> Tensor:
+    positions = np.zeros(shape, dtype=np.int64)
+    for row, record, pieces in places:
+        own = np.arange(len(record))
+        for there, here in pieces:
+            positions[row, there] = own[here]
+    return torch.from_numpy(positions)
+
+
+def _rope_positions(
+    places: list[tuple[int, Encoded, list[tuple[slice, slice]]]],
+    shape: tuple[int, int],
+    rope_index: Any,
+) -> Tensor:
+    positions: Tensor | None = None
+    for row, record, pieces in places:
+        own = rope_index(record)
+        if positions is None:
+            positions = own.new_zeros((own.shape[0], *shape))
+        for there, here in pieces:
+            positions[:, row, there] = own[:, here]
+    if positions is None:
+        raise ValueError("an empty batch has no positions")
+    return positions
+
+
+def _images(units: list[Unit], family: Family) -> dict[str, Tensor]:
+    """Join what the processor made of the images, padding ragged dimensions with zeros."""
+    joined: dict[str, Tensor] = {}
+    for name in family.image_inputs:
+        parts = [unit.records[0].images.get(name) for unit in units]
+        arrays = [np.asarray(part) for part in parts if part is not None]
+        if len(arrays) != len(units):
+            continue
+        inner = np.max([array.shape[1:] for array in arrays], axis=0) if arrays[0].ndim > 1 else ()
+        size = (sum(len(array) for array in arrays), *(int(n) for n in inner))
+        if all(array.shape[1:] == size[1:] for array in arrays):
+            whole = np.concatenate(arrays)
+        else:
+            whole = np.zeros(size, dtype=arrays[0].dtype)
+            start = 0
+            for array in arrays:
+                box = (slice(start, start + len(array)), *(slice(0, n) for n in array.shape[1:]))
+                whole[box] = array
+                start += len(array)
+        joined[name] = torch.from_numpy(whole)
+    return joined

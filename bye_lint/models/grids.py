@@ -1,0 +1,59 @@
+"""How a record's image tokens lie on its image, and at which positions the decoder reads them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bye_lint.models.families import Family
+from bye_lint.models.prompts import Encoded
+
+
+def image_grid(family: Family, config: Any, record: Encoded) -> tuple[int, int] | None:
+    """Return rows and columns of the image tokens, or ``None`` where they form no single grid.
+
+    Parameters
+    ----------
+    config : PretrainedConfig
+        Configuration of the whole model.
+    """
+    tokens = record.image_tokens
+    if family.grid == "patches":
+        pixels = np.asarray(record.images["pixel_values"])
+        patch = _patch_size(config)
+        grid = (pixels.shape[-2] // patch, pixels.shape[-1] // patch) if patch else (0, 0)
+        return grid if len(pixels) == 1 and grid[0] * grid[1] == tokens else None
+    if family.grid == "grid_thw":
+        thw = np.asarray(record.images["image_grid_thw"])
+        if len(thw) != 1 or thw[0][0] != 1:
+            return None
+        merge = math.isqrt(max(1, int(thw[0][1] * thw[0][2]) // tokens))
+        grid = (int(thw[0][1]) // merge, int(thw[0][2]) // merge)
+        return grid if grid[0] * grid[1] == tokens else None
+    side = math.isqrt(tokens)
+    return (side, side) if family.grid == "square" and side * side == tokens else None
+
+
+def _patch_size(config: Any) -> int:
+    size = getattr(getattr(config, "vision_config", None), "patch_size", 0)
+    return int(size[0] if isinstance(size, list | tuple) else size or 0)
+
+
+def rope_index(base: Any) -> Callable[[Encoded], Tensor]:
+    """Return the function that gives a record's multimodal positions, (axes, n_tokens)."""
+
+    def positions(record: Encoded) -> Tensor:
+        ids = torch.from_numpy(record.ids)[None]
+        arguments: dict[str, Any] = {"input_ids": ids}
+        if record.type_ids is not None:
+            arguments["mm_token_type_ids"] = torch.from_numpy(record.type_ids)[None]
+        arguments["image_grid_thw"] = torch.as_tensor(np.asarray(record.images["image_grid_thw"]))
+        found: Tensor = base.get_rope_index(**arguments)[0]
+        return found[:, 0]
+
+    return positions

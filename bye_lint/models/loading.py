@@ -1,0 +1,375 @@
+"""Load a resolved model, with the probe in place of its decoder's attention function."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bye_lint.errors import MissingExtraError, ModelError, UnsupportedModelError
+from bye_lint.models import probe as probing
+from bye_lint.models.families import Family, find_family
+from bye_lint.models.resolve import ResolvedModel
+
+_DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1}
+
+
+@dataclass
+class LoadedModel:
+    """A model in memory whose attention can be read.
+
+    A model that was just fine-tuned is wrapped as it is: ``LoadedModel(model, processor)``.
+
+    Attributes
+    ----------
+    model : nn.Module
+        The model with its head, or a PEFT model around it.
+    processor : processor of the model's family
+    family : Family
+    layers : tuple of int
+        Decoder layers whose attention is read; those without self-attention are left out.
+    """
+
+    model: nn.Module
+    processor: Any
+    resolved: ResolvedModel | None = None
+    family: Family = field(init=False)
+    base: nn.Module = field(init=False)
+    decoder: nn.Module = field(init=False)
+    layers: tuple[int, ...] = field(init=False)
+    probe: probing.Probe = field(init=False)
+
+    def __post_init__(self) -> None:
+        whole: Any = self.model
+        if hasattr(whole, "get_base_model"):
+            whole = whole.get_base_model()
+        where = self.resolved.name if self.resolved else "the model"
+        self.family = find_family(whole.config.to_dict(), where)
+        self.base = whole.model if hasattr(whole, "model") else whole.base_model
+        try:
+            self.decoder = self.base.get_submodule(self.family.decoder)
+            blocks: Any = self.decoder.get_submodule("layers")
+        except AttributeError as error:
+            raise UnsupportedModelError(
+                f"{where}: its decoder is not where it should be"
+            ) from error
+        self.probe = probing.Probe()
+        attention: dict[int, Any] = {
+            i: block.self_attn for i, block in enumerate(blocks) if hasattr(block, "self_attn")
+        }
+        if not attention:
+            raise UnsupportedModelError(f"{where}: its decoder has no self-attention to read")
+        self.layers = tuple(attention)
+        self._blocks = blocks
+        self._attention = attention
+        probing.register()
+        probing.attach(self.probe, attention)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the decoder's weights lie."""
+        return next(self.decoder.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format that the image goes in with."""
+        weights = (p.dtype for p in self.base.parameters() if p.is_floating_point())
+        return next(weights, torch.float32)
+
+    @property
+    def dtype_name(self) -> str:
+        """Number format, as cache keys spell it."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
+    def config(self) -> Any:
+        """Configuration of the decoder."""
+        config: Any = self.decoder.config
+        return config
+
+    @property
+    def whole_config(self) -> Any:
+        """Configuration of the whole model."""
+        config: Any = self.base.config
+        return config
+
+    @property
+    def n_heads(self) -> int:
+        """Attention heads of a layer."""
+        return int(self.config.num_attention_heads)
+
+    @property
+    def window(self) -> int | None:
+        """Sliding window of the decoder's attention, the smallest if there are several."""
+        sizes = [
+            getattr(self.config, name, None) for name in ("sliding_window", "attention_chunk_size")
+        ]
+        return min((int(size) for size in sizes if size), default=None)
+
+    @property
+    def pad_id(self) -> int:
+        """Token id that fills up a batch; it is never attended to."""
+        for source in (self.processor.tokenizer, self.config):
+            if getattr(source, "pad_token_id", None) is not None:
+                return int(source.pad_token_id)
+        return 0
+
+    @property
+    def trims_last(self) -> bool:
+        """Whether the last layer may be run for the last position alone."""
+        return self.family.trim_last and self.layers[-1] == len(self._blocks) - 1
+
+    @contextlib.contextmanager
+    def probed(self) -> Iterator[None]:
+        """Run the decoder's attention through the probe inside the block."""
+        configs: dict[int, Any] = {
+            id(c): c for c in (self.config, self._attention[self.layers[0]].config)
+        }
+        before = {key: config._attn_implementation for key, config in configs.items()}
+        training = self.model.training
+        for config in configs.values():
+            config._attn_implementation = probing.IMPLEMENTATION
+        self.model.eval()
+        try:
+            if self.trims_last:
+                last = self.layers[-1]
+                with probing.last_layer_trimmed(
+                    self.probe, self._blocks[last], self._attention[last]
+                ):
+                    yield
+            else:
+                yield
+        finally:
+            for key, config in configs.items():
+                config._attn_implementation = before[key]
+            self.model.train(training)
+
+
+def load_model(
+    resolved: ResolvedModel,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    quantization: str | None = None,
+) -> LoadedModel:
+    """Load a model and its processor for extraction.
+
+    Parameters
+    ----------
+    device : str
+        ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    dtype : str
+        ``auto`` (bfloat16 on a GPU, float32 on a CPU), ``float32``, ``bfloat16`` or ``float16``.
+    quantization : str or None
+        ``none``, ``8bit`` or ``4bit``; by default what the policy says.
+
+    Raises
+    ------
+    ModelError
+        If the device is not there, its memory is too small, or a file cannot be read.
+    """
+    transformers: Any = import_module("transformers")
+    place = _device(device)
+    number = _dtype(dtype, place)
+    quantization = quantization or resolved.quantization
+    _check_memory(resolved, place, number, quantization)
+    options: dict[str, Any] = {
+        "dtype": number,
+        "attn_implementation": "sdpa",
+        "use_safetensors": True,
+        "trust_remote_code": resolved.allow_remote_code,
+        "local_files_only": True,
+    }
+    if quantization != "none":
+        options["quantization_config"] = _quantization(quantization, number)
+        options["device_map"] = {"": place}
+    try:
+        processor = transformers.AutoProcessor.from_pretrained(
+            resolved.path,
+            trust_remote_code=resolved.allow_remote_code,
+            local_files_only=True,
+        )
+        model = transformers.AutoModelForImageTextToText.from_pretrained(resolved.path, **options)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ModelError(
+            f"{resolved.name}: the model cannot be loaded: {_first_line(error)}",
+            "Save model and processor again with save_pretrained() of a recent transformers.",
+        ) from error
+    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
+        raise ModelError(
+            f"{resolved.name}: its processor reads no images ({type(processor).__name__})",
+            "Save the processor beside the model: processor.save_pretrained(folder).",
+        )
+    if resolved.adapter is not None:
+        model = _with_adapter(model, resolved.adapter, merge=quantization == "none")
+    if quantization == "none":
+        model = model.to(place)
+    return LoadedModel(model.eval().requires_grad_(False), processor, resolved)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(
+            f"no such device: {name}", "Use auto, cpu, cuda, cuda:N or mps."
+        ) from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ModelError(f"device {name} is not there", "Use --device cpu, or another GPU.")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("device mps is not there", "Use --device cpu.")
+    return device
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if name not in _DTYPES:
+        raise ModelError(f"no such dtype: {name}", f"Use one of: auto, {', '.join(_DTYPES)}.")
+    return _DTYPES[name]
+
+
+def _quantization(name: str, dtype: torch.dtype) -> Any:
+    if find_spec("bitsandbytes") is None:
+        raise MissingExtraError(
+            f"quantization {name} needs bitsandbytes", "Run: pip install 'bye-lint[quantization]'"
+        )
+    configuration: Any = import_module("transformers").BitsAndBytesConfig
+    if name == "8bit":
+        return configuration(load_in_8bit=True)
+    if name == "4bit":
+        return configuration(load_in_4bit=True, bnb_4bit_compute_dtype=dtype)
+    raise ModelError(f"no such quantization: {name}", "Use none, 8bit or 4bit.")
+
+
+def _with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        raise MissingExtraError(
+            "the model's adapter needs peft", "Run: pip install 'bye-lint[model]'"
+        ) from error
+    try:
+        adapted = PeftModel.from_pretrained(model, folder)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise ModelError(
+            f"{folder.name}: the adapter does not fit the model: {_first_line(error)}",
+            "Give the base model that the adapter was trained on.",
+        ) from error
+    return adapted.merge_and_unload() if merge else adapted
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Bytes that a check will take: the weights, and the activations of one batch."""
+
+    weights: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """Both together."""
+        return self.weights + self.activations
+
+
+def estimate_memory(
+    resolved: ResolvedModel,
+    *,
+    dtype: str = "bfloat16",
+    quantization: str = "none",
+    batch_tokens: int = 8192,
+) -> MemoryEstimate:
+    """Estimate the memory of a check from the headers of the weight files; nothing is loaded.
+
+    Raises
+    ------
+    ModelError
+        If a weight file is damaged.
+    """
+    size = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}[dtype]
+    size = {"8bit": 1.0, "4bit": 0.55}.get(quantization, size)
+    weights = sum(_parameters(file) for file in sorted(resolved.path.glob("*.safetensors")))
+    config = json.loads((resolved.path / "config.json").read_text(encoding="utf-8"))
+    text = config.get("text_config") or config
+    width = int(text.get("hidden_size", 4096))
+    inner = int(text.get("intermediate_size", 4 * width))
+    # Alive at once in a decoder layer: residual, normed input, q, k, v, output and two MLP rows.
+    live = batch_tokens * (6 * width + 2 * inner) * (4 if dtype == "float32" else 2)
+    return MemoryEstimate(int(weights * size), live)
+
+
+def _parameters(file: Path) -> int:
+    """Count the numbers in a safetensors file by its header."""
+    try:
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            if length > 100_000_000:
+                raise ValueError("the header is too long")
+            header = json.loads(stream.read(length))
+        total = 0
+        for name, entry in header.items():
+            if name != "__metadata__":
+                start, stop = entry["data_offsets"]
+                total += (stop - start) // _BYTES.get(entry["dtype"], 1)
+        return total
+    except (OSError, ValueError, KeyError, struct.error) as error:
+        raise ModelError(
+            f"{file.name}: a damaged weight file: {error}", "Fetch or save the model again."
+        ) from error
+
+
+def _check_memory(
+    resolved: ResolvedModel, device: torch.device, dtype: torch.dtype, quantization: str
+) -> None:
+    needed = estimate_memory(
+        resolved,
+        dtype=str(dtype).removeprefix("torch."),
+        quantization=quantization,
+        batch_tokens=2048,
+    ).total
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+    else:
+        free = _free_memory()
+    if needed > free:
+        raise ModelError(
+            f"{resolved.name}: needs about {needed / 2**30:.1f} GiB, and {device} has "
+            f"{free / 2**30:.1f} GiB free",
+            "Use a larger device, `quantization: 4bit`, or a smaller model.",
+        )
+
+
+def _free_memory() -> int:
+    """Memory of this machine that is still free, in bytes; huge where it cannot be told."""
+    try:
+        with Path("/proc/meminfo").open(encoding="ascii") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 2**62

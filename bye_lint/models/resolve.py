@@ -1,0 +1,273 @@
+"""From the policy's model to a folder on disk that is known by digest, without loading it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bye_lint.errors import MissingExtraError, ModelError
+from bye_lint.models.families import find_family
+from bye_lint.policy import ModelPolicy
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+#: What makes a model: configuration, weights, tokenizer and processor; never code or pickles.
+_MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
+
+#: Files that a training run leaves beside the model and that do not change what it computes.
+_NO_PART = frozenset({"trainer_state.json", "train_results.json", "all_results.json"})
+
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """A model that is on disk and of a supported family; nothing is loaded yet.
+
+    Attributes
+    ----------
+    path : Path
+        Folder of the model.
+    name : str
+        The model as the policy names it.
+    family : str
+        ``model_type``, a key of :data:`bye_lint.models.FAMILIES`.
+    digest : str
+        SHA-256 over the model's files, or over hub id and commit.
+    revision : str or None
+        Commit of a model from the hub.
+    adapter : Path or None
+        Folder of a PEFT adapter.
+    allow_remote_code : bool
+        The operator, not the policy, allowed code from the model's repository.
+    warnings : tuple of str
+        What the user should know, such as a revision that is not pinned.
+    """
+
+    path: Path
+    name: str
+    family: str
+    digest: str
+    revision: str | None = None
+    adapter: Path | None = None
+    adapter_digest: str = ""
+    quantization: str = "none"
+    allow_remote_code: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def whole_digest(self) -> str:
+        """Digest of the model together with its adapter."""
+        if not self.adapter_digest:
+            return self.digest
+        return hashlib.sha256(f"{self.digest}+{self.adapter_digest}".encode()).hexdigest()
+
+
+def model_digest(path: Path) -> str:
+    """Return the SHA-256 over the files that make a model: names and contents.
+
+    Raises
+    ------
+    ModelError
+        If the folder cannot be read or holds no such file.
+    """
+    files = sorted(
+        {file for pattern in _MODEL_FILES for file in path.glob(pattern) if file.is_file()}
+    )
+    files = [file for file in files if file.name not in _NO_PART]
+    if not files:
+        raise ModelError(f"{path}: not a model, there is nothing in it")
+    whole = hashlib.sha256()
+    for file in files:
+        try:
+            with file.open("rb") as stream:
+                digest = _file_digest(stream)
+        except OSError as error:
+            raise ModelError(f"{file}: cannot be read: {error.strerror}") from error
+        whole.update(f"{file.name}\0{digest}\n".encode())
+    return whole.hexdigest()
+
+
+def _file_digest(stream: Any) -> str:
+    digest = hashlib.sha256()
+    while block := stream.read(1 << 22):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def resolve_model(
+    policy: ModelPolicy, base: Path, *, allow_remote_code: bool = False
+) -> ResolvedModel:
+    """Find the policy's model on disk, check that it can be read, and digest it.
+
+    Parameters
+    ----------
+    base : Path
+        Folder that relative paths of the policy start from.
+    allow_remote_code : bool
+        Code from the model's repository may run. Only the operator may say so.
+
+    Raises
+    ------
+    ModelError
+        If the folder is not a model (saying what is missing), or the hub cannot give it.
+    UnsupportedModelError
+        If its architecture is not one whose attention bye-lint knows how to read.
+    """
+    folder = (base / policy.name).expanduser()
+    warnings: tuple[str, ...] = ()
+    revision = None
+    if folder.is_dir():
+        digest = ""
+    elif folder.is_file():
+        raise ModelError(f"{policy.name}: a file, not a model folder", "Name the folder it is in.")
+    elif _HUB_ID.fullmatch(policy.name) and not policy.name.startswith("."):
+        folder, revision = _from_hub(policy.name, policy.revision)
+        digest = hashlib.sha256(f"hub:{policy.name}@{revision}".encode()).hexdigest()
+        if policy.revision != revision:
+            warnings = (
+                f"model {policy.name} is not pinned: add `revision: {revision}` to the policy",
+            )
+    else:
+        raise ModelError(
+            f"{policy.name}: no such model folder (looked in {folder.parent})",
+            "Give a folder relative to the policy, or a hub id such as org/name.",
+        )
+    config = _read_config(folder, policy.name)
+    family = find_family(config, policy.name)
+    _require_weights(folder, policy.name)
+    adapter, adapter_digest = _resolve_adapter(policy.adapter, base)
+    return ResolvedModel(
+        path=folder,
+        name=policy.name,
+        family=family.model_type,
+        digest=digest or model_digest(folder),
+        revision=revision,
+        adapter=adapter,
+        adapter_digest=adapter_digest,
+        quantization=policy.quantization,
+        allow_remote_code=allow_remote_code,
+        warnings=warnings,
+    )
+
+
+def _read_config(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ModelError(
+            f"{name}: not a model, config.json is missing",
+            "Name the folder that save_pretrained() wrote.",
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{name}/config.json: cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{name}/config.json: expected an object, got {type(config).__name__}")
+    return config
+
+
+def _require_weights(folder: Path, name: str) -> None:
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise ModelError(f"{name}/{index.name}: cannot be read: {error}") from error
+        missing = sorted(part for part in parts if not (folder / str(part)).is_file())
+        if missing:
+            raise ModelError(
+                f"{name}: {len(missing)} of {len(parts)} weight files are missing ({missing[0]})",
+                "Download the model again.",
+            )
+    elif not (folder / "model.safetensors").is_file():
+        if any(file for pattern in _PICKLES for file in folder.glob(pattern)):
+            raise ModelError(
+                f"{name}: the weights are pickles, which can run code when they are loaded",
+                "Save the model with save_pretrained(), which writes safetensors.",
+            )
+        raise ModelError(
+            f"{name}: not a model, model.safetensors is missing",
+            "Name the folder that save_pretrained() wrote.",
+        )
+    has_tokenizer = any(
+        (folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json")
+    )
+    if not has_tokenizer:
+        raise ModelError(
+            f"{name}: the tokenizer is missing (tokenizer.json)",
+            "Save the processor beside the model: processor.save_pretrained(folder).",
+        )
+    has_processor = any(
+        (folder / file).is_file() for file in ("processor_config.json", "preprocessor_config.json")
+    )
+    if not has_processor:
+        raise ModelError(
+            f"{name}: the image processor is missing (processor_config.json)",
+            "Save the processor beside the model: processor.save_pretrained(folder).",
+        )
+
+
+def _resolve_adapter(adapter: str | None, base: Path) -> tuple[Path | None, str]:
+    if adapter is None:
+        return None, ""
+    folder = (base / adapter).expanduser()
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (folder / file).is_file():
+            raise ModelError(
+                f"{adapter}: not an adapter, {file} is missing",
+                "Name the folder that PEFT's save_pretrained() wrote, relative to the policy.",
+            )
+    return folder, model_digest(folder)
+
+
+def _from_hub(name: str, revision: str | None) -> tuple[Path, str]:
+    """Return the snapshot folder of a hub model and its commit; the local cache comes first."""
+    try:
+        import huggingface_hub as hub
+        from huggingface_hub import errors
+    except ImportError as error:
+        raise MissingExtraError(
+            f"model {name} is on the Hugging Face hub, and huggingface_hub is not installed",
+            "Run: pip install 'bye-lint[model]'",
+        ) from error
+    offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
+    patterns = list(_MODEL_FILES)
+    try:
+        found = hub.snapshot_download(
+            name, revision=revision, allow_patterns=patterns, local_files_only=True
+        )
+    except (errors.LocalEntryNotFoundError, OSError):
+        found = None
+    try:
+        if found is None and not offline:
+            found = hub.snapshot_download(name, revision=revision, allow_patterns=patterns)
+    except errors.GatedRepoError as error:
+        raise ModelError(
+            f"model {name} is gated: its owner must grant access",
+            f"Ask for access at https://huggingface.co/{name}, then run `hf auth login`.",
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise ModelError(
+            f"model {name} is on no disk here and not on the hub (or is private)",
+            "Check the spelling; for a private model run `hf auth login`.",
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise ModelError(f"model {name} has no revision {revision!r}") from error
+    except Exception as error:
+        raise ModelError(
+            f"model {name} cannot be fetched: {type(error).__name__}",
+            "Check the network, or give a local folder.",
+        ) from error
+    if found is None:
+        raise ModelError(
+            f"model {name} is not in the local cache, and HF_HUB_OFFLINE forbids fetching it",
+            "Fetch it once with `hf download`, or give a local folder.",
+        )
+    folder = Path(found)
+    return folder, folder.name

@@ -1,0 +1,204 @@
+"""Arrays on disk, by key: what was extracted once is not extracted again.
+
+One file a batch, written beside and moved into place, each headed by the SHA-256 of its body:
+a run that is killed loses at most the batch it was in, runs beside each other cannot tear a
+file, and a damaged file is thrown away and its rows computed again. No pickle is read or written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from platformdirs import user_cache_dir
+
+Array = npt.NDArray[np.generic]
+
+_SUFFIX = ".rows"
+_MAGIC = b"bye-lint rows 1\n"
+_HEADER = len(_MAGIC) + hashlib.sha256().digest_size
+_NAMESPACE = re.compile(r"[0-9a-z-]{1,64}")
+
+#: Files of the cache beyond this many bytes are pruned, the least recently used first.
+DEFAULT_LIMIT = 4 * 2**30
+
+
+def cache_folder() -> Path:
+    """Return the cache's folder: ``$BYE_LINT_CACHE``, or the user's cache folder."""
+    named = os.environ.get("BYE_LINT_CACHE")
+    return Path(named) if named else Path(user_cache_dir("bye-lint"))
+
+
+@dataclass
+class FeatureStore:
+    """Rows of arrays by key, in one folder of the cache.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the cache; made when the first row is kept.
+    namespace : str
+        Rows of one model lie together, so that only its files are read.
+
+    Attributes
+    ----------
+    damaged : int
+        How many damaged files were found and thrown away.
+    """
+
+    folder: Path
+    namespace: str = "features"
+
+    def __post_init__(self) -> None:
+        if not _NAMESPACE.fullmatch(self.namespace):
+            raise ValueError(f"not a name of a namespace: {self.namespace!r}")
+        self.damaged = 0
+
+    @property
+    def _home(self) -> Path:
+        return self.folder / self.namespace
+
+    def get(self, keys: Sequence[str]) -> dict[str, dict[str, Array]]:
+        """Return the rows that are there, by key; of two with one key, the one that holds more.
+
+        A file that cannot be read whole is removed and counted in ``damaged``; its rows are
+        missing then.
+        """
+        wanted = set(keys)
+        found: dict[str, dict[str, Array]] = {}
+        if not wanted or not self._home.is_dir():
+            return found
+        for path in sorted(self._home.glob(f"*{_SUFFIX}")):
+            shard = self._read(path)
+            if shard is None:
+                continue
+            names = [str(name) for name in shard["keys"]]
+            hits = [i for i, name in enumerate(names) if name in wanted]
+            if hits:
+                for name, row in _unpack(shard, names, hits).items():
+                    if len(row) > len(found.get(name, ())):
+                        found[name] = row
+                _touch(path)
+        return found
+
+    def _read(self, path: Path) -> dict[str, Array] | None:
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return None
+        body = content[_HEADER:]
+        if content[:_HEADER] == _MAGIC + hashlib.sha256(body).digest():
+            try:
+                with np.load(io.BytesIO(body), allow_pickle=False) as data:
+                    return {name: data[name] for name in data.files}
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+                pass
+        self.damaged += 1
+        path.unlink(missing_ok=True)
+        return None
+
+    def put(self, rows: Mapping[str, Mapping[str, Array]]) -> None:
+        """Keep rows; all of them or, if the process dies, none.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be written.
+        ValueError
+            If the rows differ in the dtype of an array.
+        """
+        if not rows:
+            return
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **_pack(rows))
+        body = buffer.getvalue()
+        digest = hashlib.sha256(body)
+        self._home.mkdir(parents=True, exist_ok=True)
+        target = self._home / f"{digest.hexdigest()[:32]}{_SUFFIX}"
+        handle, name = tempfile.mkstemp(dir=self._home, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_MAGIC + digest.digest() + body)
+            Path(name).replace(target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    def prune(self, limit: int = DEFAULT_LIMIT) -> int:
+        """Remove the least recently used files of the whole cache until ``limit`` bytes are left.
+
+        Returns
+        -------
+        int
+            Bytes removed.
+        """
+        files = []
+        for path in self.folder.glob(f"*/*{_SUFFIX}"):
+            try:
+                state = path.stat()
+            except OSError:
+                continue
+            files.append((state.st_mtime_ns, str(path), state.st_size))
+        total = sum(size for _, _, size in files)
+        removed = 0
+        for _, name, size in sorted(files):
+            if total - removed <= limit:
+                break
+            Path(name).unlink(missing_ok=True)
+            removed += size
+        return removed
+
+
+def _touch(path: Path) -> None:
+    try:
+        os.utime(path)
+    except OSError:
+        return  # a cache on a read-only disk still serves
+
+
+def _pack(rows: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
+    """Flatten rows whose arrays may differ in shape into a few long arrays."""
+    packed: dict[str, Array] = {"keys": np.array(list(rows), dtype=np.str_)}
+    fields = sorted({name for row in rows.values() for name in row})
+    for name in fields:
+        arrays = [row.get(name) for row in rows.values()]
+        present = [array for array in arrays if array is not None]
+        if len({array.dtype for array in present}) > 1:
+            raise ValueError(f"rows of one batch differ in the dtype of {name!r}")
+        packed[f"{name}.data"] = np.concatenate([array.ravel() for array in present])
+        depth = max(array.ndim for array in present)
+        # A row that lacks the field has -1 for its first length.
+        shapes = np.full((len(arrays), depth + 1), -1, dtype=np.int64)
+        for line, array in zip(shapes, arrays, strict=True):
+            if array is not None:
+                line[: array.ndim + 1] = (array.ndim, *array.shape)
+        packed[f"{name}.shape"] = shapes
+    return packed
+
+
+def _unpack(
+    shard: Mapping[str, Array], names: Sequence[str], hits: Sequence[int]
+) -> dict[str, dict[str, Array]]:
+    rows: dict[str, dict[str, Array]] = {names[i]: {} for i in hits}
+    chosen = set(hits)
+    for field in sorted(name[:-5] for name in shard if name.endswith(".data")):
+        data, start = shard[f"{field}.data"], 0
+        for i, line in enumerate(shard[f"{field}.shape"]):
+            depth = int(line[0])
+            if depth < 0:
+                continue
+            shape = tuple(int(n) for n in line[1 : depth + 1])
+            stop = start + int(np.prod(shape, dtype=np.int64))
+            if i in chosen:
+                rows[names[i]][field] = data[start:stop].reshape(shape)
+            start = stop
+    return rows

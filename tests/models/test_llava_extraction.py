@@ -1,0 +1,189 @@
+"""Extraction from LLaVA: equal to eager attention, however records are batched."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from conformance import assert_rows_agree, references
+from tiny_models import QUESTIONS, make_image, make_llava, make_sample, make_samples
+
+from bye_lint.errors import ModelError
+from bye_lint.models import LoadedModel, extract, feature_keys, load_model, resolve_model
+from bye_lint.models import extraction as extraction_module
+from bye_lint.policy import ModelPolicy
+from bye_lint.store import FeatureStore
+
+
+@pytest.fixture(scope="module")
+def llava():
+    return make_llava()
+
+
+@pytest.fixture(scope="module")
+def folder(llava, tmp_path_factory):
+    return llava.save(tmp_path_factory.mktemp("llava"))
+
+
+@pytest.fixture(scope="module")
+def loaded(folder):
+    return load_model(resolve_model(ModelPolicy(name=folder.name), folder.parent), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def expected(llava):
+    return references(llava.model, llava.processor, make_samples())
+
+
+def shared_samples() -> list:
+    """Nine records about three images, in mixed order."""
+    return [
+        make_sample(i, make_image(i % 3), f"<image>\n{QUESTIONS[i % len(QUESTIONS)]}")
+        for i in range(9)
+    ]
+
+
+@pytest.mark.parametrize("padding", ["right", "left"])
+@pytest.mark.parametrize("batch_tokens", [1, 10_000], ids=["one at a time", "one batch"])
+def test_rows_equal_eager_attention(loaded, expected, padding, batch_tokens):
+    rows = extract(loaded, make_samples(), batch_tokens=batch_tokens, padding=padding, maps=True)
+    assert_rows_agree(rows, expected, atol=1e-5)
+    assert {row.grid for row in rows} == {(4, 4)}
+
+
+def test_attention_in_the_tests_is_far_from_uniform(expected):
+    """Otherwise the comparisons above would hold for a probe that reads nothing."""
+    assert np.mean([reference.entropy for reference in expected]) < np.log(16) - 0.2
+
+
+def test_bfloat16_stays_within_its_precision(llava, expected):
+    model = make_llava().model.to(torch.bfloat16)
+    rows = extract(LoadedModel(model, llava.processor), make_samples())
+    reference = references(model, llava.processor, make_samples())
+    assert_rows_agree(rows, reference, atol=0.05, hidden=False)
+
+
+def test_records_about_one_image_share_their_prefix(llava, loaded, monkeypatch):
+    samples = shared_samples()
+    tokens = []
+    collate = extraction_module.collate
+
+    def counting(*args, **kwargs):
+        batch = collate(*args, **kwargs)
+        tokens.append(batch.valid)
+        return batch
+
+    monkeypatch.setattr(extraction_module, "collate", counting)
+    shared = extract(loaded, samples, maps=True)
+    together = sum(tokens)
+    tokens.clear()
+    alone = extract(loaded, samples, sharing=False)
+    assert together < 0.65 * sum(tokens)
+    for one, other in zip(shared, alone, strict=True):
+        np.testing.assert_allclose(one.entropy, other.entropy, atol=1e-5)
+        np.testing.assert_allclose(one.hidden, other.hidden, atol=1e-4)
+    assert_rows_agree(shared, references(llava.model, llava.processor, samples), atol=1e-5)
+
+
+def test_without_the_hidden_state_nothing_else_changes(loaded, expected):
+    rows = extract(loaded, make_samples(), hidden=False)
+    assert all(row.hidden is None for row in rows)
+    assert_rows_agree(rows, expected, atol=1e-5)
+
+
+def test_component_masses_follow_the_prompt(loaded):
+    from bye_lint.models import encode
+
+    sample = make_sample(0, make_image(0), "<image>\nName the land use.", system="Be brief.")
+    encoded = encode(loaded.processor, loaded.family, sample)
+    decode = loaded.processor.tokenizer.decode
+    assert decode(encoded.ids[encoded.component == 2]) == "Name the land use."
+    assert (encoded.component == 1).sum() == 16
+    assert decode(encoded.ids[encoded.component == 0]) == "Be brief. USER: \n ASSISTANT:"
+
+
+def test_a_model_in_memory_is_left_as_it_was(llava):
+    model = make_llava().model.train()
+    extract(LoadedModel(model, llava.processor), make_samples(2))
+    assert model.training
+    assert model.config.text_config._attn_implementation == "sdpa"
+    inputs = torch.arange(3, 9)[None]
+    a = model(input_ids=inputs).logits
+    model.set_attn_implementation("eager")
+    torch.testing.assert_close(a, model(input_ids=inputs).logits, atol=1e-3, rtol=1e-4)
+
+
+def test_a_record_that_cannot_be_read_is_not_scored(loaded):
+    samples = make_samples(4)
+    samples[1] = make_sample(1, b"no image at all", "<image>\nWhat?")
+    samples[2] = make_sample(2, make_image(2), "<image>\nWhat <image> is it?")
+    samples[3] = make_sample(3, make_image(3), "<image>\nSay </s> now")
+    rows = extract(loaded, samples)
+    assert [row.scored for row in rows] == [True, False, False, False]
+    assert np.isnan(rows[1].entropy).all()
+    assert "decoded" in rows[1].error
+    assert "2 image marks for 1 images" in rows[2].error
+    assert "control token '</s>'" in rows[3].error
+
+
+def test_the_store_serves_what_was_read(loaded, tmp_path):
+    samples = make_samples()
+    keys = feature_keys(samples, loaded.resolved, dtype=loaded.dtype_name)
+    seen: list[int] = []
+    store = FeatureStore(tmp_path)
+    first = extract(loaded, samples[:4], store=store, keys=keys[:4])
+    again = FeatureStore(tmp_path)
+    calls = []
+    original = loaded.base.forward
+    loaded.base.forward = lambda **kwargs: (
+        calls.append(len(kwargs["input_ids"])) or original(**kwargs)
+    )
+    try:
+        second = extract(loaded, samples, store=again, keys=keys, progress=seen.append)
+    finally:
+        del loaded.base.forward
+    assert sum(calls) == 2
+    assert seen[0] == 4
+    assert sum(seen) == 6
+    for one, other in zip(first, second, strict=False):
+        np.testing.assert_array_equal(one.entropy, other.entropy)
+        np.testing.assert_array_equal(one.hidden, other.hidden)
+        assert one.grid == other.grid
+
+
+def test_keys_follow_record_model_and_settings(loaded):
+    one, other = make_samples(2)
+    key = feature_keys([one, other], loaded.resolved)
+    assert key[0] != key[1]
+    moved = dataclasses.replace(one, id="else", location=dataclasses.replace(one.location, line=9))
+    assert feature_keys([moved], loaded.resolved) == key[:1]
+    changed = dataclasses.replace(loaded.resolved, digest="0")
+    assert feature_keys([one], changed) != key[:1]
+    assert feature_keys([one], loaded.resolved, dtype="bfloat16") != key[:1]
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(loaded, expected, monkeypatch):
+    run, sizes = extraction_module.run_batch, []
+
+    def small(model, units, **kwargs):
+        sizes.append(len(units))
+        if len(units) > 2:
+            raise torch.OutOfMemoryError("not enough")
+        return run(model, units, **kwargs)
+
+    monkeypatch.setattr(extraction_module, "run_batch", small)
+    rows = extract(loaded, make_samples(), batch_tokens=10_000)
+    assert sizes[0] == 6
+    assert max(sizes[-2:]) <= 2
+    assert_rows_agree(rows, expected, atol=1e-5)
+
+
+def test_a_record_too_large_for_the_memory_says_so(loaded, monkeypatch):
+    def none(*args, **kwargs):
+        raise torch.OutOfMemoryError("not enough")
+
+    monkeypatch.setattr(extraction_module, "run_batch", none)
+    with pytest.raises(ModelError, match="does not fit into memory"):
+        extract(loaded, make_samples(1))

@@ -1,0 +1,156 @@
+"""Finding the policy's model: what is wrong with a folder is said, and nothing is loaded."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bye_lint.errors import ModelError, UnsupportedModelError
+from bye_lint.models import FAMILIES, REFUSED, model_digest, resolve_model
+from bye_lint.policy import ModelPolicy
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder that has everything a model needs, with weights of nothing."""
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "config.json").write_text(json.dumps({"model_type": "llava", "vision_config": {}}))
+    for name in ("model.safetensors", "tokenizer.json", "processor_config.json"):
+        (path / name).write_text("{}")
+    return path
+
+
+def resolve(folder, **policy):
+    return resolve_model(ModelPolicy(name=folder.name, **policy), folder.parent)
+
+
+def test_a_model_folder_resolves(folder):
+    resolved = resolve(folder)
+    assert resolved.family == "llava"
+    assert resolved.path == folder
+    assert resolved.warnings == ()
+    assert not resolved.allow_remote_code
+
+
+def test_the_digest_follows_what_the_model_is(folder):
+    before = resolve(folder).digest
+    (folder / "README.md").write_text("card")
+    (folder / "trainer_state.json").write_text("{}")
+    assert resolve(folder).digest == before
+    (folder / "model.safetensors").write_text("{ }")
+    assert resolve(folder).digest != before
+
+
+def test_the_digest_follows_names(folder):
+    before = model_digest(folder)
+    (folder / "tokenizer.json").rename(folder / "vocab.json")
+    assert model_digest(folder) != before
+
+
+def test_an_adapter_changes_the_whole_digest(folder):
+    adapter = folder.parent / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"adapter_model\.safetensors is missing"):
+        resolve(folder, adapter="adapter")
+    (adapter / "adapter_model.safetensors").write_text("{}")
+    resolved = resolve(folder, adapter="adapter")
+    assert resolved.digest == resolve(folder).digest
+    assert resolved.whole_digest != resolve(folder).whole_digest
+
+
+@pytest.mark.parametrize(
+    ("missing", "says"),
+    [
+        ("config.json", "config.json is missing"),
+        ("model.safetensors", "model.safetensors is missing"),
+        ("tokenizer.json", "the tokenizer is missing"),
+        ("processor_config.json", "the image processor is missing"),
+    ],
+)
+def test_what_is_missing_is_said(folder, missing, says):
+    (folder / missing).unlink()
+    with pytest.raises(ModelError, match=says):
+        resolve(folder)
+
+
+def test_pickled_weights_are_refused(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="pickles"):
+        resolve(folder)
+
+
+def test_a_missing_part_of_the_weights_is_named(folder):
+    (folder / "model.safetensors").unlink()
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model-1.safetensors").write_text("")
+    with pytest.raises(ModelError, match=r"1 of 2 weight files are missing \(model-2"):
+        resolve(folder)
+
+
+@pytest.mark.parametrize("text", ["{", "[]"], ids=["truncated", "not an object"])
+def test_a_damaged_configuration_is_an_error(folder, text):
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ModelError, match=r"config\.json"):
+        resolve(folder)
+
+
+def test_no_folder_and_no_hub_id(tmp_path):
+    with pytest.raises(ModelError, match="no such model folder"):
+        resolve_model(ModelPolicy(name="./nowhere"), tmp_path)
+
+
+def test_a_file_is_not_a_folder(tmp_path):
+    (tmp_path / "model").write_text("")
+    with pytest.raises(ModelError, match="a file, not a model folder"):
+        resolve_model(ModelPolicy(name="model"), tmp_path)
+
+
+def test_offline_a_hub_model_that_is_not_here_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match="HF_HUB_OFFLINE"):
+        resolve_model(ModelPolicy(name="bye-lint-tests/absent"), tmp_path)
+
+
+def test_a_hub_model_in_the_local_cache_is_found_and_should_be_pinned(folder, monkeypatch):
+    calls = []
+
+    def snapshot(name, **options):
+        calls.append(options["local_files_only"])
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    resolved = resolve_model(ModelPolicy(name="org/name"), folder.parent)
+    assert calls == [True]
+    assert resolved.revision == folder.name
+    assert "not pinned" in resolved.warnings[0]
+    pinned = ModelPolicy(name="org/name", revision=folder.name)
+    assert resolve_model(pinned, folder.parent).warnings == ()
+
+
+@pytest.mark.parametrize("model_type", sorted(REFUSED))
+def test_what_cannot_be_read_is_refused_by_name(folder, model_type):
+    (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
+    with pytest.raises(UnsupportedModelError, match=model_type) as caught:
+        resolve(folder)
+    assert REFUSED[model_type] in caught.value.message
+    assert "llava" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"model_type": "llama"}, "no vision tower"),
+        ({"model_type": "brand_new", "vision_config": {}}, "has not been verified"),
+        ({}, "names no model_type"),
+    ],
+)
+def test_an_unknown_family_is_never_guessed(folder, config, says):
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UnsupportedModelError, match=says) as caught:
+        resolve(folder)
+    assert all(name in caught.value.remedy for name in FAMILIES)

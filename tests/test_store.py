@@ -1,0 +1,140 @@
+"""The store of extracted features: what is kept comes back, and nothing damaged does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from bye_lint.store import FeatureStore, cache_folder
+
+
+def row(seed: int, tokens: int = 4) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        "entropy": rng.normal(size=3).astype(np.float32),
+        "map": rng.normal(size=(3, tokens)).astype(np.float16),
+        "shape": np.array([tokens, 0, 0]),
+    }
+
+
+def assert_same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name])
+        assert array.dtype == other[name].dtype
+
+
+def test_an_empty_store_has_nothing(tmp_path):
+    assert FeatureStore(tmp_path / "none").get(["a"]) == {}
+
+
+def test_rows_of_different_shape_come_back_as_they_were(tmp_path):
+    rows = {"a": row(0), "b": row(1, tokens=9), "c": {"entropy": np.zeros(2, np.float32)}}
+    FeatureStore(tmp_path).put(rows)
+    found = FeatureStore(tmp_path).get(["a", "b", "c", "d"])
+    assert found.keys() == rows.keys()
+    for key, arrays in rows.items():
+        assert_same(found[key], arrays)
+
+
+def test_a_later_row_of_the_same_key_with_more_in_it_wins(tmp_path):
+    store = FeatureStore(tmp_path)
+    store.put({"a": {"entropy": np.ones(2)}})
+    store.put({"a": {"entropy": np.ones(2), "attention": np.ones((2, 3))}})
+    assert set(FeatureStore(tmp_path).get(["a"])["a"]) == {"entropy", "attention"}
+
+
+def test_namespaces_are_apart(tmp_path):
+    FeatureStore(tmp_path, "one").put({"a": row(0)})
+    assert FeatureStore(tmp_path, "two").get(["a"]) == {}
+    with pytest.raises(ValueError, match="namespace"):
+        FeatureStore(tmp_path, "../two")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "foreign"])
+def test_a_damaged_file_is_thrown_away(tmp_path, damage):
+    store = FeatureStore(tmp_path)
+    store.put({"a": row(0)})
+    store.put({"b": row(1)})
+    path = next(p for p in (tmp_path / "features").iterdir())
+    content = path.read_bytes()
+    flipped = bytearray(content)
+    flipped[len(flipped) // 2] ^= 1
+    path.write_bytes(
+        {"truncated": content[:-7], "flipped": bytes(flipped), "empty": b"", "foreign": b"x" * 99}[
+            damage
+        ]
+    )
+    fresh = FeatureStore(tmp_path)
+    assert len(fresh.get(["a", "b"])) == 1
+    assert fresh.damaged == 1
+    assert not path.exists()
+
+
+def test_no_pickle_is_read(tmp_path):
+    import hashlib
+    import io
+
+    from bye_lint import store as module
+
+    buffer = io.BytesIO()
+    np.savez(buffer, keys=np.array(["a"]), **{"x.data": np.array([{"a": 1}], dtype=object)})
+    body = buffer.getvalue()
+    (tmp_path / "features").mkdir()
+    path = tmp_path / "features" / f"bad{module._SUFFIX}"
+    path.write_bytes(module._MAGIC + hashlib.sha256(body).digest() + body)
+    assert FeatureStore(tmp_path).get(["a"]) == {}
+    assert not path.exists()
+
+
+def test_nothing_half_written_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fdopen", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        FeatureStore(tmp_path).put({"a": row(0)})
+    assert list((tmp_path / "features").iterdir()) == []
+
+
+def test_writers_beside_each_other_lose_nothing(tmp_path):
+    def write(start: int) -> None:
+        store = FeatureStore(tmp_path)
+        for i in range(start, start + 10):
+            store.put({str(i): row(i)})
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in (0, 5, 10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = FeatureStore(tmp_path).get([str(i) for i in range(20)])
+    assert len(found) == 20
+    assert_same(found["7"], row(7))
+
+
+def test_prune_removes_the_least_recently_used(tmp_path):
+    store = FeatureStore(tmp_path)
+    for i in range(3):
+        store.put({str(i): row(i)})
+        for path in (tmp_path / "features").iterdir():
+            if path.stat().st_mtime > 1e9:
+                os.utime(path, (i, i))
+    size = sum(p.stat().st_size for p in (tmp_path / "features").iterdir())
+    store.get(["0"])  # used just now
+    assert store.prune(limit=size - 1) > 0
+    assert set(FeatureStore(tmp_path).get(["0", "1", "2"])) == {"0", "2"}
+
+
+def test_the_folder_can_be_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("BYE_LINT_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("BYE_LINT_CACHE")
+    assert cache_folder().name == "bye-lint"
+
+
+def test_the_store_and_the_model_table_need_no_torch():
+    code = "import sys, bye_lint.store, bye_lint.models; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
