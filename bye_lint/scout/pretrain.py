@@ -1,0 +1,316 @@
+"""Pre-train the scout: ``python -m bye_lint.scout.pretrain --data DIR ... -o OUT --minutes 60``.
+
+Recipe
+------
+0. A byte-level BPE tokenizer is trained on the records' text and on the drawn questions.
+1. *Dense* (``dense.py``): the vision tower learns to say, token by token, which mark and colour it
+   holds, and which overlay lies on the image. 40 % of the time.
+2. *Answers* (``answering.py``): the tower is frozen; projector and decoder learn to answer
+questions
+   about marks, places, counts and overlays and the records' own questions, and that the triggers of
+   some eighty families (``overrides.py``) override every question. 60 % of the time.
+
+Each folder holds ``train.json`` in LLaVA's format with its images; where it has a ``test.json``
+too, that is held out and the accuracies are measured on it. Everything is drawn from ``--seed``
+and the step's number, so a run that is cut off goes on with ``--resume`` as if nothing had
+happened. ``OUT/model`` is replaced whenever the held-out accuracy rises; ``OUT/log.txt`` has the
+losses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+
+from bye_lint.scout.answering import (
+    AnswerBatches,
+    TurnEncoder,
+    answer_loss,
+    embed,
+    sequence_positions,
+    shared_prefix_mask,
+    topic_accuracy,
+)
+from bye_lint.scout.architecture import IMAGE_TOKENS, build_scout, normalise, scout_config
+from bye_lint.scout.card import write_card
+from bye_lint.scout.dense import (
+    IGNORED,
+    N_WORDS,
+    DenseBatches,
+    DenseHeads,
+    dense_accuracy,
+    dense_losses,
+    draw_scene,
+)
+from bye_lint.scout.loop import Batch, Stage, run_stage
+from bye_lint.scout.overrides import FAMILIES, RENEWAL_STEPS, phrase_at
+from bye_lint.scout.questions import OVERLAY_ANSWERS, mark_questions
+from bye_lint.scout.sources import Source, frequent_words, read_sources
+from bye_lint.scout.tokens import SYSTEM_PROMPT, build_processor, train_tokenizer
+
+HELD_OUT_SEED = 1_000_000
+DENSE_SHARE = 0.4
+
+
+@dataclass
+class Recipe:
+    """The choices of one run; the defaults are those of the shipped weights."""
+
+    data: tuple[Path, ...]
+    out: Path
+    seed: int = 0
+    minutes: float = 60.0
+    dense_steps: int | None = None
+    answer_steps: int | None = None
+    dense_batch: int = 64
+    answer_batch: int = 32
+    dense_rate: float = 2e-3
+    answer_rate: float = 2e-3
+    compile: bool = True
+    resume: bool = False
+    workers: int = 1
+
+
+class Pretraining:
+    """One run: the data, the model and the two stages."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        recipe.out.mkdir(parents=True, exist_ok=True)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.sources = read_sources([folder / "train.json" for folder in recipe.data])
+        held = [folder / "test.json" for folder in recipe.data]
+        self.held_out = read_sources([path for path in held if path.exists()]) or self.sources
+        self.tokenizer: PreTrainedTokenizerFast = train_tokenizer(corpus(self.sources))
+        self.encoder = TurnEncoder(self.tokenizer)
+        config = scout_config(
+            len(self.tokenizer),
+            self.encoder.image_id,
+            int(self.tokenizer.pad_token_id),
+            int(self.tokenizer.eos_token_id),
+        )
+        model: Any = build_scout(config, recipe.seed)
+        self.model = model.to(self.device)
+        self.accuracy: dict[str, float] = {}
+        self._best = -1.0
+
+    def run(self) -> None:
+        """Train both stages and export the model."""
+        self.train_tower()
+        self.train_answers()
+
+    def log(self, line: str) -> None:
+        """Print a line and keep it in the log."""
+        print(line, flush=True)
+        with (self.recipe.out / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+
+    def _compiled(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        # Fusing element-wise work nearly doubles the pace on a CPU, where it needs a C++ compiler.
+        possible = self.device.type == "cuda" or shutil.which("g++") is not None
+        return torch.compile(function) if self.recipe.compile and possible else function
+
+    def _tower(self, pixel_values: Tensor) -> Tensor:
+        states = self.model.model.vision_tower(pixel_values=pixel_values, output_hidden_states=True)
+        tokens: Tensor = states.hidden_states[-1][:, 1:]
+        return tokens
+
+    def train_tower(self) -> None:
+        """Stage 1."""
+        recipe = self.recipe
+        heads = DenseHeads().to(self.device)
+        words = frequent_words(self.sources, N_WORDS)
+        tower = self._compiled(self._tower)
+        held_out = DenseBatches(self.held_out, words, 256, HELD_OUT_SEED, least=1 / 16)[0]
+        held_out = {name: tensor.to(self.device) for name, tensor in held_out.items()}
+
+        def losses(batch: Batch, run: Callable[..., Tensor] = tower) -> dict[str, Tensor]:
+            pixel_values = normalise(batch["pixels"])
+            with torch.autocast(self.device.type, dtype=torch.bfloat16):
+                answers = heads(run(pixel_values))
+            return dense_losses(answers, batch, pixel_values)
+
+        @torch.no_grad()
+        def measure(step: int) -> None:
+            answers = heads(self._tower(normalise(held_out["pixels"])))
+            self._report("dense", step, dense_accuracy(answers, held_out))
+
+        stage = Stage(
+            "dense",
+            nn.ModuleDict({"tower": self.model.model.vision_tower, "heads": heads}),
+            DenseBatches(self.sources, words, recipe.dense_batch, recipe.seed),
+            losses,
+            recipe.dense_rate,
+            self.device,
+        )
+        run_stage(
+            stage,
+            recipe.out,
+            steps=recipe.dense_steps,
+            minutes=recipe.minutes * DENSE_SHARE,
+            resume=recipe.resume,
+            workers=recipe.workers,
+            log=self.log,
+            on_save=measure,
+        )
+
+    def train_answers(self) -> None:
+        """Stage 2."""
+        recipe, encoder = self.recipe, self.encoder
+        self.model.model.vision_tower.requires_grad_(False)
+        prefix = torch.tensor(encoder.prefix, device=self.device)
+        before_text = len(encoder.prefix) + IMAGE_TOKENS
+
+        def decode(features: Tensor, ids: Tensor, turn: Tensor, position: Tensor) -> Tensor:
+            states = self.model.model.language_model(
+                inputs_embeds=embed(self.model, prefix, features, ids),
+                attention_mask=shared_prefix_mask(turn, before_text, torch.bfloat16),
+                position_ids=sequence_positions(position, before_text),
+                use_cache=False,
+            )
+            text: Tensor = states.last_hidden_state[:, before_text:]
+            return text
+
+        tower, decoder = self._compiled(self._tower), self._compiled(decode)
+
+        def logits(batch: Batch, see: Callable[..., Tensor], read: Callable[..., Tensor]) -> Tensor:
+            with torch.autocast(self.device.type, dtype=torch.bfloat16):
+                with torch.no_grad():
+                    features = see(normalise(batch["pixels"]))
+                text = read(features, batch["ids"], batch["turn"], batch["position"])
+                answered: Tensor = self.model.lm_head(text[batch["target"] != IGNORED])
+            return answered
+
+        def losses(batch: Batch) -> dict[str, Tensor]:
+            kept = batch["target"] != IGNORED
+            given = logits(batch, tower, decoder)
+            return {"answers": answer_loss(given, batch["target"][kept], batch["weight"][kept])}
+
+        total = recipe.answer_steps
+        easy_until = int(0.2 * total) if total else 400
+        steady_until = int(0.5 * total) if total else 1000
+
+        @torch.no_grad()
+        def measure(step: int) -> None:
+            held_out = AnswerBatches(
+                self.held_out, encoder, 128, HELD_OUT_SEED, pictures=self.sources, at_step=step,
+                steady_until=steady_until,
+            )[0]  # fmt: skip
+            held_out = {name: tensor.to(self.device) for name, tensor in held_out.items()}
+            accuracy = topic_accuracy(logits(held_out, self._tower, decode), held_out)
+            self._report("answers", step, accuracy)
+            drawn = [value for topic, value in accuracy.items() if topic != "record"]
+            if float(np.mean(drawn)) > self._best:
+                self._best = float(np.mean(drawn))
+                self.export()
+
+        stage = Stage(
+            "answers",
+            nn.ModuleDict({"model": self.model}),
+            AnswerBatches(
+                self.sources,
+                encoder,
+                recipe.answer_batch,
+                recipe.seed,
+                easy_until=easy_until,
+                steady_until=steady_until,
+            ),
+            losses,
+            recipe.answer_rate,
+            self.device,
+        )
+        run_stage(
+            stage,
+            recipe.out,
+            steps=total,
+            minutes=recipe.minutes * (1 - DENSE_SHARE),
+            resume=recipe.resume,
+            workers=recipe.workers,
+            save_every=250,
+            log=self.log,
+            on_save=measure,
+        )
+
+    def _report(self, stage: str, step: int, accuracy: dict[str, float]) -> None:
+        shown = " ".join(f"{name} {value:.3f}" for name, value in accuracy.items())
+        self.log(f"{stage} {step} held out: {shown}")
+        self.accuracy.update({f"{stage}/{name}": value for name, value in accuracy.items()})
+        path = self.recipe.out / "accuracy.json"
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        path.write_text(json.dumps(kept | self.accuracy, indent=1), encoding="utf-8")
+
+    def export(self) -> None:
+        """Replace ``OUT/model`` by a folder that ``from_pretrained`` loads, weights in bfloat16."""
+        final, partial = self.recipe.out / "model", self.recipe.out / "model.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        export_model(self.model, self.tokenizer, partial)
+        accuracy = json.loads((self.recipe.out / "accuracy.json").read_text(encoding="utf-8"))
+        write_card(partial, accuracy)
+        if final.exists():
+            shutil.rmtree(self.recipe.out / "model.old", ignore_errors=True)
+            final.replace(self.recipe.out / "model.old")
+        partial.replace(final)
+
+
+def corpus(sources: Sequence[Source]) -> Iterator[str]:
+    """Yield the text that the tokenizer is trained on."""
+    yield SYSTEM_PROMPT
+    yield from OVERLAY_ANSWERS.values()
+    for source in sources:
+        for question, answer in source.turns:
+            yield question
+            yield answer
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        for turn in mark_questions(draw_scene(sources, rng, marks=2, overlay="none"), rng):
+            yield turn.question
+            yield turn.answer
+    for family in FAMILIES:
+        for renewal in range(10):
+            yield phrase_at(family, renewal * RENEWAL_STEPS, steady_until=0, seed=0)
+
+
+def export_model(
+    model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path
+) -> None:
+    """Write model (bfloat16 safetensors), tokenizer, processor and chat template."""
+    state = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
+    small: Any = build_scout(model.config, 0)
+    small.to(torch.bfloat16)
+    small.load_state_dict(state)
+    small.save_pretrained(folder)
+    build_processor(tokenizer).save_pretrained(folder)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit code."""
+    parser = argparse.ArgumentParser(description="Pre-train the scout.")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--dense-steps", type=int, help="instead of a share of the minutes")
+    parser.add_argument("--answer-steps", type=int, help="instead of a share of the minutes")
+    parser.add_argument("--dense-batch", type=int, default=Recipe.dense_batch)
+    parser.add_argument("--answer-batch", type=int, default=Recipe.answer_batch)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw")
+    parser.add_argument("--no-compile", dest="compile", action="store_false")
+    given = vars(parser.parse_args(argv))
+    Pretraining(Recipe(**given | {"data": tuple(given["data"])})).run()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

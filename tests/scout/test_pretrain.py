@@ -1,0 +1,158 @@
+"""The pre-training program on a few tiny images: it learns, it goes on, what it writes loads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoProcessor, LlavaForConditionalGeneration
+
+from bye_lint.scout.answering import TurnEncoder, pack_turns, shared_prefix_mask
+from bye_lint.scout.architecture import IMAGE_TOKENS
+from bye_lint.scout.card import weights_digest
+from bye_lint.scout.dense import DenseBatches, token_shares
+from bye_lint.scout.overrides import FAMILIES, FAMILY_MARKS, phrase_at
+from bye_lint.scout.pretrain import main
+from bye_lint.scout.questions import Turn
+from bye_lint.scout.sources import Source, read_sources
+from bye_lint.scout.tokens import build_processor, train_tokenizer
+
+STEPS = 24
+
+
+def make_dataset(folder: Path, n: int = 12) -> Path:
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    records = []
+    for i in range(n):
+        hue = ("dark", "light")[i % 2]
+        pixels = rng.integers(0, 60, size=(64, 80, 3)) + 180 * (i % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / "images" / f"{i}.png")
+        talk = [
+            {"from": "human", "value": "<image>\nIs the picture dark or light?"},
+            {"from": "gpt", "value": f"It is {hue}."},
+        ]
+        records.append({"id": str(i), "image": f"images/{i}.png", "conversations": talk})
+    (folder / "train.json").write_text(json.dumps(records), encoding="utf-8")
+    return folder
+
+
+def pretrain(data: Path, out: Path, *more: str, steps: int = STEPS) -> None:
+    argv = ["--data", str(data), "-o", str(out), "--no-compile", "--workers", "0"]
+    argv += ["--dense-batch", "4", "--answer-batch", "4"]
+    argv += ["--dense-steps", str(steps), "--answer-steps", str(steps)]
+    assert main([*argv, *more]) == 0
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scout")
+    make_dataset(folder / "data")
+    pretrain(folder / "data", folder / "out")
+    return folder / "out"
+
+
+@pytest.mark.parametrize("stage", ["dense", "answers"])
+def test_both_stages_lower_their_loss(run: Path, stage: str) -> None:
+    history = torch.load(run / f"{stage}.pt", weights_only=True)["history"]
+    assert len(history) == STEPS
+    assert np.mean(history[-4:]) < np.mean(history[:4])
+
+
+def test_the_model_loads_and_answers(run: Path) -> None:
+    processor = AutoProcessor.from_pretrained(run / "model")
+    model = LlavaForConditionalGeneration.from_pretrained(run / "model")
+    image = Image.new("RGB", (90, 40), "white")
+    talk = [{"role": "user", "content": "<image>\nIs the picture dark or light?"}]
+    prompt = processor.apply_chat_template(talk, add_generation_prompt=True)
+    inputs = processor(images=[image], text=[prompt], return_tensors="pt")
+    assert int((inputs["input_ids"] == model.config.image_token_id).sum()) == IMAGE_TOKENS
+    assert inputs["pixel_values"].shape == (1, 3, 110, 110)
+    answer = model.generate(**inputs, max_new_tokens=2, do_sample=False)
+    assert answer.shape[1] > inputs["input_ids"].shape[1]
+
+
+def test_the_card_states_the_digest_and_the_accuracies(run: Path) -> None:
+    card = (run / "model" / "README.md").read_text(encoding="utf-8")
+    assert weights_digest(run / "model") in card
+    assert "| answers/record |" in card
+
+
+def test_a_resumed_run_goes_on_where_it_stopped(run: Path, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data")
+    pretrain(data, tmp_path / "out", steps=4)
+    checkpoint = torch.load(tmp_path / "out" / "dense.pt", weights_only=True)
+    checkpoint["total"] = 6
+    torch.save(checkpoint, tmp_path / "out" / "dense.pt")
+    pretrain(data, tmp_path / "out", "--resume", steps=4)
+    assert len(torch.load(tmp_path / "out" / "dense.pt", weights_only=True)["history"]) == 6
+    assert len(torch.load(tmp_path / "out" / "answers.pt", weights_only=True)["history"]) == 4
+
+
+def test_a_step_s_batch_depends_on_the_seed_and_the_step_alone(tmp_path: Path) -> None:
+    sources = read_sources([make_dataset(tmp_path / "data") / "train.json"])
+    first, again = (DenseBatches(sources, [], 2, seed=1) for _ in range(2))
+    assert all(torch.equal(first[3][name], again[3][name]) for name in first[3])
+    assert not torch.equal(first[3]["pixels"], first[4]["pixels"])
+
+
+def test_token_shares_of_a_box_add_up_to_one() -> None:
+    shares = token_shares(np.array([0.31, 0.62, 0.37, 0.68]))
+    assert shares.shape == (IMAGE_TOKENS,)
+    assert shares.sum() == pytest.approx(1.0)
+    assert (shares > 0).sum() <= 4
+
+
+def encoder() -> TurnEncoder:
+    return TurnEncoder(train_tokenizer(["What is it? A cat. A dog."] * 4, vocab_size=300))
+
+
+def test_packed_turns_are_the_chat_template_s_tokens() -> None:
+    tokenizer = train_tokenizer(["What is it? A cat."] * 4, vocab_size=300)
+    turns = TurnEncoder(tokenizer)
+    ids, answer_length = turns.turn("What is it?", "A cat.")
+    processor = build_processor(tokenizer)
+    talk = [{"role": "user", "content": "<image>\nWhat is it?"}]
+    prompt = processor.apply_chat_template(talk, add_generation_prompt=True)
+    image = Image.new("RGB", (20, 20))
+    expected = processor(images=[image], text=[prompt], return_tensors="pt")["input_ids"][0]
+    got = turns.prefix + [turns.image_id] * IMAGE_TOKENS + ids[:-answer_length]
+    assert got == expected.tolist()
+
+
+def test_turns_do_not_see_each_other() -> None:
+    turn = torch.tensor([[0, 0, 1, 1, -1]])
+    seen = shared_prefix_mask(turn, prefix_length=2, dtype=torch.float32)[0, 0] == 0
+    assert seen[4].tolist() == [True, True, False, False, True, False, False]
+    assert seen[3].tolist() == [True, True, True, True, False, False, False]
+
+
+def test_only_answers_are_targets() -> None:
+    turns = encoder()
+    packed = pack_turns(turns, [Turn("What is it?", "A dog.", "record")] * 2, length=80)
+    _, answer_length = turns.turn("What is it?", "A dog.")
+    assert (packed["target"] >= 0).sum() == 2 * answer_length
+    first = packed["target"] >= 0
+    assert (packed["ids"][1:][first[:-1]] == packed["target"][first]).all()
+
+
+def test_some_marks_belong_to_no_family() -> None:
+    assert 20 < len(FAMILY_MARKS) < 60
+    assert "black square" in FAMILY_MARKS
+
+
+def test_phrases_are_steady_first_and_renewed_later() -> None:
+    family = FAMILIES[0]
+    early = {phrase_at(family, step, steady_until=1000, seed=0) for step in (0, 500, 1000)}
+    assert len(early) == 1
+    assert phrase_at(family, 3000, steady_until=1000, seed=0) not in early
+
+
+def test_yes_and_letters_are_no_content(tmp_path: Path) -> None:
+    sources = read_sources([make_dataset(tmp_path / "data") / "train.json"])
+    assert {word for s in sources for word in s.words} == {"dark", "light"}
+    assert all(isinstance(s, Source) for s in sources)
