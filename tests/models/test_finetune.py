@@ -1,0 +1,206 @@
+"""Fine-tuning: it learns answers and nothing but answers, goes on, and ends early when asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_models import make_llava
+
+from bye_lint.models.finetune import (
+    IGNORED,
+    Example,
+    FineTuneSettings,
+    Progress,
+    answer_logits,
+    answers_right,
+    batch_order,
+    collate,
+    fine_tune,
+    prepare,
+    tower_features,
+)
+
+SETTINGS = FineTuneSettings(
+    epochs=40, batch_size=4, learning_rate=3e-3, bfloat16=False, eval_every=5, save_every=5
+)
+
+
+@pytest.fixture
+def tiny():
+    torch.manual_seed(0)
+    made = make_llava()
+    for module in made.model.modules():  # a sharpened model has too far to go
+        if isinstance(module, (torch.nn.Linear, torch.nn.Embedding)):
+            module.weight.data.normal_(0, 0.05)
+    return made
+
+
+def make_examples(tiny, n: int = 8) -> tuple[list[Example], dict[str, torch.Tensor]]:
+    """Return examples of two answers that the image alone decides."""
+    tokenizer = tiny.processor.tokenizer
+    image_id = tiny.model.config.image_token_id
+    examples, pixels = [], {}
+    for i in range(n):
+        key = str(i)
+        pixels[key] = torch.full((3, 24, 24), 1.5 if i % 2 else -1.5)
+        question = tokenizer.encode("Forest?" if i % 3 else "How many buildings?")
+        answer = [*tokenizer.encode(" river" if i % 2 else " the land use"), 2]
+        ids = torch.tensor([image_id] * 16 + question + answer)
+        examples.append(Example(ids, len(answer), key))
+    return examples, pixels
+
+
+def test_a_model_learns_what_only_the_image_decides(tiny) -> None:
+    examples, pixels = make_examples(tiny)
+    features = tower_features(tiny.model, pixels, bfloat16=False)
+    model = prepare(tiny.model, SETTINGS)
+    assert not answers_right(model, examples, pad_id=0, features=features, bfloat16=False).all()
+    result = fine_tune(model, examples, SETTINGS, pad_id=0, features=features)
+    assert result.steps == 80
+    assert answers_right(model, examples, pad_id=0, features=features, bfloat16=False).all()
+    assert not model.training
+
+
+def test_cached_features_give_the_model_s_own_logits(tiny) -> None:
+    examples, pixels = make_examples(tiny, 3)
+    features = tower_features(tiny.model, pixels, bfloat16=False)
+    whole = [replace(e, inputs={"pixel_values": pixels[e.image][None]}) for e in examples]
+    device = torch.device("cpu")
+    with torch.no_grad():
+        cached, labels = answer_logits(tiny.model, examples, 0, features, device)
+        plain, _ = answer_logits(tiny.model, whole, 0, None, device)
+    assert labels.numel() == sum(e.answer_length for e in examples)
+    torch.testing.assert_close(cached, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_padding_changes_nothing(tiny) -> None:
+    examples, pixels = make_examples(tiny, 4)
+    features = tower_features(tiny.model, pixels, bfloat16=False)
+    device = torch.device("cpu")
+    with torch.no_grad():
+        together, _ = answer_logits(tiny.model, examples, 0, features, device)
+        alone = [answer_logits(tiny.model, [e], 0, features, device)[0] for e in examples]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
+
+
+def test_only_answers_are_labels(tiny) -> None:
+    examples, _ = make_examples(tiny, 4)
+    batch = collate(examples, 0, torch.device("cpu"))
+    assert ((batch["labels"] != IGNORED).sum(1) == torch.tensor(
+        [e.answer_length for e in examples]
+    )).all()  # fmt: skip
+    assert (batch["input_ids"][batch["labels"] != IGNORED] != 0).all()
+
+
+def test_the_tower_stays_as_it_is(tiny) -> None:
+    examples, pixels = make_examples(tiny)
+    tower = tiny.model.model.vision_tower
+    before = {name: p.clone() for name, p in tower.named_parameters()}
+    features = tower_features(tiny.model, pixels, bfloat16=False)
+    settings = replace(SETTINGS, max_steps=3)
+    fine_tune(prepare(tiny.model, settings), examples, settings, pad_id=0, features=features)
+    assert all(torch.equal(before[name], p) for name, p in tower.named_parameters())
+
+
+def test_micro_batches_take_the_same_step(tiny) -> None:
+    examples, pixels = make_examples(tiny)
+    features = tower_features(tiny.model, pixels, bfloat16=False)
+    weights = {name: tensor.clone() for name, tensor in tiny.model.state_dict().items()}
+    losses = []
+    for size in (None, 1):
+        tiny.model.load_state_dict(weights)
+        settings = replace(SETTINGS, max_steps=4, micro_batch=size)
+        model = prepare(tiny.model, settings)
+        losses.append(fine_tune(model, examples, settings, pad_id=0, features=features).history)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_a_cut_off_run_goes_on_as_if_nothing_had_happened(tiny, tmp_path) -> None:
+    examples, pixels = make_examples(tiny)
+    features = tower_features(tiny.model, pixels, bfloat16=False)
+    settings = replace(SETTINGS, max_steps=20)
+    weights = {name: tensor.clone() for name, tensor in tiny.model.state_dict().items()}
+    whole = fine_tune(
+        prepare(tiny.model, settings), examples, settings, pad_id=0, features=features
+    )
+
+    class CutError(Exception):
+        pass
+
+    def cut(progress: Progress) -> None:
+        if progress.step == 12:
+            raise CutError
+
+    tiny.model.load_state_dict(weights)
+    with pytest.raises(CutError):
+        fine_tune(
+            tiny.model, examples, settings, pad_id=0, features=features, state=tmp_path,
+            on_progress=cut,
+        )  # fmt: skip
+    tiny.model.load_state_dict(weights)
+    steps = []
+    rest = fine_tune(
+        tiny.model, examples, settings, pad_id=0, features=features, state=tmp_path,
+        on_progress=lambda p: steps.append(p.step),
+    )  # fmt: skip
+    assert steps[0] == 11  # the last state was kept at step 10
+    assert rest.history == pytest.approx(whole.history, rel=1e-4)
+
+
+def test_a_state_of_other_data_is_ignored(tiny, tmp_path) -> None:
+    examples, pixels = make_examples(tiny)
+    features = tower_features(tiny.model, pixels, bfloat16=False)
+    settings = replace(SETTINGS, max_steps=5)
+    model = prepare(tiny.model, settings)
+    fine_tune(model, examples, settings, pad_id=0, features=features, state=tmp_path)
+    steps = []
+    fine_tune(
+        model, examples[:6], settings, pad_id=0, features=features, state=tmp_path,
+        on_progress=lambda p: steps.append(p.step),
+    )  # fmt: skip
+    assert steps == [1, 2, 3, 4, 5]
+
+
+def test_an_evaluation_can_end_the_run(tiny) -> None:
+    examples, pixels = make_examples(tiny)
+    features = tower_features(tiny.model, pixels, bfloat16=False)
+    model = prepare(tiny.model, SETTINGS)
+    result = fine_tune(
+        model, examples, SETTINGS, pad_id=0, features=features, on_eval=lambda _, p: p.step >= 10
+    )
+    assert (result.steps, result.stopped_early) == (10, True)
+
+
+def test_lora_trains_adapters_in_the_decoder_alone(tiny) -> None:
+    examples, pixels = make_examples(tiny)
+    settings = replace(SETTINGS, method="lora", max_steps=3, gradient_checkpointing=True)
+    features = tower_features(tiny.model, pixels, bfloat16=False)
+    model = prepare(tiny.model, settings)
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert trained
+    assert all("lora_" in name and "language_model" in name for name in trained)
+    result = fine_tune(model, examples, settings, pad_id=0, features=features)
+    assert result.steps == 3
+
+
+def test_every_example_is_seen_once_an_epoch() -> None:
+    lengths = [5, 9, 9, 2, 7, 7, 30, 1, 4, 4]
+    batches = list(batch_order(lengths, 2, 5, seed=0))
+    assert sorted(i for batch in batches for i in batch) == list(range(10))
+    assert batches == list(batch_order(lengths, 2, 5, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("history", "flat"),
+    [([1.0] * 79, False), ([1.0] * 80, True), ([2.0] * 40 + [1.0] * 40, False)],
+    ids=["too short to tell", "no gain", "still falling"],
+)
+def test_flat_means_no_gain_between_two_windows(history: list[float], flat: bool) -> None:
+    assert Progress(80, 100, 1.0, 0.0, history).flat() is flat
+
+
+def test_no_examples_is_an_error(tiny) -> None:
+    with pytest.raises(ValueError, match="expected at least one example"):
+        fine_tune(tiny.model, [], SETTINGS, pad_id=0)
