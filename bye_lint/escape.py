@@ -14,6 +14,10 @@ from urllib.parse import quote
 
 #: Longest piece of dataset text in a report, in characters.
 MAX_TEXT = 200
+#: Longest path where a path is meant; a longer one is no file that was ever read.
+MAX_PATH = 1_000
+#: Longest message or reason.
+MAX_MESSAGE = 1_000
 
 # Unicode's control and format characters, blanks that pass for letters, variation selectors
 # beyond the two of emoji (they can carry a message), surrogates, private use, noncharacters.
@@ -103,14 +107,16 @@ def json_text(dumped: str) -> str:
     Parameters
     ----------
     dumped : str
-        What ``json.dumps`` wrote with ``ensure_ascii``. Hashes before a bracket and ``<`` can
-        only stand inside its strings, where ``\u0023`` and ``\u003c`` mean the same.
+        What ``json.dumps`` wrote with ``ensure_ascii``. Hashes and ``<`` can only stand inside
+        its strings, where ``\u0023`` and ``\u003c`` mean the same.
     """
-    return re.sub(r"#(?=#\w*\[)", r"\\u0023", dumped).replace("<", r"\u003c")
+    quiet = re.sub(r"#(?=#\w*\[)", r"\\u0023", dumped)
+    return re.sub("<(?=[/!])", r"\\u003c", quiet)
 
 
 def uri_path(path: str) -> str:
-    """Return a relative path as the path of a URI: percent-encoded, forward slashes."""
+    """Return a path as the path of a URI: percent-encoded, forward slashes."""
+    path = path[:MAX_PATH]
     try:
         raw = path.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bye_lint.errors import UsageError
 from bye_lint.records import ScanResult
-from bye_lint.reports import json_result, terminal
+from bye_lint.reports import github, gitlab, json_result, junit, markdown, sarif, terminal
 from bye_lint.reports.base import RenderContext, Report
 from bye_lint.reports.files import check_writable, load_result, write_report
 from bye_lint.reports.schema import result_schema
@@ -27,6 +27,11 @@ REPORTS: Mapping[str, Report] = {
     for report in (
         terminal.REPORT,
         json_result.REPORT,
+        sarif.REPORT,
+        markdown.REPORT,
+        github.REPORT,
+        gitlab.REPORT,
+        junit.REPORT,
     )
 }
 

@@ -104,8 +104,8 @@ def _no_constant(constant: str) -> NoReturn:
 
 def _first_mistake(data: Any) -> str:
     """Say where a result departs from the schema, or nothing where it is not a result at all."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415
-    from jsonschema.exceptions import best_match  # noqa: PLC0415
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
 
     if not isinstance(data, dict) or "verdict" not in data:
         return ""

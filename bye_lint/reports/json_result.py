@@ -19,7 +19,7 @@ from bye_lint.reports.base import RenderContext, Report
 DIGITS = 6
 
 
-def render(result: ScanResult, context: RenderContext) -> str:  # noqa: ARG001
+def render(result: ScanResult, context: RenderContext) -> str:
     """Return the result as JSON (schema: ``bye_lint/schema/result.schema.json``)."""
     data = _plain(to_json(result))
     timings = data.pop("timings")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from bye_lint.escape import visible
+from bye_lint.escape import MAX_MESSAGE, MAX_PATH, visible
 from bye_lint.records import Finding, ScanResult
 from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
@@ -31,12 +31,12 @@ def render(result: ScanResult, context: RenderContext) -> str:
 
 def place(path: str, line: int) -> str:
     """Return ``path:line`` as editors and terminals link it."""
-    return f"{visible(path).strip(':')}:{line}"
+    return f"{visible(path, MAX_PATH).strip(':')}:{line}"
 
 
 def _quiet(result: ScanResult) -> str:
     lines = [_line(finding) for finding in view.active(result)]
-    reasons = "; ".join(visible(reason) for reason in result.reasons)
+    reasons = "; ".join(visible(reason, MAX_MESSAGE) for reason in result.reasons)
     lines.append(f"{result.verdict}: {reasons}")
     return "\n".join(lines) + "\n"
 
@@ -49,9 +49,9 @@ def _line(finding: Finding) -> str:
 
 def _full(result: ScanResult, context: RenderContext) -> str:
 
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
-    from bye_lint.reports import terminal_parts  # noqa: PLC0415
+    from bye_lint.reports import terminal_parts
 
     out = io.StringIO()
     console = Console(

@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from bye_lint.escape import visible
+from bye_lint.escape import MAX_MESSAGE, visible
 from bye_lint.records import ScanResult, VerdictName
 from bye_lint.reports import terminal_tables as tables
 from bye_lint.reports import view
@@ -41,7 +41,7 @@ def header(result: ScanResult) -> RenderableType:
         f" {view.MARKS[result.verdict]} {result.verdict.upper()} ", f"bold reverse {style}"
     )
     title.append(f"  {view.exit_sentence(result)}", "dim")
-    reasons = [Text(f"▸ {visible(reason)}", style="bold") for reason in result.reasons]
+    reasons = [Text(f"▸ {visible(reason, MAX_MESSAGE)}", style="bold") for reason in result.reasons]
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")

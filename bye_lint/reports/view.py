@@ -11,7 +11,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from bye_lint.codes import RULES, Rule
 from bye_lint.escape import uri_path
@@ -112,16 +111,19 @@ def by_rule(items: Iterable[Finding | Skipped]) -> tuple[RuleCount, ...]:
 
 
 def gate_sentence(result: ScanResult) -> str:
-    """Say what the gate allowed and what was seen."""
+    """Say what the gate allowed, among which records, and what was found."""
     if result.structural_only:
         return "structural rules only: no model looked at the images"
-    gate, counts = result.gate, result.counts
-    where = "changed records" if gate.scope == "changed" and counts.changed is not None else ""
-    of = counts.changed if where and counts.changed is not None else counts.scored
-    seen = f"{gate.suspicious:,} suspicious of {of:,} {where or 'scored records'}"
-    asked = gate.max_suspicious
-    allowed = f"{gate.allowed:,} allowed" + (f" ({asked})" if asked != str(gate.allowed) else "")
-    return f"{seen}, {allowed}"
+    gate = result.gate
+    if gate.allowed == 0:
+        allowed = "no suspicious sample allowed"
+    elif gate.max_suspicious == str(gate.allowed):
+        allowed = f"at most {plural(gate.allowed, 'suspicious sample')} allowed"
+    else:
+        allowed = f"at most {gate.max_suspicious} suspicious allowed, here {gate.allowed:,}"
+    changed = gate.scope == "changed" and result.counts.changed is not None
+    among = " among the changed records" if changed else ""
+    return f"{allowed}{among}; {gate.suspicious:,} found"
 
 
 def exit_sentence(result: ScanResult) -> str:
@@ -220,17 +222,34 @@ def image_paths(finding: Finding) -> tuple[str, ...]:
     return () if ".." in parts else ("/".join(parts),)
 
 
-def line_url(environ: Mapping[str, str], path: str, line: int) -> str | None:
-    """Return the address of a line at the head commit, where the runner says which that is.
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The commit that was checked: the repository's address and the commit's hash."""
+
+    repository: str
+    sha: str
+
+
+def head_commit(environ: Mapping[str, str]) -> Commit | None:
+    """Return the commit that the runner says it checks, if it says so and it is well-formed.
 
     ``GITHUB_HEAD_SHA`` goes before ``GITHUB_SHA``, which in a pull request is a merge that
     ceases to exist.
     """
-    repository = environ.get("GITHUB_REPOSITORY", "")
+    name = environ.get("GITHUB_REPOSITORY", "")
     sha = environ.get("GITHUB_HEAD_SHA") or environ.get("GITHUB_SHA", "")
     server = environ.get("GITHUB_SERVER_URL", "https://github.com").rstrip("/")
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository) or not re.fullmatch("[0-9a-f]{40,64}", sha):
+    sound = (
+        re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII)
+        and re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", sha)
+        and re.fullmatch(r"https?://[\w.:-]+", server, re.ASCII)
+    )
+    return Commit(f"{server}/{name}", sha) if sound else None
+
+
+def line_url(environ: Mapping[str, str], path: str, line: int) -> str | None:
+    """Return the address of a line at the head commit, where the runner says which that is."""
+    commit = head_commit(environ)
+    if commit is None or path.startswith(("/", "../")):
         return None
-    if not re.fullmatch(r"https?://[\w.:-]+", server) or path.startswith("/"):
-        return None
-    return f"{server}/{quote(repository)}/blob/{sha}/{uri_path(path)}#L{line}"
+    return f"{commit.repository}/blob/{commit.sha}/{uri_path(path)}#L{line}"
