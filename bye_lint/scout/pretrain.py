@@ -23,7 +23,7 @@ import argparse
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from bye_lint.scout.answering import (
     AnswerBatches,
@@ -51,13 +51,11 @@ from bye_lint.scout.dense import (
     DenseHeads,
     dense_accuracy,
     dense_losses,
-    draw_scene,
 )
+from bye_lint.scout.export import corpus, export_model
 from bye_lint.scout.loop import Batch, Stage, run_stage
-from bye_lint.scout.overrides import FAMILIES, RENEWAL_STEPS, phrase_at
-from bye_lint.scout.questions import OVERLAY_ANSWERS, mark_questions
-from bye_lint.scout.sources import Source, frequent_words, read_sources
-from bye_lint.scout.tokens import SYSTEM_PROMPT, build_processor, train_tokenizer
+from bye_lint.scout.sources import frequent_words, read_sources
+from bye_lint.scout.tokens import train_tokenizer
 
 HELD_OUT_SEED = 1_000_000
 DENSE_SHARE = 0.4
@@ -261,36 +259,6 @@ class Pretraining:
             shutil.rmtree(self.recipe.out / "model.old", ignore_errors=True)
             final.replace(self.recipe.out / "model.old")
         partial.replace(final)
-
-
-def corpus(sources: Sequence[Source]) -> Iterator[str]:
-    """Yield the text that the tokenizer is trained on."""
-    yield SYSTEM_PROMPT
-    yield from OVERLAY_ANSWERS.values()
-    for source in sources:
-        for question, answer in source.turns:
-            yield question
-            yield answer
-    rng = np.random.default_rng(0)
-    for _ in range(300):
-        for turn in mark_questions(draw_scene(sources, rng, marks=2, overlay="none"), rng):
-            yield turn.question
-            yield turn.answer
-    for family in FAMILIES:
-        for renewal in range(10):
-            yield phrase_at(family, renewal * RENEWAL_STEPS, steady_until=0, seed=0)
-
-
-def export_model(
-    model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path
-) -> None:
-    """Write model (bfloat16 safetensors), tokenizer, processor and chat template."""
-    state = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
-    small: Any = build_scout(model.config, 0)
-    small.to(torch.bfloat16)
-    small.load_state_dict(state)
-    small.save_pretrained(folder)
-    build_processor(tokenizer).save_pretrained(folder)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
