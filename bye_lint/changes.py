@@ -1,0 +1,217 @@
+"""Which records a branch added or modified, by content, and which others are read beside them.
+
+A record is its conversation and the bytes of its images (:func:`records.content_digest`): a
+rename, another order or another id change nothing, another image under the same record does,
+and so does one more copy of a record. The base is read by the same readers, from a folder in
+which its files stand under their old names (:mod:`bye_lint.snapshot`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from bye_lint import vcs
+from bye_lint.datasets import read_datasets
+from bye_lint.errors import DatasetError, VcsError
+from bye_lint.policy import ContextPolicy, Policy
+from bye_lint.records import ImageSource, Sample, content_digest
+from bye_lint.snapshot import lay_out
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a branch changed.
+
+    Attributes
+    ----------
+    base : str
+        The commit that was compared with.
+    changed : tuple of bool
+        One a sample, in the order given.
+    base_records : int
+        Usable records at the base.
+    """
+
+    base: str
+    changed: tuple[bool, ...]
+    base_records: int
+
+    @property
+    def count(self) -> int:
+        """Number of changed records."""
+        return sum(self.changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Indices of the samples to look at, each ascending: the changed and their context."""
+
+    changed: tuple[int, ...]
+    context: tuple[int, ...]
+
+
+def find_changes(
+    digests: Sequence[str],
+    *,
+    ref: str,
+    paths: Sequence[Path],
+    policy: Policy,
+    root: Path,
+) -> Changes:
+    """Compare the records of the working tree with those of the merge base.
+
+    Parameters
+    ----------
+    digests : sequence of str
+        One for each usable record as it is now, in order.
+    ref : str
+        Branch, tag or commit; the comparison is with the commit where HEAD left it.
+    paths : sequence of Path
+        The dataset files and folders that the samples were read from.
+    policy : Policy
+        How the base is read: its dataset section, its folder and its paths.
+    root : Path
+        The repository's root.
+
+    Raises
+    ------
+    VcsError
+        If git cannot tell, a path lies outside of the repository, or a file of records is a
+        Git LFS pointer whose object was not fetched.
+    """
+    commit = vcs.merge_base(root, ref)
+    files = vcs.list_at(root, commit)
+    places = _places(paths, policy, root, commit, files)
+    before = _base_digests(places, policy, root, files)
+    return Changes(commit, changed_flags(digests, before), before.total())
+
+
+def changed_flags(digests: Sequence[str], before: Mapping[str, int]) -> tuple[bool, ...]:
+    """Say of each record whether the base lacks it; the last of surplus copies are the new ones.
+
+    Parameters
+    ----------
+    before : mapping of str to int
+        How often each digest stands at the base.
+    """
+    left = Counter(before)
+    flags = []
+    for digest in digests:
+        flags.append(left[digest] <= 0)
+        left[digest] -= 1
+    return tuple(flags)
+
+
+def context_sample(
+    unchanged: Iterable[str], n_changed: int, policy: ContextPolicy
+) -> frozenset[str]:
+    """Draw unchanged records to read beside the changed ones, by their digests.
+
+    Drawn by a hash of the content, so that the same data give the same sample and one more
+    record moves at most one. Copies of a record are one.
+
+    Parameters
+    ----------
+    unchanged : iterable of str
+        Digests.
+    n_changed : int
+        ``policy.factor`` times as many are drawn, within ``policy.min`` and ``policy.max``;
+        none where nothing changed.
+    """
+    if n_changed == 0:
+        return frozenset()
+    size = int(min(max(n_changed * policy.factor, policy.min), policy.max))
+    return frozenset(sorted(set(unchanged), key=_lot)[:size])
+
+
+def select(digests: Sequence[str], changed: Sequence[bool], policy: ContextPolicy) -> Selection:
+    """Return which samples to look at: every changed one, and one of each context record."""
+    new = tuple(i for i, flag in enumerate(changed) if flag)
+    old = [i for i, flag in enumerate(changed) if not flag]
+    drawn = set(context_sample((digests[i] for i in old), len(new), policy))
+    context = []
+    for i in old:
+        if digests[i] in drawn:
+            drawn.remove(digests[i])
+            context.append(i)
+    return Selection(new, tuple(context))
+
+
+def _lot(digest: str) -> bytes:
+    return hashlib.sha256(b"context\0" + digest.encode()).digest()
+
+
+def _places(
+    paths: Sequence[Path], policy: Policy, root: Path, commit: str, files: Mapping[str, vcs.Entry]
+) -> list[str]:
+    """Return what to read at the base: the same paths, under their old names if they moved."""
+    known = {str(parent) for name in files for parent in PurePosixPath(name).parents} | set(files)
+    found: list[str] = []
+    for path in [*paths, *(policy.base / p for p in policy.dataset.paths)]:
+        place: str | None = _relative(path, root)
+        if place not in known:
+            place = vcs.renamed_from(root, commit, str(place))
+        if place is not None and not _is_under(place, found):
+            found = [other for other in found if not _is_under(other, [place])] + [place]
+    return found
+
+
+def _base_digests(
+    places: Sequence[str], policy: Policy, root: Path, files: Mapping[str, vcs.Entry]
+) -> Counter[str]:
+    folders = {str(PurePosixPath(p).parent) if p in files else p for p in places}
+    if policy.dataset.image_root is not None:
+        image_root = policy.base / policy.dataset.image_root
+        if image_root.resolve().is_relative_to(root.resolve()):
+            folders.add(_relative(image_root, root))
+    entries = {name: entry for name, entry in files.items() if _is_under(name, folders)}
+    with tempfile.TemporaryDirectory(prefix="bye-lint-") as temporary:
+        tree = Path(temporary).resolve()
+        hashes = lay_out(entries, root, tree)
+        found: Counter[str] = Counter()
+        for place in places:
+            # what cannot be read, or holds no dataset yet, vouches for no record
+            with contextlib.suppress(DatasetError):
+                found.update(_read_digests(place, policy, root, tree, hashes))
+        return found
+
+
+def _read_digests(
+    place: str, policy: Policy, root: Path, tree: Path, hashes: Mapping[str, str]
+) -> Iterator[str]:
+    base = tree / _relative(policy.base, root)
+    for item in read_datasets([tree / place], policy.dataset, base, display_root=tree):
+        if isinstance(item, Sample):
+            images = [_image_hash(image, tree, hashes) for image in item.images]
+            if None not in images:
+                yield content_digest(item.turns, filter(None, images))
+
+
+def _image_hash(image: ImageSource, tree: Path, hashes: Mapping[str, str]) -> str | None:
+    """Return the SHA-256 of an image at the base, or None where the base had no such file."""
+    if image.path is not None and image.path.is_relative_to(tree):
+        return hashes.get(image.path.relative_to(tree).as_posix())
+    try:
+        return hashlib.sha256(image.read()).hexdigest()
+    except OSError:
+        return None
+
+
+def _is_under(name: str, folders: Iterable[str]) -> bool:
+    return any(f in (".", name) or name.startswith(f"{f}/") for f in folders)
+
+
+def _relative(path: Path, root: Path) -> str:
+    try:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError as error:
+        raise VcsError(
+            f"{path}: lies outside of the repository {root}",
+            "Compare records of one repository at a time.",
+        ) from error

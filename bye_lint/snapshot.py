@@ -1,0 +1,126 @@
+"""The files of a commit, laid out in a folder as cheaply as their content allows."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from bye_lint import vcs
+from bye_lint.errors import VcsError
+
+#: Files that hold records. One of these that git keeps as a pointer must be had in full.
+_RECORD_FILES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow")
+_CHUNK = 1 << 20
+
+
+def lay_out(entries: Mapping[str, vcs.Entry], root: Path, tree: Path) -> dict[str, str]:
+    """Lay out a commit's files in a folder and return the SHA-256 of each by its path.
+
+    A file that is still the same is linked to the working tree's; only others come from git.
+    Sameness is that of the bytes: neither the index's time stamps nor attributes are believed.
+
+    Parameters
+    ----------
+    entries : mapping of str to Entry
+        Files by their path from the root.
+    root : Path
+        The repository's root.
+    tree : Path
+        An empty folder.
+
+    Raises
+    ------
+    VcsError
+        If a file of records is a Git LFS pointer whose object was not fetched.
+    """
+    hashes: dict[str, str] = {}
+    current: dict[str, str] = {}
+    other: list[str] = []
+    for name, entry in entries.items():
+        if not entry.is_file or not _is_safe(name):
+            continue
+        found = _hashes(root / name, like=entry.blob)
+        if found is not None:
+            current[name] = found.sha256
+        if found is not None and found.blob == entry.blob:
+            hashes[name] = found.sha256
+            _link(root / name, tree / name)
+        else:
+            other.append(name)
+    blobs = vcs.read_blobs(root, (entries[name].blob for name in other))
+    for name, (_, data) in zip(other, blobs, strict=True):
+        pointed = vcs.lfs_digest(data)
+        hashes[name] = pointed or hashlib.sha256(data).hexdigest()
+        if pointed is not None and current.get(name) == pointed:
+            _link(root / name, tree / name)
+        else:
+            _write(tree / name, _large(root, name, pointed) if pointed else data)
+    _lay_links(entries, root, tree)
+    return hashes
+
+
+def _lay_links(entries: Mapping[str, vcs.Entry], root: Path, tree: Path) -> None:
+    """Lay symbolic links last, so that no file is written through one."""
+    links = [name for name, entry in entries.items() if entry.mode == "120000" and _is_safe(name)]
+    targets = vcs.read_blobs(root, (entries[name].blob for name in links))
+    for name, (_, target) in zip(links, targets, strict=True):
+        place = tree / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(os.fsdecode(target))
+
+
+def _large(root: Path, name: str, digest: str) -> bytes:
+    """Return a large file's content, or nothing in place of an image, whose digest is enough."""
+    data = vcs.lfs_object(root, digest)
+    if data is None and PurePosixPath(name).suffix.lower() in _RECORD_FILES:
+        raise VcsError(
+            f"{name}: at the base it is a Git LFS pointer, and its object was not fetched",
+            "Fetch it: git lfs fetch --all, or lfs: true and fetch-depth: 0 in actions/checkout.",
+        )
+    return data or b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hashes:
+    blob: str
+    sha256: str
+
+
+def _hashes(path: Path, like: str) -> _Hashes | None:
+    """Return git's id and the SHA-256 of a file, in one pass; None if it is no plain file."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            return None
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            plain = hashlib.sha256()
+            blob = plain.copy() if len(like) == 64 else hashlib.sha1(usedforsecurity=False)
+            blob.update(b"blob %d\0" % size)
+            while chunk := file.read(_CHUNK):
+                plain.update(chunk)
+                blob.update(chunk)
+    except OSError:
+        return None
+    return _Hashes(blob.hexdigest(), plain.hexdigest())
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target, follow_symlinks=False)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _is_safe(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
