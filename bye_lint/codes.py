@@ -155,6 +155,16 @@ _ROWS = (
         "**What to do:** read the message; often the prompt spells a control token of the model.",
     ),
     Rule(
+        "BYE111",
+        "no-image-asked",
+        "note",
+        "0.1",
+        "The first question has no image.",
+        "Records of text alone are common in multimodal sets. The check looks at the attention "
+        "that the first question's image gets, so that nothing can be said about them.\n\n"
+        "**What to do:** nothing, if it is meant so; such records are counted as not scored.",
+    ),
+    Rule(
         "BYE301",
         "policy-weakened",
         "error",

@@ -1,0 +1,116 @@
+"""Datasets: files of known formats to :class:`~bye_lint.records.Sample` and
+:class:`~bye_lint.records.Skipped`, each with the place it was read from.
+
+To add a format, write a module with a :class:`~bye_lint.datasets.base.Reader` and add its row
+to :data:`READERS`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from bye_lint.datasets import chat, imagefolder, llava, parquet
+from bye_lint.datasets.base import Reader, ReadSettings
+from bye_lint.datasets.images import ImageRoot
+from bye_lint.datasets.walk import DatasetFile, find_files
+from bye_lint.errors import DatasetError
+from bye_lint.policy import DatasetPolicy
+from bye_lint.records import Sample, Skipped
+
+__all__ = [
+    "READERS",
+    "DatasetFile",
+    "ImageRoot",
+    "ReadSettings",
+    "Reader",
+    "dataset_files",
+    "display_path",
+    "read_datasets",
+]
+
+#: The formats by name, in the order in which a file is tried.
+READERS: Mapping[str, Reader] = {
+    module.READER.name: module.READER for module in (imagefolder, llava, chat, parquet)
+}
+
+
+def dataset_files(
+    paths: Sequence[Path], policy: DatasetPolicy, base: Path
+) -> Iterator[DatasetFile]:
+    """Yield the files that :func:`read_datasets` reads, in its order.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files and folders; if there are none, the policy's, else ``base``.
+    policy : DatasetPolicy
+    base : Path
+        Folder that the policy's paths start from.
+
+    Raises
+    ------
+    DatasetError
+        If a path does not exist, a named file has no known format, or a folder holds no dataset.
+    """
+    chosen = list(paths) or [base / path for path in policy.paths] or [base]
+    return find_files(chosen, READERS, policy.format, policy.fields)
+
+
+def read_datasets(
+    paths: Sequence[Path],
+    policy: DatasetPolicy,
+    base: Path,
+    *,
+    display_root: Path,
+) -> Iterator[Sample | Skipped]:
+    """Yield every record of the given datasets, usable or not, in a fixed order.
+
+    Parameters
+    ----------
+    paths, policy, base
+        As in :func:`dataset_files`.
+    display_root : Path
+        Folder that reported paths are relative to.
+
+    Raises
+    ------
+    DatasetError
+        As :func:`dataset_files`, and if the image root is no folder or a file vanishes.
+    MissingExtraError
+        If a Parquet file is to be read without pyarrow.
+    """
+    root = base / policy.image_root if policy.image_root is not None else None
+    if root is not None and not root.is_dir():
+        raise DatasetError(
+            f"{root}: the image root is not a folder",
+            "dataset.image_root is relative to the policy file.",
+        )
+    for file in dataset_files(paths, policy, base):
+        display = display_path(file.path, display_root)
+        if file.reader is None:
+            rule, message = file.problem or ("BYE101", "the file cannot be read")
+            digest = hashlib.sha256(f"{rule}\n{display}".encode("utf-8", "replace")).hexdigest()
+            yield Skipped(rule, message, display, 1, fingerprint=digest)
+            continue
+        settings = ReadSettings(display, ImageRoot(root or file.path.parent), policy.fields)
+        try:
+            yield from file.reader.read(file.path, settings)
+        except OSError as error:
+            raise DatasetError(
+                f"{file.path}: cannot be read ({error.strerror or error})", "Try again."
+            ) from error
+
+
+def display_path(path: Path, root: Path) -> str:
+    """Return a path as it is reported: relative to ``root``, with forward slashes."""
+    path, root = path.absolute(), root.absolute()
+    for here, base in ((path, root), (path.resolve(), root.resolve())):
+        if here.is_relative_to(base):
+            return Path(os.path.normpath(here.relative_to(base))).as_posix()
+    try:
+        return Path(os.path.relpath(path.resolve(), root.resolve())).as_posix()
+    except ValueError:  # another drive
+        return path.as_posix()

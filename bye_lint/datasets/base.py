@@ -1,0 +1,170 @@
+"""What every reader shares: its settings, and the step from a raw record to a sample."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bye_lint.datasets.images import ImageRoot
+from bye_lint.datasets.jsondecode import clip, has_surrogate
+from bye_lint.datasets.jsonscan import RawRecord
+from bye_lint.records import ImageSource, Location, Sample, Skipped, Turn
+
+
+class RecordError(Exception):
+    """A record that cannot be used; becomes a :class:`Skipped` at the record's place."""
+
+    def __init__(self, message: str, rule: str = "BYE102") -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSettings:
+    """How one file is read.
+
+    Attributes
+    ----------
+    display : str
+        Path of the file as it is reported.
+    images : ImageRoot
+        Where image paths start, and which they may not leave.
+    fields : mapping of str to str
+        Renamed fields, as in :attr:`bye_lint.policy.DatasetPolicy.fields`.
+    """
+
+    display: str
+    images: ImageRoot
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One format.
+
+    Attributes
+    ----------
+    name : str
+        As the policy names it.
+    suffixes : tuple of str
+        Endings of files that may hold it.
+    sniff : callable
+        ``sniff(path, head, fields)``: does this file, which begins with ``head``, hold it?
+    read : callable
+        ``read(path, settings)`` yields the records in the order of the file.
+    summary : str
+        One line for the reference docs.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    sniff: Callable[[Path, bytes, Mapping[str, str]], bool]
+    read: Callable[[Path, ReadSettings], Iterator[Sample | Skipped]]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a format finds in a record; an image is a name, or a name and bytes."""
+
+    id: str | None
+    turns: tuple[Turn, ...]
+    images: tuple[str | ImageSource, ...]
+
+
+Convert = Callable[[Mapping[str, Any], Mapping[str, str]], Parsed]
+
+
+def to_sample(raw: RawRecord, settings: ReadSettings, convert: Convert) -> Sample | Skipped:
+    """Make a sample of a raw record, or say why there is none."""
+    if raw.error:
+        return _skipped(raw, settings, "BYE101", raw.error, raw.text)
+    found_id = None
+    try:
+        if not isinstance(raw.value, dict):
+            raise RecordError(f"the record is {kind(raw.value)}, expected an object with fields")
+        found_id = record_id(raw.value, settings.fields)
+        parsed = convert(raw.value, settings.fields)
+        _refuse_halves(parsed)
+        images = tuple(_image(image, settings) for image in parsed.images)
+    except RecordError as error:
+        content = json.dumps(raw.value, sort_keys=True, default=_bytes_digest)
+        return _skipped(raw, settings, error.rule, str(error), content, found_id)
+    return Sample(
+        parsed.id if parsed.id is not None else _made_id(raw, settings),
+        Location(settings.display, raw.line, raw.column, raw.end_column),
+        parsed.turns,
+        images,
+    )
+
+
+def _image(image: str | ImageSource, settings: ReadSettings) -> ImageSource:
+    if isinstance(image, ImageSource):
+        return image
+    found = settings.images.find(image)
+    if isinstance(found, str):
+        raise RecordError(f"the image {clip(image)} {found}", "BYE105")
+    return found
+
+
+def _refuse_halves(parsed: Parsed) -> None:
+    texts = [turn.text for turn in parsed.turns]
+    texts += [image if isinstance(image, str) else image.name for image in parsed.images]
+    if any(has_surrogate(text) for text in texts):
+        raise RecordError("a text holds half a character (a lone surrogate escape)")
+
+
+def _made_id(raw: RawRecord, settings: ReadSettings) -> str:
+    column = f":{raw.column}" if raw.shares_line else ""
+    return f"{settings.display}:{raw.line}{column}"
+
+
+def _skipped(
+    raw: RawRecord,
+    settings: ReadSettings,
+    rule: str,
+    message: str,
+    content: str,
+    sample_id: str | None = None,
+) -> Skipped:
+    key = f"{rule}\n{content or message}".encode("utf-8", "surrogateescape")
+    return Skipped(
+        rule,
+        message,
+        settings.display,
+        raw.line,
+        raw.column,
+        raw.end_column,
+        sample_id,
+        hashlib.sha256(key).hexdigest(),
+    )
+
+
+def _bytes_digest(value: object) -> str:
+    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else type(value).__name__
+
+
+def record_id(record: Mapping[str, Any], fields: Mapping[str, str]) -> str | None:
+    """Return the id of a record, ``None`` where it has none."""
+    name = fields.get("id", "id")
+    value = record.get(name)
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise RecordError(f"the field {clip(name)} is {kind(value)}, expected text or a number")
+    if isinstance(value, str) and has_surrogate(value):
+        raise RecordError(f"the field {clip(name)} holds half a character")
+    return str(value)
+
+
+def kind(value: object) -> str:
+    """Name the type of a decoded value, as messages do."""
+    if value is None:
+        return "null"
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "text", bytes: "bytes"}
+    names |= {list: "a list", dict: "an object"}
+    return names.get(type(value), type(value).__name__)

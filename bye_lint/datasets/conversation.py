@@ -1,0 +1,179 @@
+"""Turns and images of a record, in the shapes that LLaVA, LLaMA-Factory and TRL write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bye_lint.datasets.base import Parsed, RecordError, kind, record_id
+from bye_lint.datasets.jsondecode import clip
+from bye_lint.records import ImageSource, Role, Turn
+
+IMAGE = "<image>"
+
+ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+}
+
+
+def parse_from_value(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
+    """Read a LLaVA record: ``image`` or ``images``, ``conversations`` of ``from`` and ``value``."""
+    turns = tuple(
+        Turn(_role(turn, "from", i), _text(turn, "value", i))
+        for i, turn in enumerate(_turn_list(record, fields))
+    )
+    return _finish(record, fields, turns, None)
+
+
+def parse_chat(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
+    """Read a chat record: ``messages`` or ``conversations``, each turn with ``role`` and
+    ``content`` (text, or a list of typed parts) or with ``from`` and ``value``."""
+    turns: list[Turn] = []
+    inline: list[str | ImageSource] = []
+    marks_implied = True
+    for i, turn in enumerate(_turn_list(record, fields)):
+        if "role" not in turn and "from" in turn:
+            turns.append(Turn(_role(turn, "from", i), _text(turn, "value", i)))
+            marks_implied = False
+        elif isinstance(turn.get("content"), list):
+            turns.append(Turn(_role(turn, "role", i), _parts(turn["content"], i, inline)))
+            marks_implied = False
+        else:
+            turns.append(Turn(_role(turn, "role", i), _text(turn, "content", i)))
+    parsed = _finish(record, fields, tuple(turns), inline)
+    if marks_implied and parsed.images and not any(IMAGE in turn.text for turn in turns):
+        # TRL puts the images before the first user turn where plain text marks none
+        return Parsed(parsed.id, mark_images(parsed.turns, len(parsed.images)), parsed.images)
+    return parsed
+
+
+def mark_images(turns: tuple[Turn, ...], count: int) -> tuple[Turn, ...]:
+    """Put ``<image>`` marks before the text of the first user turn."""
+    first = next(i for i, turn in enumerate(turns) if turn.role == "user")
+    text = "\n".join([*[IMAGE] * count, turns[first].text]).rstrip("\n")
+    return (*turns[:first], Turn("user", text), *turns[first + 1 :])
+
+
+def has_turns(record: Mapping[str, Any], fields: Mapping[str, str], key: str) -> bool:
+    """Tell whether a record has a list of turns that have ``key``."""
+    turns = record.get(turns_field(record, fields))
+    return isinstance(turns, list) and any(isinstance(t, dict) and key in t for t in turns)
+
+
+def turns_field(record: Mapping[str, Any], fields: Mapping[str, str]) -> str:
+    """Return the name of the field that holds the turns."""
+    default = "messages" if record.get("messages") is not None else "conversations"
+    return fields.get("conversations", default)
+
+
+def image_values(record: Mapping[str, Any], fields: Mapping[str, str]) -> list[Any]:
+    """Return what the record's image fields hold, as one list."""
+    one, many = fields.get("image", "image"), fields.get("images", "images")
+    found = [(name, record[name]) for name in (one, many) if record.get(name) not in (None, "", [])]
+    if len(found) == 2 and one != many:
+        raise RecordError(f"both {clip(one)} and {clip(many)} name images, expected one of them")
+    if not found:
+        return []
+    value = found[0][1]
+    return value if isinstance(value, list) else [value]
+
+
+def image_source(value: Any) -> str | ImageSource:
+    """Return an image as a name, or as bytes, from a path, bytes or ``{bytes, path}``."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return ImageSource("embedded image", data=value)
+    if isinstance(value, dict):
+        data, path = value.get("bytes"), value.get("path")
+        if isinstance(data, bytes):
+            return ImageSource(path if isinstance(path, str) else "embedded image", data=data)
+        if isinstance(path, str) and data is None:
+            return path
+    raise RecordError(f"an image is {kind(value)}, expected a path")
+
+
+def _finish(
+    record: Mapping[str, Any],
+    fields: Mapping[str, str],
+    turns: tuple[Turn, ...],
+    inline: list[str | ImageSource] | None,
+) -> Parsed:
+    system = record.get("system")
+    if isinstance(system, str) and system and not any(turn.role == "system" for turn in turns):
+        turns = (Turn("system", system), *turns)
+    spoken = [turn.role for turn in turns if turn.role != "system"]
+    if "user" not in spoken:
+        raise RecordError("the conversation has no user turn")
+    if spoken[0] != "user":
+        raise RecordError(f"the conversation begins with the {spoken[0]}, expected the user")
+    for media in ("video", "videos", "audio", "audios"):
+        if record.get(media):
+            raise RecordError(f"the record has {media}, which cannot be checked")
+    images = [image_source(value) for value in image_values(record, fields)]
+    if inline:
+        if images:
+            raise RecordError("images are named both in the turns and beside them")
+        images = inline
+    return Parsed(record_id(record, fields), turns, tuple(images))
+
+
+def _turn_list(record: Mapping[str, Any], fields: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    name = turns_field(record, fields)
+    turns = record.get(name)
+    if turns is None:
+        raise RecordError(f"the field {clip(name)} is missing, expected a list of turns")
+    if not isinstance(turns, list):
+        raise RecordError(f"the field {clip(name)} is {kind(turns)}, expected a list of turns")
+    if not turns:
+        raise RecordError(f"the field {clip(name)} is an empty list, expected turns")
+    for i, turn in enumerate(turns):
+        if not isinstance(turn, dict):
+            raise RecordError(f"turn {i + 1} is {kind(turn)}, expected an object")
+    return turns
+
+
+def _role(turn: Mapping[str, Any], key: str, i: int) -> Role:
+    value = turn.get(key)
+    role = ROLES.get(value) if isinstance(value, str) else None
+    if role is None:
+        found = clip(value) if key in turn else "missing"
+        known = ", ".join(ROLES)
+        raise RecordError(f"{key!r} of turn {i + 1} is {found}, expected one of {known}")
+    return role
+
+
+def _text(turn: Mapping[str, Any], key: str, i: int) -> str:
+    value = turn.get(key, "")
+    if value is None:
+        return ""
+    if key not in turn or not isinstance(value, str):
+        found = kind(value) if key in turn else "missing"
+        raise RecordError(f"{key!r} of turn {i + 1} is {found}, expected text")
+    return value
+
+
+def _parts(parts: list[Any], i: int, inline: list[str | ImageSource]) -> str:
+    """Write typed parts as one text, in which ``<image>`` stands for each image."""
+    text = ""
+    for part in parts:
+        form = part.get("type") if isinstance(part, dict) else None
+        if isinstance(part, str):
+            text += part
+        elif form == "text" and isinstance(part.get("text") or "", str):
+            text += part.get("text") or ""
+        elif form in ("image", "image_url"):
+            text += IMAGE + "\n"
+            named = [part[k] for k in ("image", "path", "url", "image_url") if part.get(k)]
+            inline += [image_source(_url(value)) for value in named]
+        else:
+            raise RecordError(f"a part of turn {i + 1} is {clip(form)}, expected text or image")
+    return text.rstrip("\n") if text.endswith(IMAGE + "\n") else text
+
+
+def _url(value: Any) -> Any:
+    return value["url"] if isinstance(value, dict) and "url" in value else value

@@ -1,0 +1,121 @@
+"""Hugging Face imagefolder: images beside a ``metadata.jsonl`` or ``metadata.csv``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from bye_lint.datasets.base import Parsed, Reader, ReadSettings, RecordError, kind, to_sample
+from bye_lint.datasets.columns import parse_columns
+from bye_lint.datasets.jsondecode import clip, has_surrogate
+from bye_lint.datasets.jsonfile import peek
+from bye_lint.datasets.jsonscan import RawRecord, scan_lines
+from bye_lint.records import Sample, Skipped
+
+NAMES = ("metadata.jsonl", "metadata.csv")
+
+
+def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
+    """Recognise metadata by its name and its column of file names."""
+    if path.name not in NAMES:
+        return False
+    column = fields.get("image", "file_name")
+    if path.suffix == ".csv":
+        return column.encode() in head.partition(b"\n")[0]
+    return any(column in record for record in peek(path, head))
+
+
+def read(path: Path, settings: ReadSettings) -> Iterator[Sample | Skipped]:
+    """Yield the records in the order of the file."""
+    with path.open("rb") as stream:
+        scan = scan_csv(stream) if path.suffix == ".csv" else scan_lines(stream)
+        for raw in scan:
+            yield to_sample(raw, settings, _parse)
+
+
+def _parse(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
+    column = fields.get("image", "file_name")
+    name = record.get(column)
+    if not isinstance(name, str) or not name:
+        found = "empty" if name == "" else kind(name) if column in record else "missing"
+        raise RecordError(f"the field {clip(column)} is {found}, expected the image's file name")
+    beside = {key: value for key, value in record.items() if key not in ("image", "images")}
+    return parse_columns({**beside, "image": name}, {**fields, "image": "image"})
+
+
+def scan_csv(stream: BinaryIO) -> Iterator[RawRecord]:
+    """Yield the rows of a CSV file as dicts, each with the line that it begins on."""
+    lines = _Lines(stream)
+    rows = csv.reader(lines, strict=True)
+    header: list[str] | None = None
+    while True:
+        lines.begin_row()
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield lines.record(None, f"not valid CSV: {error}")
+            continue
+        if header is None:
+            header = row
+            twice = [name for name in row if row.count(name) > 1]
+            if twice:
+                yield lines.record(None, f"the column {clip(twice[0])} is there twice")
+                return
+        elif not row:
+            continue
+        elif len(row) != len(header):
+            yield lines.record(None, f"the row has {len(row)} columns, expected {len(header)}")
+        elif any(has_surrogate(cell) for cell in row):
+            yield lines.record(None, "not valid UTF-8")
+        else:
+            yield lines.record(dict(zip(header, row, strict=True)), "")
+
+
+class _Lines:
+    """Lines of a file for the csv module, which remember those of the current row."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._number = self._offset = self._start = 0
+        self._row: list[str] = []
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        data = self._stream.readline()
+        if not data:
+            raise StopIteration
+        self._number += 1
+        self._offset += len(data)
+        if self._number == 1:
+            data = data.removeprefix(b"\xef\xbb\xbf")
+        line = data.decode("utf-8", "surrogateescape")
+        self._row.append(line)
+        return line
+
+    def begin_row(self) -> None:
+        self._row = []
+        self._start = self._offset
+
+    def record(self, value: dict[str, str] | None, error: str) -> RawRecord:
+        first = self._row[0] if self._row else ""
+        line = self._number - max(0, len(self._row) - 1)
+        width = max(1, len(first.rstrip("\r\n")))
+        size = self._offset - self._start
+        text = "".join(self._row)[:65536] if error else ""
+        return RawRecord(value, max(1, line), 1, width + 1, self._start, size, error, text)
+
+
+READER = Reader(
+    "imagefolder",
+    (".jsonl", ".csv"),
+    sniff,
+    read,
+    "Hugging Face imagefolder: `metadata.jsonl` or `metadata.csv` with `file_name`, an answer "
+    "(`answer`, `text` or `caption`) and perhaps a `prompt` (or `question`).",
+)

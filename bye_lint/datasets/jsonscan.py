@@ -1,0 +1,331 @@
+"""Records of a JSON array or of JSON lines, one at a time, each with the place where it stands.
+
+The file is never held as a whole: a window of it is, as large as the largest record.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from bye_lint.datasets.jsondecode import Broken, decode, has_surrogate, is_incomplete
+from bye_lint.datasets.window import CHUNK, Place, TextWindow
+
+#: A longer record is refused, so that one record cannot fill the memory.
+MAX_RECORD = 64 << 20
+
+#: Each broken record of an array may cost a second look at what follows, so there is an end.
+MAX_BROKEN = 100
+
+#: What is kept of a broken record's text.
+MAX_TEXT = 65536
+
+CUT_OFF = "the file was cut off, it ends inside the record"
+
+_FIRST_KEY = re.compile(r'\{\s*"((?:[^"\\\n]|\\.){0,200})"\s*:')
+_STRUCTURE = re.compile(r'"(?:[^"\\\n]|\\.)*["\n]|[{}\[\]]')
+_BETWEEN = re.compile(r"\s*(?:[,\]]|$)")
+_PAIRS = {"}": "{", "]": "["}
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A value of the file, or the reason why there is none.
+
+    Attributes
+    ----------
+    value : object
+        The decoded value.
+    line, column, end_column : int
+        Where it begins; where it is broken, the exact place of the mistake.
+    offset, size : int
+        The bytes of the file that it takes.
+    error : str
+        What is wrong; empty for a value.
+    text : str
+        The text of a broken record.
+    shares_line : bool
+        An earlier record begins on the same line.
+    """
+
+    value: Any
+    line: int
+    column: int
+    end_column: int
+    offset: int
+    size: int
+    error: str = ""
+    text: str = ""
+    shares_line: bool = False
+
+
+def scan_lines(stream: BinaryIO, limit: int = MAX_RECORD) -> Iterator[RawRecord]:
+    """Yield the records of JSON lines; empty lines are passed over, a broken one is one record.
+
+    Parameters
+    ----------
+    stream : binary file
+        UTF-8, with or without byte order mark, lines ended by LF or CRLF.
+    limit : int
+        Longest line, in bytes.
+    """
+    offset = line = 0
+    while data := stream.readline(limit):
+        line += 1
+        size = len(data)
+        too_long = size == limit and not data.endswith(b"\n")
+        while too_long and (rest := stream.readline(limit)):
+            size += len(rest)
+            if rest.endswith(b"\n"):
+                break
+        if line == 1:
+            data = data.removeprefix(b"\xef\xbb\xbf")
+        try:
+            text = data.decode().rstrip()
+        except UnicodeDecodeError:
+            text = data.decode("utf-8", "surrogateescape").rstrip()
+        if too_long:
+            yield RawRecord(None, line, 1, 2, offset, size, _too_long(limit), text[:1000])
+        elif text:
+            yield _line_record(text, line, offset, size)
+        offset += size
+
+
+def _line_record(text: str, line: int, offset: int, size: int) -> RawRecord:
+    start = len(text) - len(text.lstrip())
+    found = decode(text, start)
+    if not text.isascii() and has_surrogate(text):
+        found = Broken("not valid UTF-8", next(i for i, c in enumerate(text) if has_surrogate(c)))
+    elif not isinstance(found, Broken) and found[1] < len(text):
+        found = Broken("more text follows the record on its line", found[1])
+    if isinstance(found, Broken):
+        column = found.pos + 1
+        return RawRecord(None, line, column, column + 1, offset, size, found.message, text)
+    return RawRecord(found[0], line, start + 1, len(text) + 1, offset, size)
+
+
+def _too_long(limit: int) -> str:
+    return f"longer than {limit >> 20} MiB"
+
+
+def scan_array(
+    stream: BinaryIO, *, chunk: int = CHUNK, limit: int = MAX_RECORD
+) -> Iterator[RawRecord]:
+    """Yield the elements of one JSON array.
+
+    After a broken element the scan goes on at the next that begins like a record. A file that
+    ends too early ends with a record that says so, after all records before.
+
+    Parameters
+    ----------
+    stream : binary file
+        UTF-8, with or without byte order mark.
+    chunk : int
+        Characters that are looked at together.
+    limit : int
+        Longest element, in characters.
+    """
+    return _ArrayScan(TextWindow(stream, chunk), limit).records()
+
+
+class _ArrayScan:
+    def __init__(self, window: TextWindow, limit: int) -> None:
+        self.window = window
+        self.limit = limit
+        self.first_key: str | None = None
+        self.broken = 0
+        self.last_line = 0
+
+    def records(self) -> Iterator[RawRecord]:
+        window = self.window
+        if window.skip_space() != "[":
+            yield self._note("expected a JSON array, which begins with [")
+            return
+        window.pos += 1
+        char = window.skip_space()
+        if char == "]":
+            window.pos += 1
+            yield from self._after_end()
+            return
+        while char:
+            found = self._element()
+            if isinstance(found, Broken):
+                place = self._place(found)
+                text, more = self._recover()
+                yield self._broken(found, place, text, more)
+                if self.broken == MAX_BROKEN:
+                    yield self._note(f"{MAX_BROKEN} records are broken, the rest was not read")
+                if not more or self.broken == MAX_BROKEN:
+                    return
+                if more == "next":
+                    continue
+            else:
+                yield found
+            char = window.skip_space()
+            if char == ",":
+                window.pos += 1
+                char = window.skip_space()
+                if char == "]":
+                    yield self._note("a comma stands before the end of the array")
+            elif char and char != "]":
+                yield self._note("expected a comma or the end of the array")
+                if char != "{" and not self._go_to_next():
+                    return
+            if char == "]":
+                window.pos += 1
+                # after a broken record it may have closed a list inside of that record
+                if not (self.broken and window.skip_space() and self._go_to_next()):
+                    yield from self._after_end()
+                    return
+        yield self._note("the file was cut off, it ends inside the array")
+
+    def _go_to_next(self) -> bool:
+        _, following = self._next_record()
+        if following is not None:
+            self.window.pos = following
+        return following is not None
+
+    def _after_end(self) -> Iterator[RawRecord]:
+        if self.window.skip_space():
+            yield self._note("more text follows the end of the array")
+
+    def _note(self, error: str) -> RawRecord:
+        """Return a record for a mistake between the records, at the window's position."""
+        window = self.window
+        window.advance(window.pos)
+        place = window.place(window.pos)
+        return RawRecord(
+            None, place.line, place.column, place.column + 1, window.offset(window.pos), 0, error
+        )
+
+    def _element(self) -> RawRecord | Broken:
+        window = self.window
+        window.advance(window.pos)
+        while True:
+            start = window.pos
+            found = decode(window.text, start)
+            length = len(window.text)
+            if isinstance(found, Broken):
+                more = is_incomplete(found, length)
+            else:
+                more = found[1] == length and window.text[-1] not in "}]"
+            if not more or window.eof:
+                break
+            if length - start > self.limit:
+                return Broken(_too_long(self.limit), start)
+            window.grow()
+        if isinstance(found, Broken):
+            unclosed = is_incomplete(found, length) and not _structural_end(window.text, start)
+            return Broken(CUT_OFF, length) if unclosed else found
+        value, end = found
+        if window.spoilt(start, end):
+            bad = next(i for i in range(start, end) if has_surrogate(window.text[i]))
+            return Broken("not valid UTF-8", bad)
+        return self._good(start, end, value)
+
+    def _good(self, start: int, end: int, value: Any) -> RawRecord:
+        window = self.window
+        place = window.place(start)
+        shares_line = place.line == self.last_line
+        self.last_line = place.line
+        if self.first_key is None and isinstance(value, dict):
+            self.first_key = next(iter(value), None)
+        window.pos = end
+        offset = window.offset(start)
+        return RawRecord(
+            value,
+            place.line,
+            place.column,
+            window.end_column(start, end),
+            offset,
+            window.offset(end) - offset,
+            shares_line=shares_line,
+        )
+
+    def _place(self, broken: Broken) -> tuple[Place, Place, int]:
+        """Return where a broken element begins, where its mistake is, and its offset."""
+        window = self.window
+        begin = window.place(window.pos)
+        return begin, window.place(broken.pos), window.offset(window.pos)
+
+    def _broken(
+        self, broken: Broken, place: tuple[Place, Place, int], text: str, more: str
+    ) -> RawRecord:
+        self.broken += 1
+        begin, mistake, offset = place
+        message = broken.message
+        if message == CUT_OFF and more:
+            # the file goes on, so it is this record that never ends
+            message, mistake = "the record is not closed", begin
+        elif begin.line != mistake.line:
+            inside = "" if message == CUT_OFF else ", in the record"
+            message += f"{inside} that begins on line {begin.line}"
+        column = mistake.column
+        size = len(text.encode("utf-8", "surrogateescape"))
+        return RawRecord(
+            None, mistake.line, column, column + 1, offset, size, message, text[:MAX_TEXT]
+        )
+
+    def _recover(self) -> tuple[str, str]:
+        """Go behind the broken element at the window's position.
+
+        Returns
+        -------
+        text : str
+            What was passed over.
+        more : str
+            ``end`` if its brackets match before the next text that begins like a record, and the
+            window is behind them; ``next`` if the window is at that text; empty if there is none.
+        """
+        window = self.window
+        match = _FIRST_KEY.match(window.text, window.pos)
+        kept, following = self._next_record(match.group(1) if match else None)
+        stop = len(window.text) if following is None else following
+        start = window.pos
+        end = _structural_end(window.text, start, stop) if kept else None
+        if end is not None and _BETWEEN.match(window.text, end):
+            window.pos = end
+            return window.text[start:end], "end"
+        window.pos = stop
+        return window.text[start:stop].rstrip(" \t\r\n,"), "" if following is None else "next"
+
+    def _next_record(self, key: str | None = None) -> tuple[bool, int | None]:
+        """Find the next text that begins like a record, behind the window's position.
+
+        Returns
+        -------
+        kept : bool
+            The window's position is still where it was.
+        place : int or None
+        """
+        window = self.window
+        key = key if key is not None else self.first_key
+        pattern = re.compile(r'\{\s*"' + ("" if key is None else re.escape(key) + r'"\s*:'))
+        kept = True
+        while True:
+            match = pattern.search(window.text, window.pos + 1)
+            if match is not None or window.eof:
+                return kept, match.start() if match else None
+            if len(window.text) - window.pos > self.limit:
+                kept = False
+                window.pos = len(window.text) - 1000  # a match may have begun
+            window.grow()
+
+
+def _structural_end(text: str, start: int, stop: int = sys.maxsize) -> int | None:
+    """Return the place after the bracket that closes the one at ``start``, by counting alone."""
+    open_brackets: list[str] = []
+    for match in _STRUCTURE.finditer(text, start, stop):
+        char = match.group()[0]
+        if char == '"':
+            continue
+        if char in "{[":
+            open_brackets.append(char)
+        elif not open_brackets or open_brackets.pop() != _PAIRS[char]:
+            return None
+        if not open_brackets:
+            return match.end()
+    return None

@@ -1,0 +1,172 @@
+"""Which files of the given paths are datasets, and what format each has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bye_lint.datasets.base import Reader
+from bye_lint.datasets.images import LFS_POINTER
+from bye_lint.datasets.jsondecode import clip
+from bye_lint.errors import DatasetError
+
+#: How much of a file is looked at to tell its format.
+HEAD = 1 << 16
+
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFile:
+    """A file to read.
+
+    Attributes
+    ----------
+    reader : Reader or None
+        ``None`` where the file cannot be read, for the reason in ``problem``.
+    problem : tuple of str
+        Code of a structural rule, and a message.
+    """
+
+    path: Path
+    reader: Reader | None
+    problem: tuple[str, str] | None = None
+
+
+def find_files(
+    paths: Sequence[Path],
+    readers: Mapping[str, Reader],
+    form: str,
+    fields: Mapping[str, str],
+) -> Iterator[DatasetFile]:
+    """Yield the dataset files of the given files and folders, each once, in sorted order.
+
+    In a folder, a file that no reader recognises is no dataset; a file that is named is refused
+    if it is none.
+
+    Raises
+    ------
+    DatasetError
+        If a path does not exist, a named file has no known format, or a folder holds no dataset.
+    """
+    chosen = _chosen(readers, form)
+    seen: set[str] = set()
+    for path in paths:
+        found = (
+            _in_folder(path, chosen, fields) if path.is_dir() else [_named(path, chosen, fields)]
+        )
+        empty = True
+        for file in found:
+            empty = False
+            real = os.path.realpath(file.path)
+            if real not in seen:
+                seen.add(real)
+                yield file
+        if empty:
+            raise DatasetError(
+                f"{path}: no dataset in this folder",
+                f"Known formats: {_listed(readers)}. If the fields have other names, set "
+                "dataset.fields in the policy.",
+            )
+
+
+def _chosen(readers: Mapping[str, Reader], form: str) -> Sequence[Reader]:
+    if form == "auto":
+        return tuple(readers.values())
+    if form not in readers:
+        raise DatasetError(f"unknown format {clip(form)}", f"Known formats: {_listed(readers)}.")
+    return (readers[form],)
+
+
+def _listed(readers: Mapping[str, Reader]) -> str:
+    return ", ".join(readers)
+
+
+def _named(path: Path, readers: Sequence[Reader], fields: Mapping[str, str]) -> DatasetFile:
+    if not path.exists():
+        raise DatasetError(f"{path}: no such file or folder", "Check the spelling of the path.")
+    if not path.is_file():
+        raise DatasetError(f"{path}: neither a file nor a folder", "Name a dataset file.")
+    head = _head(path)
+    problem = _unreadable(head)
+    if problem is not None:
+        return DatasetFile(path, None, problem)
+    if len(readers) == 1:
+        return DatasetFile(path, readers[0])  # the policy says so
+    for reader in readers:
+        if reader.sniff(path, head, fields):
+            return DatasetFile(path, reader)
+    known = "; ".join(reader.summary.rstrip(".") for reader in readers)
+    raise DatasetError(
+        f"{path}: not recognised as a dataset",
+        f"Known formats: {known}. Name it in the policy (dataset.format), or rename fields there "
+        "(dataset.fields).",
+    )
+
+
+def _in_folder(
+    folder: Path, readers: Sequence[Reader], fields: Mapping[str, str]
+) -> Iterator[DatasetFile]:
+    suffixes = {suffix for reader in readers for suffix in reader.suffixes}
+    inside = os.path.realpath(folder) + os.sep
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith((".", "__")) and name != "node_modules"
+        )
+        if _is_model(names):
+            folders.clear()
+            continue
+        for name in sorted(names):
+            path = Path(here, name)
+            if name.startswith(".") or path.suffix.lower() not in suffixes:
+                continue
+            file = _maybe(path, readers, fields, inside)
+            if file is not None:
+                yield file
+
+
+def _is_model(names: Sequence[str]) -> bool:
+    return any(name.endswith(".safetensors") for name in names) and bool(
+        {"config.json", "adapter_config.json"} & set(names)
+    )
+
+
+def _maybe(
+    path: Path, readers: Sequence[Reader], fields: Mapping[str, str], inside: str
+) -> DatasetFile | None:
+    if not os.path.realpath(path).startswith(inside):
+        return DatasetFile(
+            path,
+            None,
+            ("BYE105", "the file is a link that leaves the folder; name the file to check it"),
+        )
+    if not path.is_file():
+        return None
+    head = _head(path)
+    problem = _unreadable(head)
+    if problem is not None:
+        return DatasetFile(path, None, problem)
+    for reader in readers:
+        if path.suffix.lower() in reader.suffixes and reader.sniff(path, head, fields):
+            return DatasetFile(path, reader)
+    return None
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(HEAD)
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: cannot be read ({error.strerror or error})", "Check its permissions."
+        ) from error
+
+
+def _unreadable(head: bytes) -> tuple[str, str] | None:
+    if head.startswith(LFS_POINTER):
+        return "BYE110", "the file is a Git LFS pointer, run git lfs pull"
+    if head.startswith(_UTF16):
+        return "BYE101", "the file is UTF-16, save it as UTF-8"
+    return None

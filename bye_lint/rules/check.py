@@ -1,0 +1,195 @@
+"""Every record through every structural rule, images in parallel, order kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+from bye_lint.codes import RULES
+from bye_lint.policy import DatasetPolicy
+from bye_lint.records import Checked, Finding, ImageSource, Sample, Skipped
+from bye_lint.rules.images import ImageCheck, check_image
+from bye_lint.rules.turns import empty_answer, no_image_asked, placeholders
+
+#: Records that are worked on together. Nothing goes on between two blocks, while the caller
+#: has control.
+_BLOCK = 256
+
+#: Warnings say nothing that makes a record unusable: a duplicate id is ambiguous, no more.
+_STILL_SCORED = ("BYE109",)
+
+_RULES: tuple[tuple[str, Callable[[Sample], Iterator[str]]], ...] = (
+    ("BYE107", empty_answer),
+    ("BYE108", placeholders),
+    ("BYE111", no_image_asked),
+)
+
+CheckImage = Callable[[ImageSource], ImageCheck]
+
+
+def check_samples(
+    items: Iterable[Sample | Skipped],
+    policy: DatasetPolicy,
+    *,
+    jobs: int | None = None,
+    decode: bool = True,
+) -> Iterator[Checked]:
+    """Apply the structural rules to records, in their order.
+
+    Parameters
+    ----------
+    items : iterable of Sample or Skipped
+        As the readers yield them; a skipped record becomes a finding of the rule that it names.
+    policy : DatasetPolicy
+    jobs : int, optional
+        Threads that decode images; by default one a core, at most 8.
+    decode : bool
+        Decode images whole and digest the records. Without it, images are judged by their
+        headers alone and :attr:`Checked.digest` stays empty.
+    """
+    check = _remembering(policy.max_pixels, decode)
+    seen: dict[str, str] = {}
+    workers = jobs if jobs is not None else min(8, os.cpu_count() or 1)
+    stream = iter(items)
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        while block := list(islice(stream, _BLOCK)):
+            # warnings are process-wide state, so that they are silenced around a whole block
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                images = list(pool.map(lambda item: _images(item, check), block))
+            for item, found in zip(block, images, strict=True):
+                yield _checked(item, found, seen)
+
+
+def _remembering(max_pixels: int, decode: bool) -> CheckImage:
+    """Check each file once, however many records show it."""
+
+    @lru_cache(maxsize=1 << 16)
+    def file(path: Path) -> ImageCheck:
+        return check_image(ImageSource(path.name, path), max_pixels, decode=decode)
+
+    def check(image: ImageSource) -> ImageCheck:
+        if image.path is None or image.data is not None:
+            return check_image(image, max_pixels, decode=decode)
+        return file(image.path)
+
+    return check
+
+
+def _images(item: Sample | Skipped, check: CheckImage) -> list[ImageCheck]:
+    return [check(image) for image in item.images] if isinstance(item, Sample) else []
+
+
+def _checked(item: Sample | Skipped, images: list[ImageCheck], seen: dict[str, str]) -> Checked:
+    if isinstance(item, Skipped):
+        return Checked(None, "", (_finding_of_skipped(item),), item)
+    found = [
+        (check.rule, f"the image {_shown(image.name)} {check.message}")
+        for image, check in zip(item.images, images, strict=True)
+        if check.rule
+    ]
+    found += [(code, message) for code, rule in _RULES for message in rule(item)]
+    place = f"{item.location.path}:{item.location.line}"
+    first = seen.setdefault(item.id, place)
+    if first is not place:
+        found.append(("BYE109", f"the id {_shown(item.id)} is also that of {first}"))
+    found.sort(key=lambda pair: pair[0])
+    return Checked(
+        item,
+        _digest(item, images),
+        tuple(_finding(item, code, message) for code, message in found),
+        _skipped(item, found),
+    )
+
+
+def _digest(sample: Sample, images: list[ImageCheck]) -> str:
+    if not all(image.digest for image in images):
+        return ""
+    h = hashlib.sha256()
+    for turn in sample.turns:
+        h.update(json.dumps([turn.role, turn.text]).encode())
+    for image in images:
+        h.update(image.digest)
+    return h.hexdigest()
+
+
+def fingerprint(sample: Sample, code: str) -> str:
+    """Return a SHA-256 of a rule and a record's content: turns and image names.
+
+    The place does not enter, nor the id, which may be made from the place; but for duplicate
+    ids the id is what the finding is about.
+    """
+    content = [
+        code,
+        sample.id if code == "BYE109" else "",
+        [[turn.role, turn.text] for turn in sample.turns],
+        [image.name for image in sample.images],
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _finding(sample: Sample, code: str, message: str) -> Finding:
+    place = sample.location
+    properties = {"prompt": sample.prompt, "answer": sample.answer}
+    if sample.images:
+        properties["image"] = sample.images[0].name
+    return Finding(
+        rule=code,
+        level=RULES[code].level,
+        message=message,
+        path=place.path,
+        line=place.line,
+        column=place.column,
+        end_column=place.end_column,
+        sample_id=sample.id,
+        fingerprint=fingerprint(sample, code),
+        properties=properties,
+    )
+
+
+def _finding_of_skipped(item: Skipped) -> Finding:
+    return Finding(
+        rule=item.rule,
+        level=RULES[item.rule].level,
+        message=item.message,
+        path=item.path,
+        line=item.line,
+        column=item.column,
+        end_column=item.end_column,
+        sample_id=item.sample_id,
+        fingerprint=item.fingerprint,
+    )
+
+
+def _skipped(sample: Sample, found: list[tuple[str, str]]) -> Skipped | None:
+    """Return why a sample is not scored: the gravest reason, then the first."""
+    reasons = [pair for pair in found if pair[0] not in _STILL_SCORED]
+    if not reasons:
+        return None
+    code, message = min(reasons, key=lambda pair: _LEVELS.index(RULES[pair[0]].level))
+    place = sample.location
+    return Skipped(
+        code,
+        message,
+        place.path,
+        place.line,
+        place.column,
+        place.end_column,
+        sample.id,
+        fingerprint(sample, code),
+    )
+
+
+_LEVELS = ("error", "warning", "note")
+
+
+def _shown(text: str) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= 80 else shown[:76] + "..." + shown[-1]

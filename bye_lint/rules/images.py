@@ -1,0 +1,119 @@
+"""Is it an image, does it decode whole, and does it claim a sane size?"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from bye_lint.records import ImageSource
+
+#: Formats that are opened, by PIL's names. Not EPS, for which PIL starts an interpreter, nor
+#: containers of other formats.
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO", "AVIF", "JPEG2000")
+
+#: How a Git LFS pointer begins (git-lfs, docs/spec.md).
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+#: Bytes that a pixel may take in a file; an uncompressed pixel of four 16-bit channels has 8.
+_BYTES_A_PIXEL = 8
+_BYTES_BESIDE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCheck:
+    """What was found out about one image.
+
+    Attributes
+    ----------
+    rule : str
+        Code of the rule that it breaks, or an empty string.
+    message : str
+    digest : bytes
+        SHA-256 of the encoded bytes; empty where they were not all read.
+    """
+
+    rule: str = ""
+    message: str = ""
+    digest: bytes = b""
+
+
+def check_image(image: ImageSource, max_pixels: int, *, decode: bool = True) -> ImageCheck:
+    """Check that an image is there, has a sane size and decodes.
+
+    Parameters
+    ----------
+    image : ImageSource
+    max_pixels : int
+        Larger images are refused by what their header claims, before any pixel is decoded.
+    decode : bool
+        Decode all pixels and digest the bytes; else only the header is read.
+    """
+    largest = max_pixels * _BYTES_A_PIXEL + _BYTES_BESIDE
+    try:
+        if image.data is not None:
+            size = len(image.data)
+        elif image.path is not None:
+            status = image.path.stat()
+            size = status.st_size
+            if not stat.S_ISREG(status.st_mode):
+                return ImageCheck("BYE103", "is not a file")
+        else:
+            return ImageCheck("BYE103", "does not exist")
+        if size > largest:
+            return ImageCheck("BYE106", f"has {size:,} bytes, the policy allows {largest:,}")
+        if image.path is not None and image.data is None and not decode:
+            with image.path.open("rb") as stream:
+                return _look(stream, max_pixels, decode=False)
+        data = image.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return ImageCheck("BYE103", "does not exist")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        return ImageCheck("BYE103", f"cannot be read ({reason})")
+    found = _look(io.BytesIO(data), max_pixels, decode=decode)
+    return ImageCheck(found.rule, found.message, hashlib.sha256(data).digest())
+
+
+def _look(stream: BinaryIO, max_pixels: int, *, decode: bool) -> ImageCheck:
+    head = stream.read(len(LFS_POINTER))
+    stream.seek(0)
+    if not head:
+        return ImageCheck("BYE104", "is an empty file")
+    if head == LFS_POINTER:
+        return ImageCheck("BYE110", "is a Git LFS pointer, run git lfs pull")
+    try:
+        with Image.open(stream, formats=_formats()) as picture:
+            width, height = picture.size
+            if width * height > max_pixels:
+                return ImageCheck(
+                    "BYE106",
+                    f"claims {width:,} x {height:,} pixels, the policy allows {max_pixels:,}",
+                )
+            if decode:
+                picture.load()
+    except Image.DecompressionBombError:
+        return ImageCheck("BYE106", "claims more pixels than any image that can be opened")
+    except UnidentifiedImageError:
+        return ImageCheck("BYE104", "is not an image of a known format")
+    except MemoryError:
+        return ImageCheck("BYE106", "does not fit into memory")
+    except Exception as error:  # decoders of hostile bytes raise nearly everything
+        return ImageCheck("BYE104", f"cannot be decoded ({_reason(error)})")
+    return ImageCheck()
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in IMAGE_FORMATS if name in Image.OPEN)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).partition("\n")[0] or type(error).__name__
+    return "".join(c if c.isprintable() else "?" for c in text)[:120]

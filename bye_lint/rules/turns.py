@@ -1,0 +1,52 @@
+"""Rules about the wording of one record: pure functions of a sample."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+from bye_lint.records import Sample
+
+IMAGE = "<image>"
+
+
+def empty_answer(sample: Sample) -> Iterator[str]:
+    """BYE107: no answer, or an answer of nothing that can be seen."""
+    answers = [turn.text for turn in sample.turns if turn.role == "assistant"]
+    if not answers:
+        yield "the record has no answer"
+    elif any(_is_blank(answer) for answer in answers):
+        yield "the answer is empty" if len(answers) == 1 else "an answer is empty"
+
+
+def _is_blank(text: str) -> bool:
+    if not text.isascii():
+        # zero-width and other format characters teach as little as spaces do
+        text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc"))
+    return not text.strip()
+
+
+def placeholders(sample: Sample) -> Iterator[str]:
+    """BYE108: as many ``<image>`` as images, and in user turns alone."""
+    elsewhere = [turn.role for turn in sample.turns if turn.role != "user" and IMAGE in turn.text]
+    if elsewhere:
+        yield f"{IMAGE} stands in a turn of the {elsewhere[0]}, expected in user turns alone"
+        return
+    count = sum(turn.text.count(IMAGE) for turn in sample.turns)
+    images = len(sample.images)
+    if count != images:
+        yield f"{_number(count, IMAGE + ' mark')} for {_number(images, 'image')}"
+
+
+def no_image_asked(sample: Sample) -> Iterator[str]:
+    """BYE111: the first question, the only one that is looked at, has no image."""
+    if any(placeholders(sample)):
+        return  # the graver finding says it already
+    if not sample.images:
+        yield "the record has no image"
+    elif IMAGE not in sample.prompt:
+        yield "the first question has no image"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
