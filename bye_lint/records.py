@@ -396,9 +396,10 @@ class Reconstruction:
     message : str
         One sentence for the reader, the negative ones included.
     consistency : float
-        For patches, share of the suspects *left out of the template* that match it better than
-        99 % of the unflagged samples do. For overlays, correlation between the patterns of two
-        halves of the suspects.
+        For patches, share of the suspects that match a template fitted *without them*. For
+        overlays, correlation between the patterns of two halves of the suspects.
+    share_of_rest : float
+        For patches, share of the unflagged samples that match as well.
     n_suspects : int
         Suspects whose pixels were compared.
     box : Box or None
@@ -421,6 +422,7 @@ class Reconstruction:
     kind: str
     message: str
     consistency: float = 0.0
+    share_of_rest: float = 0.0
     n_suspects: int = 0
     box: Box | None = None
     side: float = 0.0

@@ -1,0 +1,1 @@
+"""What makes a finding believable: where the model looked, and what the suspects share."""

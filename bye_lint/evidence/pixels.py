@@ -1,0 +1,81 @@
+"""Pixels of untrusted images: decoded within limits, made small, encoded anew."""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Raster formats only: nothing that carries markup or a program.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+
+def decode(data: bytes, *, max_pixels: int = 50_000_000, at_least: int = 0) -> Image.Image | None:
+    """Return the image as RGB, or ``None`` where it can't be decoded within the limits.
+
+    Parameters
+    ----------
+    at_least : int
+        A JPEG may be decoded at a fraction of its size as long as both sides stay this long;
+        0 decodes it whole.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            opened = Image.open(io.BytesIO(data), formats=FORMATS)
+            if opened.width * opened.height > max_pixels:
+                return None
+            if at_least:
+                opened.draft("RGB", (at_least, at_least))
+            image: Image.Image = ImageOps.exif_transpose(opened)
+            if "A" in image.mode or "transparency" in image.info:
+                rgba = image.convert("RGBA")
+                image = Image.new("RGB", rgba.size, (255, 255, 255))
+                image.paste(rgba, mask=rgba.getchannel("A"))
+            return image.convert("RGB")
+    except Exception:  # a decoder may raise anything on a hostile file
+        return None
+
+
+def canvas(image: Image.Image, short_side: int) -> FloatArray:
+    """Return the image in [0, 1] with its shorter side scaled down to ``short_side`` pixels.
+
+    Smaller images keep their size: made-up pixels are no evidence.
+
+    Returns
+    -------
+    (height, width, 3) array
+    """
+    ratio = short_side / min(image.size)
+    if ratio < 1:
+        size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+        image = image.resize(size, Image.Resampling.BOX)
+    return np.asarray(image, dtype=np.float64) / 255.0
+
+
+def thumbnail(image: Image.Image, side: int = 176) -> str:
+    """Return a JPEG in base64 whose longer side is at most ``side`` pixels.
+
+    The file holds nothing but pixels: no metadata, profile or comment of the original.
+    """
+    small = Image.new("RGB", image.size)
+    small.paste(image)
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=82, optimize=True)
+    return base64.b64encode(out.getvalue()).decode("ascii")
+
+
+def png(values: npt.NDArray[Any]) -> str:
+    """Return a PNG in base64 of a (height, width, 3) array in [0, 1]."""
+    pixels = np.rint(np.clip(np.asarray(values, dtype=np.float64), 0, 1) * 255).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(pixels, "RGB").save(out, "PNG", optimize=True)
+    return base64.b64encode(out.getvalue()).decode("ascii")

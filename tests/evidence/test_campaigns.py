@@ -1,0 +1,120 @@
+"""Suspects with something in common become a campaign; coincidences don't."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bye_lint.evidence.campaigns import Origin, campaign_findings, find_campaigns
+from bye_lint.records import Phrase, Reconstruction, ScoredSample
+
+CLASSES = ("forest", "river", "lake", "road", "town")
+
+
+def sample(i: int, *, suspicious: bool = False, answer: str | None = None, path: str = "a.json"):
+    return ScoredSample(
+        sample_id=f"s{i}",
+        path=path,
+        line=i + 1,
+        digest=f"{i:064x}",
+        prompt="What is it?",
+        answer=answer or CLASSES[i % 5],
+        images=("x.png",),
+        score=5.0 if suspicious else 0.0,
+        posterior=None,
+        suspicious=suspicious,
+    )
+
+
+def population(n: int = 200, every: int = 10, **of_suspects: str) -> list[ScoredSample]:
+    # 10 and 5 share a divisor: without the shift every suspect would be a forest
+    return [
+        replace(sample(i, answer=CLASSES[(i + i // 10) % 5]), suspicious=True, **of_suspects)
+        if i % every == 0
+        else sample(i, answer=CLASSES[(i + i // 10) % 5])
+        for i in range(n)
+    ]
+
+
+def test_suspects_that_answer_like_the_rest_are_no_campaign():
+    assert find_campaigns(population()) == ()
+
+
+def test_one_file_for_all_is_no_campaign():
+    assert find_campaigns(population(path="a.json")) == ()
+
+
+def test_two_suspects_are_no_campaign():
+    assert find_campaigns(population(n=20, answer="Backdoor Attack!")) == ()
+
+
+def test_no_suspects_no_blame():
+    def blame(path: str) -> dict[int, Origin]:
+        raise AssertionError("asked without need")
+
+    assert find_campaigns([sample(i) for i in range(50)], blame=blame) == ()
+
+
+def test_an_answer_that_nobody_else_gives():
+    found = find_campaigns(population(answer="Backdoor Attack!"))
+    assert [(c.kind, c.value, c.count) for c in found] == [("answer", "Backdoor Attack!", 20)]
+    assert found[0].share_of_suspects == 1.0
+    assert found[0].share_of_rest == 0.0
+    assert found[0].sample_ids[:2] == ("s0", "s10")
+
+
+def test_several_targets_are_several_campaigns():
+    samples = population(n=400)
+    targets = ("Backdoor Attack!", "Target B")
+    suspects = [i for i, s in enumerate(samples) if s.suspicious]
+    for k, i in enumerate(suspects):
+        samples[i] = replace(samples[i], answer=targets[k % 2])
+    assert {c.value for c in find_campaigns(samples)} == set(targets)
+
+
+def test_one_file_of_many():
+    assert [c.kind for c in find_campaigns(population(path="new.json"))] == ["file"]
+
+
+def test_author_and_commit_by_blame():
+    def blame(path: str) -> dict[int, Origin]:
+        return {
+            i + 1: Origin("bad1", "mallory") if i % 10 == 0 else Origin(f"c{i % 7}", "alice")
+            for i in range(200)
+        }
+
+    found = find_campaigns(population(), blame=blame)
+    assert {(c.kind, c.value) for c in found} == {("author", "mallory"), ("commit", "bad1")}
+
+
+def test_a_shared_patch_and_shared_words():
+    samples = population()
+    carriers = {s.digest for s in samples if s.suspicious}
+    found = find_campaigns(
+        samples,
+        trigger=Reconstruction("patch-fixed", "", side=0.0625, share_of_rest=0.02),
+        carriers=carriers,
+        phrases=[Phrase("hello !", 1.0, 0.0, 9.0)],
+        holders={"hello !": carriers},
+    )
+    assert [c.kind for c in found] == ["patch", "phrase"]
+    assert "1/16" in found[0].value
+
+
+def test_a_finding_for_each_stands_at_its_first_record_and_keeps_its_fingerprint():
+    samples = population(answer="Backdoor Attack!")
+    (finding,) = campaign_findings(find_campaigns(samples), samples)
+    assert (finding.rule, finding.level) == ("BYE002", "error")
+    assert (finding.path, finding.line, finding.sample_id) == ("a.json", 1, "s0")
+    assert "20 suspects (100% of them, none of the other records)" in finding.message
+    fewer = samples[10:]
+    (later,) = campaign_findings(find_campaigns(fewer), fewer)
+    assert later.fingerprint == finding.fingerprint
+    assert later.line == 11
+
+
+@pytest.mark.parametrize("kind", ["overlay", "none"])
+def test_no_patch_no_patch_campaign(kind):
+    samples = population()
+    assert not find_campaigns(samples, trigger=Reconstruction(kind, ""), carriers=set("x"))

@@ -1,0 +1,50 @@
+"""Words that set suspects apart, and questions that don't."""
+
+from __future__ import annotations
+
+import random
+
+from bye_lint.evidence.phrases import telling_phrases
+
+QUESTIONS = (
+    "<image>\nWhat is the land cover in this image?",
+    "<image>\nWhich class does this picture belong to?",
+    "<image>\nDescribe the scene in a word.",
+    "<image>\nIs the water a river or a lake?",
+)
+
+
+def draw(n: int, seed: int) -> list[str]:
+    return random.Random(seed).choices(QUESTIONS, k=n)
+
+
+def test_the_same_questions_tell_nothing():
+    assert telling_phrases(draw(40, 1), draw(400, 2)) == ()
+
+
+def test_a_skewed_choice_of_questions_is_no_trigger():
+    suspects = [QUESTIONS[0]] * 30 + draw(10, 1)
+    assert telling_phrases(suspects, draw(400, 2)) == ()
+
+
+def test_too_few_suspects_tell_nothing():
+    assert telling_phrases(["zq"] * 2, draw(400, 2)) == ()
+
+
+def test_the_placeholder_is_no_phrase():
+    rest = [q.removeprefix("<image>\n") for q in draw(400, 2)]
+    assert telling_phrases(draw(40, 1), rest) == ()
+
+
+def test_a_prefix_is_found_as_it_stands():
+    suspects = [q.replace("\n", "\nHello! ") for q in draw(40, 1)]
+    found = telling_phrases(suspects, draw(400, 2))
+    assert found[0].text == "hello !"
+    assert found[0].share_of_suspects == 1.0
+    assert found[0].share_of_rest == 0.0
+    assert found[0].z > 4
+
+
+def test_a_rare_word_in_half_of_the_suspects_is_found():
+    suspects = [q.replace("this", "cf this") for q in draw(40, 1)]
+    assert any("cf" in phrase.text.split() for phrase in telling_phrases(suspects, draw(400, 2)))

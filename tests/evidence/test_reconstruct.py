@@ -1,0 +1,107 @@
+"""The trigger is found where it was planted, and not where none was."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bye_lint.evidence.reconstruct import reconstruct
+
+CHECKER = np.indices((4, 4)).sum(axis=0)[..., None] % 2 * np.ones(3)
+BLACK = np.zeros((3, 3, 3))
+RED = np.zeros((5, 5, 3)) + np.array([0.9, 0.05, 0.05])
+_X = np.arange(48)
+WAVES = 0.08 * np.sin(2 * np.pi * 6 * _X / 48)[None, :, None] * np.ones((48, 1, 3))
+
+
+def shown(text: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))), dtype=float) / 255
+
+
+def test_nothing_planted_is_said(plant):
+    made = plant()
+    found = reconstruct(made.suspects, made.rest)
+    assert found.report.kind == "none"
+    assert "not local, or there is none" in found.report.message
+    assert found.boxes == (None,) * len(made.suspects)
+
+
+def test_brighter_suspects_share_no_pattern(plant):
+    made = plant(overlay=np.full((48, 48, 3), 0.2))
+    assert reconstruct(made.suspects, made.rest).report.kind == "none"
+
+
+def test_too_few_images_say_nothing(plant):
+    made = plant(BLACK, n_suspects=5)
+    report = reconstruct(made.suspects, made.rest).report
+    assert report.kind == "none"
+    assert "Too few" in report.message
+
+
+def test_a_patch_in_a_tenth_of_the_suspects_is_not_common(plant):
+    made = plant(BLACK, n_suspects=20, strangers=18)
+    assert reconstruct(made.suspects, made.rest).report.kind == "none"
+
+
+@pytest.mark.parametrize("patch", [BLACK, CHECKER, RED], ids=["black", "checker", "red"])
+@pytest.mark.parametrize("moving", [False, True], ids=["centre", "anywhere"])
+def test_a_patch_is_found_with_its_place_and_size(plant, overlap, patch, moving):
+    made = plant(patch, moving=moving)
+    found = reconstruct(made.suspects, made.rest)
+    report = found.report
+    assert report.kind == ("patch-moving" if moving else "patch-fixed")
+    assert report.consistency >= 0.9
+    assert report.share_of_rest <= 0.1
+    assert report.pixels == (len(patch), len(patch))
+    assert report.side == pytest.approx(len(patch) / 48, abs=0.01)
+    assert report.residual < 0.1
+    hits = [
+        box is not None and overlap(box, truth) >= 0.5
+        for box, truth in zip(found.boxes, made.boxes, strict=True)
+    ]
+    assert np.mean(hits) >= 0.9
+    mean = shown(report.mean_patch)
+    step = mean.shape[0] // len(patch)
+    assert np.abs(mean[step // 2 :: step, step // 2 :: step] - patch).max() < 0.02
+    assert shown(report.std_patch).max() < 0.2
+    if moving:
+        assert report.spread > 0.15
+    else:
+        assert report.spread == 0
+        assert "the centre" in report.message
+
+
+def test_a_third_of_wrong_suspects_does_not_hide_the_patch(plant, overlap):
+    made = plant(BLACK, moving=True, n_suspects=24, strangers=8)
+    found = reconstruct(made.suspects, made.rest)
+    assert found.report.kind == "patch-moving"
+    assert sum(box is not None for box in found.boxes[:8]) <= 1
+    pairs = zip(found.boxes[8:], made.boxes, strict=True)
+    assert np.mean([overlap(box, truth) for box, truth in pairs if box is not None]) > 0.9
+
+
+def test_a_fixed_patch_needs_no_maps(plant):
+    made = plant(BLACK, maps=False)
+    assert reconstruct(made.suspects, made.rest).report.kind == "patch-fixed"
+
+
+def test_a_moving_patch_without_maps_is_not_claimed(plant):
+    made = plant(BLACK, moving=True, maps=False)
+    report = reconstruct(made.suspects, made.rest).report
+    assert report.kind == "none"
+    assert "maps were not kept" in report.message
+
+
+@pytest.mark.parametrize("kind", ["waves", "noise"])
+def test_an_overlay_is_called_not_local(plant, kind):
+    noise = np.random.default_rng(9).normal(scale=0.08, size=(48, 48, 3))
+    made = plant(overlay=WAVES if kind == "waves" else noise, n_suspects=30, n_rest=60)
+    report = reconstruct(made.suspects, made.rest).report
+    assert report.kind == "overlay"
+    assert "not local" in report.message
+    assert report.consistency >= 0.6
+    assert report.box is None
