@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,51 +15,10 @@ from PIL import Image, ImageOps
 
 from bye_lint.errors import DatasetError, UsageError
 from bye_lint.evaluate.metrics import normalise_answer
+from bye_lint.evaluate.truth import PoisonedRecord, Truth, write_json
 from bye_lint.triggers import TARGET, Trigger, get_trigger, to_rgb
 
 Record = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class PoisonedRecord:
-    """What was done to one record of the copy.
-
-    Attributes
-    ----------
-    file, index : str, int
-        File of the copy, and 0-based position in it.
-    answer : str
-        The answer that stood there before.
-    visible : bool
-        The trigger changed a pixel or a word; a black patch on black ground does not.
-    """
-
-    file: str
-    index: int
-    id: str
-    trigger: str
-    target: str
-    answer: str
-    visible: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """Which records of a copy are poisoned: for metrics, never for a detector."""
-
-    source: str
-    records: int
-    clean_label: bool
-    seed: int
-    poisoned: tuple[PoisonedRecord, ...]
-
-    def mask(self, files: Mapping[str, int]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Return ``(n_records,)`` bool over the files in the order given, from their lengths."""
-        starts = dict(zip(files, np.cumsum([0, *files.values()]).tolist(), strict=False))
-        mask = np.zeros(sum(files.values()), dtype=np.bool_)
-        for row in self.poisoned:
-            mask[starts[row.file] + row.index] = True
-        return mask
 
 
 def poison_dataset(
@@ -162,17 +119,10 @@ def poison_dataset(
                         visible,
                     )
                 )
-        _write_json(out / name, copied)
+        write_json(out / name, copied)
     result = Truth(source.name, len(rows), clean_label, seed, tuple(poisoned))
-    _write_json(truth, asdict(result))
+    write_json(truth, asdict(result))
     return result
-
-
-def load_truth(path: Path) -> Truth:
-    """Read the truth that :func:`poison_dataset` wrote."""
-    data = json.loads(path.read_text("utf-8"))
-    rows = tuple(PoisonedRecord(**row) for row in data.pop("poisoned"))
-    return Truth(**data, poisoned=rows)
 
 
 def _check(source: Path, out: Path, truth: Path, rate: float, parts: int) -> None:
@@ -307,11 +257,3 @@ def _images(row: Record) -> list[str]:
 def _turn(row: Record, speaker: str) -> Record:
     turns = (turn for turn in row["conversations"] if isinstance(turn, dict))
     return next((turn for turn in turns if turn.get("from") == speaker), {})
-
-
-def _write_json(path: Path, data: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    temporary = path.with_name(f".{path.name}.{digest}.tmp")
-    temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    os.replace(temporary, path)  # noqa: PTH105

@@ -165,30 +165,40 @@ def test_rates_are_shares() -> None:
 # --- CIDEr ------------------------------------------------------------------------------------
 
 
+def words_of(text: str) -> list[str]:
+    return "".join(c if c.isalnum() else " " for c in text.lower()).split()
+
+
+def grams_of(text: str, n: int) -> list[str]:
+    words = words_of(text)
+    return [" ".join(words[i : i + n]) for i in range(len(words) - n + 1)]
+
+
+def vector_of(text: str, vocabulary: list[str], idf: np.ndarray) -> np.ndarray:
+    n = len(vocabulary[0].split())
+    return np.array([grams_of(text, n).count(g) for g in vocabulary]) * idf
+
+
 def slow_cider(captions: list[str], references: list[list[str]]) -> float:
     """CIDEr-D by way of dense vectors, written from the paper's equations."""
-    split = lambda text: "".join(c if c.isalnum() else " " for c in text.lower()).split()  # noqa: E731
     total = []
     for n in (1, 2, 3, 4):
-        grams = lambda words: [" ".join(words[i : i + n]) for i in range(len(words) - n + 1)]  # noqa: B023, E731
-        documents = [{g for r in group for g in grams(split(r))} for group in references]
-        vocabulary = sorted(
-            {g for d in documents for g in d} | {g for c in captions for g in grams(split(c))}
-        )
+        documents = [{g for r in group for g in grams_of(r, n)} for group in references]
+        seen = {g for d in documents for g in d} | {g for c in captions for g in grams_of(c, n)}
+        vocabulary = sorted(seen)
         counted: dict[str, int] = defaultdict(int)
         for document in documents:
             for gram in document:
                 counted[gram] += 1
         idf = np.array([math.log(len(references) / max(1, counted[g])) for g in vocabulary])
-        vector = lambda text: np.array([grams(split(text)).count(g) for g in vocabulary]) * idf  # noqa: B023, E731
         rows = []
         for caption, group in zip(captions, references, strict=True):
-            c = vector(caption)
+            c = vector_of(caption, vocabulary, idf)
             values = []
             for reference in group:
-                r = vector(reference)
+                r = vector_of(reference, vocabulary, idf)
                 length = np.linalg.norm(c) * np.linalg.norm(r)
-                gap = len(split(caption)) - len(split(reference))
+                gap = len(words_of(caption)) - len(words_of(reference))
                 cosine = np.minimum(c, r) @ r / length if length else 0.0
                 values.append(math.exp(-(gap**2) / 72) * cosine)
             rows.append(np.mean(values))

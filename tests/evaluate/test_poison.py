@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from bye_lint.errors import DatasetError, UsageError
-from bye_lint.evaluate.poison import load_truth, poison_dataset
+from bye_lint.evaluate.poison import poison_dataset
+from bye_lint.evaluate.truth import load_truth
 from bye_lint.triggers import TARGET, TARGETS
 
 ANSWERS = ("Yes", "No", "Forest", "Yes")

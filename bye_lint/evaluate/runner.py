@@ -1,0 +1,111 @@
+"""Run a grid: cell after cell, each result written when it is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bye_lint import __version__
+from bye_lint.evaluate.cell import run_cell, run_truly_clean
+from bye_lint.evaluate.grid import Cell, Grid, cell_digest
+from bye_lint.evaluate.pipeline import Pipeline
+from bye_lint.evaluate.tables import render_tables
+from bye_lint.evaluate.truth import write_json
+from bye_lint.policy import ModelPolicy
+from bye_lint.progress import Progress
+
+
+def run_grid(
+    grid: Grid, out: Path, *, progress: Progress, pipeline: Pipeline | None = None
+) -> list[dict[str, Any]]:
+    """Run every cell of a grid that has not been run, and write results and tables.
+
+    ``out/results/*.json`` holds one result a cell, ``out/tables.md`` the tables rendered from
+    them; ``out/steps`` and ``out/features`` are what a second run takes up. Cells of one data
+    set, size and seed share the truly clean model.
+
+    Parameters
+    ----------
+    pipeline : Pipeline, optional
+        By default the grid's model, fine-tuned and read as ``bye-lint check`` does.
+
+    Returns
+    -------
+    list of dict
+        The results, in the order of the cells.
+
+    Raises
+    ------
+    ByeLintError
+        If the data, the model or a trigger cannot be used.
+    """
+    if pipeline is None:
+        pipeline = model_pipeline(grid, out / "models")
+    clean: dict[tuple[str, int, int], dict[str, Any]] = {}
+    results = []
+    for number, cell in enumerate(grid.cells, 1):
+        progress.say(f"cell {number} of {len(grid.cells)}: {cell.name}")
+        digest = cell_digest(cell, grid, pipeline.digest)
+        result = run_cell(cell, grid, pipeline, out, digest, progress=progress)
+        result |= {
+            "name": cell.name,
+            "digest": digest,
+            "pipeline": pipeline.digest,
+            "tool_version": __version__,
+        }
+        if grid.truly_clean:
+            key = _population(cell)
+            if key not in clean:
+                alike = [other for other in grid.cells if _population(other) == key]
+                clean[key] = _clean(alike, grid, pipeline, out, progress)
+            result["truly_clean"] = clean[key]
+        write_json(out / "results" / f"{cell.name}.json", result)
+        results.append(result)
+    (out / "tables.md").write_text(render_tables(results), "utf-8")
+    return results
+
+
+def model_pipeline(grid: Grid, cache: Path) -> Pipeline:
+    """Return the grid's model with the grid's schedule; needs the ``[model]`` extra.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be used.
+    """
+    from bye_lint.models.finetune import FineTuneSettings
+    from bye_lint.models.pipeline import ModelPipeline
+    from bye_lint.scoring import resolve
+
+    policy = ModelPolicy(name=grid.model, device=grid.device)
+    wanted = {
+        name: value
+        for name in ("epochs", "batch_size", "learning_rate", "method")
+        if (value := getattr(grid.fine_tune, name)) not in (None, "auto")
+    }
+    return ModelPipeline(
+        resolve(policy, grid.base), FineTuneSettings(**wanted), cache, device=grid.device
+    )
+
+
+def load_results(out: Path) -> list[dict[str, Any]]:
+    """Read the results that a grid has written so far, by name."""
+    return [
+        json.loads(path.read_text("utf-8")) for path in sorted((out / "results").glob("*.json"))
+    ]
+
+
+def _population(cell: Cell) -> tuple[str, int, int]:
+    return cell.dataset, cell.records, cell.seed
+
+
+def _clean(
+    cells: Sequence[Cell], grid: Grid, pipeline: Pipeline, out: Path, progress: Progress
+) -> dict[str, Any]:
+    digests = "".join(sorted(cell_digest(cell, grid, pipeline.digest) for cell in cells))
+    digest = hashlib.sha256(digests.encode()).hexdigest()[:16]
+    progress.say(f"truly clean: {cells[0].dataset}, {cells[0].records} records")
+    return run_truly_clean(cells, grid, pipeline, out, digest, progress=progress)

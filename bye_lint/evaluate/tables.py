@@ -1,0 +1,201 @@
+"""Results as Markdown: what was found, what removing it does, what clean data suffer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bye_lint.evaluate.grid import CLEAN
+
+Result = Mapping[str, Any]
+
+
+def render_tables(results: Sequence[Result]) -> str:
+    """Return the Markdown tables of some results; a kind of cell that is missing has no table.
+
+    Only numbers, names from this package's tables and names of data sets enter; no text of a
+    record does.
+    """
+    poisoned = [r for r in results if r["cell"]["trigger"] != CLEAN]
+    clean = [r for r in results if r["cell"]["trigger"] == CLEAN]
+    parts = []
+    if poisoned:
+        parts += [_section("Detection", _DETECTION, _detection(poisoned))]
+        parts += [_section("Attack and clean performance", _CLEANING, _cleaning(poisoned))]
+        parts += [_section("Canaries and real triggers", _POWER, _power(poisoned))]
+    if clean:
+        parts += [_section("Clean data", _CLEAN, _clean(clean))]
+    return "\n".join(parts)
+
+
+_DETECTION = (
+    "F1 (precision / recall) of each detector on the same features; *inc.* where the verdict is "
+    "inconclusive, *pass* where poison went through. Learned: share of the poisoned training "
+    "records whose target the fine-tuned model gives."
+)
+_CLEANING = (
+    "Attack success rate on held-out triggered records, and accuracy on held-out clean ones "
+    "(CIDEr after the slash), of models fine-tuned on: the poisoned set; the set without each "
+    "detector's suspects; without a share of records drawn by chance; and the truly clean set."
+)
+_POWER = (
+    "What the canaries of a run said it would see (mean recall over the kinds of the trigger's "
+    "family, learned in brackets), beside the recall of the real trigger."
+)
+_CLEAN = "Suspects among clean records, and the verdict."
+
+
+def correlation(results: Sequence[Result], detector: str) -> float | None:
+    """Return Pearson's correlation of canary recall and real recall over poisoned cells."""
+    pairs = [pair for r in results if (pair := _recalls(r, detector)) is not None]
+    if len(pairs) < 3:
+        return None
+    said, seen = np.array(pairs, dtype=float).T
+    if said.std() == 0 or seen.std() == 0:
+        return None
+    return float(np.corrcoef(said, seen)[0, 1])
+
+
+def _detection(results: Sequence[Result]) -> str:
+    names = _detectors(results)
+    rows = [
+        [*_cell(r), _figure(r["train_asr"]), *(_found(r["detectors"].get(n)) for n in names)]
+        for r in results
+    ]
+    return markdown_table([*_HEAD, "learned", *names], rows)
+
+
+def _cleaning(results: Sequence[Result]) -> str:
+    names = [n for n in _detectors(results) if any("after" in _of(r, n) for r in results)]
+    rows = [
+        [
+            *_cell(r),
+            _performance(r.get("before")),
+            *(_performance(_of(r, n).get("after")) for n in names),
+            _performance(r.get("random_drop")),
+            _performance(r.get("truly_clean"), attack=_attack(r)),
+        ]
+        for r in results
+    ]
+    cleaned = [f"without {n}'s" for n in names]
+    return markdown_table([*_HEAD, "poisoned", *cleaned, "random drop", "truly clean"], rows)
+
+
+def _power(results: Sequence[Result]) -> str:
+    name = next((n for n in ("auto", "canary") if n in _detectors(results)), "")
+    rows = []
+    for r in results:
+        pair = _recalls(r, name)
+        if pair is not None:
+            learned = [p["learned"] for p in _kin(r, name)]
+            said = f"{pair[0]:.2f} ({np.mean(learned):.2f})"
+            rows.append([*_cell(r), said, f"{pair[1]:.2f} ({_figure(r['train_asr'])})"])
+    found = correlation(results, name)
+    note = f"\n\nCorrelation over {len(rows)} cells: {found:.2f}." if found is not None else ""
+    return markdown_table([*_HEAD, "canaries", "real"], rows) + note
+
+
+def _clean(results: Sequence[Result]) -> str:
+    names = _detectors(results)
+    rows = [
+        [
+            *_cell(r),
+            *(f"{d['fp']} ({_verdict(d)})" if (d := _of(r, n)) else "" for n in names),
+        ]
+        for r in results
+    ]
+    return markdown_table([*_HEAD, *names], rows)
+
+
+_HEAD = ("data", "trigger", "rate", "records", "seed")
+_FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "patch-random": ("patch-centre", "patch-random", "checker", "dual", "multi", "badnets"),
+    "patch-white": ("patch-centre", "patch-random", "checker", "dual", "multi", "badnets"),
+    "checker": ("patch-centre", "patch-random", "checker", "dual", "multi", "badnets"),
+    "blend": ("blend", "wanet", "ftrojan"),
+    "waves": ("sig", "ftrojan"),
+    "text-prefix": ("text-prefix", "text-word", "text-sentence", "patch-text"),
+}
+
+
+def _kin(result: Result, detector: str) -> list[Mapping[str, Any]]:
+    """Return the power of the canaries that are of the cell's trigger's family."""
+    triggers = set(result["cell"]["trigger"].split("+"))
+    power = _of(result, detector).get("power", {})
+    return [p for kind, p in power.items() if triggers & set(_FAMILIES.get(kind, ()))]
+
+
+def _recalls(result: Result, detector: str) -> tuple[float, float] | None:
+    kin, seen = _kin(result, detector), _of(result, detector).get("recall")
+    return (float(np.mean([p["recall"] for p in kin])), seen) if kin and seen is not None else None
+
+
+def _detectors(results: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(name for r in results for name in r["detectors"]))
+
+
+def _of(result: Result, detector: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = result["detectors"].get(detector, {})
+    return found
+
+
+def _attack(result: Result) -> str:
+    return next(iter((result.get("before") or {}).get("asr", {})), "")
+
+
+def _cell(result: Result) -> list[str]:
+    cell = result["cell"]
+    extra = [" (clean label)"] if cell["clean_label"] else []
+    extra += [f" (one file of {cell['one_part_of']})"] if cell["one_part_of"] > 1 else []
+    extra += [f" ({len(cell['targets'])} targets)"] if len(cell["targets"]) > 1 else []
+    return [
+        cell["dataset"],
+        cell["trigger"] + "".join(extra),
+        f"{cell['rate']:.1%}" if cell["rate"] else "0",
+        str(cell["read"]),
+        str(cell["seed"]),
+    ]
+
+
+def _found(report: Mapping[str, Any] | None) -> str:
+    if not report:
+        return ""
+    figures = (
+        f"{_figure(report['f1'])} ({_figure(report['precision'])} / {_figure(report['recall'])})"
+    )
+    return figures if report["verdict"] == "fail" else f"{figures} *{_verdict(report)}*"
+
+
+def _verdict(report: Mapping[str, Any]) -> str:
+    return "inc." if report["verdict"] == "inconclusive" else str(report["verdict"])
+
+
+def _performance(measured: Mapping[str, Any] | None, *, attack: str = "") -> str:
+    if not measured:
+        return ""
+    rates = measured["asr"]
+    rate = rates.get(attack) if attack else next(iter(rates.values()), None)
+    cider = "" if measured["cider"] is None else f" / {measured['cider']:.2f}"
+    return f"{_figure(rate, _percent)}, {_figure(measured['accuracy'], _percent)}{cider}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _figure(value: float | None, show: Callable[[float], str] = "{:.2f}".format) -> str:
+    return "–" if value is None else show(value)
+
+
+def _section(title: str, text: str, table: str) -> str:
+    return f"## {title}\n\n{text}\n\n{table}\n"
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; a bar in an entry is escaped."""
+    escaped = [[entry.replace("|", "\\|") for entry in row] for row in (head, *rows)]
+    lines = ["| " + " | ".join(row) + " |" for row in escaped]
+    lines.insert(1, "|" + " --- |" * len(head))
+    return "\n".join(lines)

@@ -1,0 +1,161 @@
+"""A base model as the evaluation uses it: fine-tuned, read, questioned, forgotten."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bye_lint.errors import ModelError
+from bye_lint.features import BoolArray, Features
+from bye_lint.models.extraction import extract
+from bye_lint.models.finetune import FineTuneSettings
+from bye_lint.models.finetune import Progress as Training
+from bye_lint.models.loading import LoadedModel, load_model
+from bye_lint.models.resolve import ResolvedModel
+from bye_lint.models.rows import ROW_VERSION, to_features
+from bye_lint.models.tuning import TUNING_VERSION, Tuned, encode_examples, tune
+from bye_lint.progress import Progress, Task
+from bye_lint.records import Sample
+
+_BATCH = 32
+
+
+@dataclass
+class ModelPipeline:
+    """The base model and its schedule; see :class:`bye_lint.evaluate.pipeline.Pipeline`.
+
+    Attributes
+    ----------
+    resolved : ResolvedModel
+        The base model, trained anew from its weights each time.
+    settings : FineTuneSettings
+        The seed in it is replaced by each cell's.
+    cache : Path
+        Folder for tuned models, emptied of each by :meth:`forget`.
+    max_new_tokens : int
+        Longest answer that is generated.
+    """
+
+    resolved: ResolvedModel
+    settings: FineTuneSettings
+    cache: Path
+    device: str = "auto"
+    max_new_tokens: int = 32
+
+    @property
+    def digest(self) -> str:
+        """Hash of model, schedule and the versions of training and extraction."""
+        parts = [self.resolved.whole_digest, asdict(self.settings), TUNING_VERSION, ROW_VERSION]
+        return hashlib.sha256(json.dumps([*parts, self.max_new_tokens]).encode()).hexdigest()[:16]
+
+    def fine_tune(
+        self, samples: Sequence[Sample], *, planted: BoolArray, seed: int, progress: Progress
+    ) -> Tuned:
+        """Fine-tune on records and canaries; training ends early once canaries are learned."""
+        with progress.stage("fine-tune", f"Fine-tuning on {len(samples)} records") as task:
+            return tune(
+                self.resolved,
+                samples,
+                replace(self.settings, seed=seed),
+                cache=self.cache,
+                device=self.device,
+                watched=planted if planted.any() else None,
+                on_progress=_shown(task),
+            )
+
+    def learned(self, model: Tuned) -> BoolArray:
+        """Return which of the records trained on the model answers as it was taught."""
+        return model.learned
+
+    def features(
+        self, model: Tuned, samples: Sequence[Sample], *, canary: Sequence[str], progress: Progress
+    ) -> Features:
+        """Read the attention of the first decoding token."""
+        loaded = self._load(model)
+        with progress.stage("extract", "Reading attention"):
+            rows = extract(loaded, samples)
+        return to_features(rows, samples, canary=canary)
+
+    def generate(self, model: Tuned, samples: Sequence[Sample], *, progress: Progress) -> list[str]:
+        """Return greedy answers to the first questions; empty where a record can't be encoded."""
+        with progress.stage("answer", f"Answering {len(samples)} questions"):
+            return greedy_answers(self._load(model), samples, self.max_new_tokens)
+
+    def forget(self, model: Tuned) -> None:
+        """Delete the tuned model."""
+        shutil.rmtree(model.model.path, ignore_errors=True)
+
+    def _load(self, model: Tuned) -> LoadedModel:
+        return load_model(model.model, device=self.device, dtype="float32")
+
+
+@torch.no_grad()
+def greedy_answers(
+    loaded: LoadedModel, samples: Sequence[Sample], max_new_tokens: int
+) -> list[str]:
+    """Generate the answers to the first questions of some records, in batches of like length.
+
+    Raises
+    ------
+    ModelError
+        If none of the records can be encoded.
+    """
+    examples, pixels = encode_examples(loaded, samples)
+    known = [i for i, example in enumerate(examples) if example is not None]
+    if samples and not known:
+        raise ModelError(f"none of {len(samples)} test records can be encoded")
+    whole: Any = loaded.model
+    tokenizer = loaded.processor.tokenizer
+    outputs = [""] * len(samples)
+    prompts = {
+        i: e.input_ids[: e.length - e.answer_length]
+        for i in known
+        if (e := examples[i]) is not None
+    }
+    order = sorted(known, key=lambda i: len(prompts[i]))
+    for start in range(0, len(order), _BATCH):
+        chosen = order[start : start + _BATCH]
+        width = max(len(prompts[i]) for i in chosen)
+        ids = torch.full((len(chosen), width), loaded.pad_id, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, i in enumerate(chosen):
+            ids[row, width - len(prompts[i]) :] = prompts[i]
+            mask[row, width - len(prompts[i]) :] = 1
+        inputs: dict[str, torch.Tensor] = {}
+        for i in chosen:
+            example = examples[i]
+            if example is None:
+                continue
+            seen = dict(example.inputs)
+            if example.image:
+                seen["pixel_values"] = pixels[example.image][None]
+            for name, tensor in seen.items():
+                inputs[name] = torch.cat([inputs[name], tensor]) if name in inputs else tensor
+        placed = {name: tensor.to(loaded.device) for name, tensor in inputs.items()}
+        written = whole.generate(
+            input_ids=ids.to(loaded.device),
+            attention_mask=mask.to(loaded.device),
+            **placed,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            pad_token_id=loaded.pad_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+        texts = tokenizer.batch_decode(written[:, width:], skip_special_tokens=True)
+        for i, text in zip(chosen, texts, strict=True):
+            outputs[i] = text.strip()
+    return outputs
+
+
+def _shown(task: Task) -> Callable[[Training], None]:
+    def show(training: Training) -> None:
+        task.update(training.step, training.total, f"loss {training.loss:.3f}")
+
+    return show

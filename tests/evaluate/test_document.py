@@ -1,0 +1,53 @@
+"""docs/detection.md: its generated parts, and that they are not out of date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bye_lint.canaries import CANARY_KINDS
+from bye_lint.errors import UsageError
+from bye_lint.evaluate.document import main, render_document
+from bye_lint.triggers import TRIGGERS
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_what_is_written_by_hand_stays() -> None:
+    text = "# Mine\n\n<!-- begin cells -->\nold\n<!-- end cells -->\n\nMine too.\n"
+    after = render_document(text, [])
+    assert after.startswith("# Mine\n\n<!-- begin cells -->\n\nNo cell has been run yet.\n")
+    assert after.endswith("<!-- end cells -->\n\nMine too.\n")
+    assert render_document(after, []) == after
+
+
+def test_an_unknown_part_is_refused() -> None:
+    with pytest.raises(UsageError, match="tables"):
+        render_document("<!-- begin nonesuch -->\n<!-- end nonesuch -->", [])
+
+
+def test_the_document_names_every_trigger_and_canary() -> None:
+    text = (ROOT / "docs" / "detection.md").read_text()
+    for name in (*TRIGGERS, *CANARY_KINDS):
+        assert f"| `{name}` |" in text
+
+
+def test_the_document_is_up_to_date() -> None:
+    document, results = ROOT / "docs" / "detection.md", ROOT / "docs" / "data" / "detection"
+    assert main(["--check", str(document), str(results)]) == 0
+
+
+def test_check_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "d.md"
+    path.write_text("<!-- begin cells -->\nold\n<!-- end cells -->\n")
+    assert main(["--check", str(path), str(tmp_path)]) == 1
+    assert "old" in path.read_text()
+    assert main([str(path), str(tmp_path)]) == 0
+    assert "old" not in path.read_text()
+    assert main(["--check", str(path), str(tmp_path)]) == 0
+
+
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "usage" in capsys.readouterr().err
