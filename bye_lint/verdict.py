@@ -79,13 +79,14 @@ def _doubts(counts: Counts, policy: GatePolicy, inconclusive: str) -> tuple[str,
     if counts.records == 0:
         return ("no records were found",)
     doubts = []
-    if counts.scored == 0 and not inconclusive:
-        doubts.append("nothing was scored")
-    elif counts.scored < policy.min_samples:
+    usable = counts.records - counts.skipped
+    if usable < policy.min_samples:
         doubts.append(
-            f"{_plural(counts.scored, 'scored sample')}; the policy asks for at least "
+            f"{_plural(usable, 'usable record')}; the policy asks for at least "
             f"{policy.min_samples} (gate.min_samples)"
         )
+    elif counts.scored == 0 and not inconclusive:
+        doubts.append("nothing was scored")
     if counts.skipped > parse_limit(policy.max_skipped, counts.records):
         doubts.append(
             f"{counts.skipped} of {_plural(counts.records, 'record')} skipped, more than "

@@ -50,6 +50,7 @@ def test_passes(counts: Counts, gate: GatePolicy) -> None:
         pytest.param(
             changed(scored=99, records=99), GATE, 0, "", "inconclusive", "at least 100", id="few"
         ),
+        pytest.param(changed(scored=0), GATE, 0, "", "inconclusive", "nothing", id="unscored"),
         pytest.param(
             changed(scored=750, skipped=50), GATE, 50, "", "inconclusive", "skipped",
             id="too many skipped",

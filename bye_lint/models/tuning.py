@@ -23,7 +23,7 @@ from bye_lint.features import BoolArray
 from bye_lint.models import finetune
 from bye_lint.models.finetune import Example, FineTuneSettings, Progress
 from bye_lint.models.loading import LoadedModel, load_model
-from bye_lint.models.prompts import Encoded, EncodeError, encode_shared
+from bye_lint.models.prompts import Encoded, EncodeError
 from bye_lint.models.resolve import ResolvedModel, model_digest
 from bye_lint.records import Sample
 
@@ -80,7 +80,7 @@ def encode_examples(
     pixels: dict[str, torch.Tensor] = {}
     frozen = _tower_is_plain(loaded)
     for sample in samples:
-        (encoded,) = encode_shared(loaded.processor, loaded.family, [sample])
+        (encoded,) = loaded.encoder.encode_shared([sample])
         if isinstance(encoded, EncodeError):
             examples.append(None)
             continue

@@ -1,0 +1,249 @@
+"""The command line: options become a policy, the policy a scan, the scan reports and an exit code.
+
+Nothing heavier than click is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from bye_lint import __version__, tables
+from bye_lint.errors import ByeLintError
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ReportOption(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
+    """``FORMAT=PATH``; the format is one of the REPORTS table."""
+
+    name = "FORMAT=PATH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Path]:
+        """Split and check one value of ``--report``."""
+        if isinstance(value, tuple):
+            return value
+        form, separator, path = str(value).partition("=")
+        if not separator or not path:
+            self.fail(f"{value!r} is not FORMAT=PATH, for example sarif=bye-lint.sarif", param, ctx)
+        if form not in tables.report_names():
+            known = ", ".join(tables.report_names())
+            self.fail(f"unknown report format {form!r}; known: {known}", param, ctx)
+        return form, Path(path)
+
+
+def _output_options(command: F) -> F:
+    for option in (
+        click.option(
+            "--report",
+            "report_files",
+            type=ReportOption(),
+            multiple=True,
+            help="Also write a report to a file; may be given several times.",
+        ),
+        click.option(
+            "--format",
+            "stdout_format",
+            type=click.Choice(tables.report_names()),
+            default="terminal",
+            show_default=True,
+            help="What is printed to standard output.",
+        ),
+        click.option(
+            "--quiet", "-q", is_flag=True, help="Print the verdict and the suspects only."
+        ),
+        click.option("--verbose", "-v", is_flag=True, help="Print everything that was measured."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="bye-lint")
+def cli() -> None:
+    """Find backdoored samples in image+conversation fine-tuning data.
+
+    Exit status: 0 pass, 1 fail, 2 usage, policy or internal error, 3 inconclusive.
+    """
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--policy",
+    "policy_path",
+    type=click.Path(path_type=Path),
+    help="Policy file. By default bye-lint.yaml is looked for from the first PATH upwards.",
+)
+@_output_options
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict; errors stay 2.")
+@click.option("--device", help="Device to run the model on: auto, cpu, cuda, cuda:1 ...")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of everything that is drawn.")
+@click.option("--no-progress", is_flag=True, help="Show no progress bars.")
+@click.option("--show-files", is_flag=True, help="List the dataset files and stop.")
+@click.option("--show-policy", is_flag=True, help="Print the effective policy and stop.")
+@click.option("--structural", is_flag=True, help="Run the structural rules alone, without a model.")
+def check(
+    paths: tuple[Path, ...],
+    policy_path: Path | None,
+    report_files: tuple[tuple[str, Path], ...],
+    stdout_format: str,
+    quiet: bool,
+    verbose: bool,
+    exit_zero: bool,
+    device: str | None,
+    seed: int | None,
+    no_progress: bool,
+    show_files: bool,
+    show_policy: bool,
+    structural: bool,
+) -> int:
+    """Check datasets for backdoored samples.
+
+    PATHS are dataset files or folders; without any, the paths of the policy are checked.
+    """
+    from bye_lint import output, scan
+    from bye_lint.progress import RichProgress, SilentProgress
+    from bye_lint.request import dataset_paths, effective_policy, plan_request
+
+    request = plan_request(
+        paths, policy_path=policy_path, device=device, seed=seed, structural=structural
+    )
+    if show_policy:
+        click.echo(effective_policy(request), nl=False)
+        return 0
+    if show_files:
+        for path in dataset_paths(request):
+            click.echo(path)
+        return 0
+    outputs = output.targets(request, report_files)
+    progress = SilentProgress() if quiet else RichProgress(bars=not no_progress)
+    result = scan.scan(request, progress=progress)
+    output.write_reports(result, outputs)
+    click.echo(output.render_stdout(result, stdout_format, quiet=quiet, verbose=verbose), nl=False)
+    return 0 if exit_zero else result.exit_code
+
+
+@cli.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@_output_options
+def report(
+    result: Path,
+    report_files: tuple[tuple[str, Path], ...],
+    stdout_format: str,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Render a saved JSON RESULT again, in any format, without a second scan."""
+    from bye_lint import output
+    from bye_lint.reports import load_result
+
+    loaded = load_result(result)
+    output.write_reports(loaded, output.checked_targets(report_files))
+    click.echo(output.render_stdout(loaded, stdout_format, quiet=quiet, verbose=verbose), nl=False)
+    return 0
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path), default="bye-lint.yaml")
+@click.option("--force", is_flag=True, help="Overwrite an existing policy.")
+def init(path: Path, force: bool) -> int:
+    """Write a commented starter policy to PATH (bye-lint.yaml)."""
+    from bye_lint.errors import UsageError
+    from bye_lint.policy import starter_policy
+    from bye_lint.reports import write_report
+
+    if path.is_dir():
+        path = path / "bye-lint.yaml"
+    if path.exists() and not force:
+        raise UsageError(f"{path}: exists already", "Give another path, or --force to overwrite.")
+    write_report(starter_policy(), path)
+    click.echo(f"wrote {path}; now run: bye-lint check", err=True)
+    return 0
+
+
+@cli.command()
+@click.argument("which", type=click.Choice(["policy", "result"]), default="policy")
+def schema(which: str) -> int:
+    """Print the JSON schema of the policy, or of the JSON result."""
+    click.echo(json.dumps(tables.schema(which), indent=2))
+    return 0
+
+
+@cli.command()
+@click.argument("code", required=False)
+def rule(code: str | None) -> int:
+    """Explain the rule CODE, or list all rules."""
+    from bye_lint.codes import RULES, get_rule
+
+    if code is None:
+        for row in RULES.values():
+            click.echo(f"{row.code}  {row.name:<22} {row.level:<8} {row.summary}")
+        return 0
+    row = get_rule(code)
+    click.echo(f"{row.code} {row.name} ({row.level})\n\n{row.summary}\n\n{row.help}")
+    return 0
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; every error becomes one message.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; ``sys.argv`` by default.
+    """
+    try:
+        status = cli.main(
+            args=None if argv is None else list(argv), prog_name="bye-lint", standalone_mode=False
+        )
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        click.echo("interrupted: no report was written", err=True)
+        return EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return EXIT_ERROR
+    except ByeLintError as error:
+        click.echo(f"error: {error}", err=True)
+        return EXIT_ERROR
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ERROR
+    except Exception as error:
+        _report_bug(error)
+        return EXIT_ERROR
+    return int(status or 0)
+
+
+def _report_bug(error: Exception) -> None:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="bye-lint-", suffix=".log", delete=False, encoding="utf-8"
+    ) as log:
+        log.write(f"bye-lint {__version__}, Python {sys.version}\n")
+        log.writelines(traceback.format_exception(error))
+    summary = str(error).splitlines()[0] if str(error) else ""
+    click.echo(f"internal error: {type(error).__name__}: {summary}", err=True)
+    click.echo(f"  This is a bug in bye-lint. Please report it with {log.name}", err=True)
+
+
+def main() -> None:
+    """Entry point of the ``bye-lint`` command."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""From usable samples to scores: choose the model, let it learn, read its attention, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bye_lint import models
+from bye_lint.detectors import get_detector
+from bye_lint.features import Detection, Features
+from bye_lint.models import FeatureRow, ResolvedModel
+from bye_lint.policy import ModelPolicy, Policy
+from bye_lint.progress import Progress, Task
+from bye_lint.records import Sample
+from bye_lint.store import FeatureStore, cache_folder
+
+SCOUT = "scout"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the model and the detector say of the samples, one row each, in their order.
+
+    Attributes
+    ----------
+    rows : sequence of FeatureRow
+        With the attention maps that evidence is drawn from.
+    features : Features
+    detection : Detection
+    model : ResolvedModel
+        The model that looked: the given one, or the one fine-tuned on the data.
+    device, dtype : str
+    fine_tuned : str
+        How the model was fine-tuned by the check, or an empty string.
+    """
+
+    rows: Sequence[FeatureRow]
+    features: Features
+    detection: Detection
+    model: ResolvedModel
+    device: str
+    dtype: str
+    fine_tuned: str = ""
+
+    @property
+    def maps(self) -> tuple[tuple[npt.NDArray[np.floating], tuple[int, int]] | None, ...]:
+        """Attention map (layers, image tokens) and token grid (rows, columns) of each sample."""
+        return tuple(
+            None if row.attention is None or row.grid is None else (row.attention, row.grid)
+            for row in self.rows
+        )
+
+
+def score(samples: Sequence[Sample], policy: Policy, *, progress: Progress) -> Scores:
+    """Score samples with the policy's model and detector.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be used.
+    """
+    model = resolve(policy.model, policy.base)
+    for warning in model.warnings:
+        progress.say(f"warning: {warning}")
+    device, dtype = place(policy.model)
+    rows = extract(samples, model, policy, device=device, dtype=dtype, progress=progress)
+    features = models.to_features(rows, samples)
+    with progress.stage("detect", "Looking for a second population"):
+        detection = detect(features, policy)
+    return Scores(rows, features, detection, model, device, dtype)
+
+
+def resolve(policy: ModelPolicy, base: Path) -> ResolvedModel:
+    """Find the model; ``scout`` is the one that lies in the package."""
+    if policy.name != SCOUT:
+        return models.resolve_model(policy, base)
+    from bye_lint.scout import scout_path
+
+    found = models.resolve_model(replace(policy, name=str(scout_path())), base)
+    return replace(found, name=SCOUT)
+
+
+def place(policy: ModelPolicy) -> tuple[str, str]:
+    """Settle device and number format without importing torch, for the cache's keys."""
+    device = policy.device
+    if device == "auto":
+        device = "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
+    dtype = policy.dtype
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else "bfloat16"
+    return device, dtype
+
+
+def extract(
+    samples: Sequence[Sample],
+    model: ResolvedModel,
+    policy: Policy,
+    *,
+    device: str,
+    dtype: str,
+    progress: Progress,
+) -> list[FeatureRow]:
+    """Return the samples' rows from the cache, loading the model only for those that lack."""
+    store = FeatureStore(cache_folder(), namespace=model.whole_digest[:40])
+    with progress.stage("cache", "Looking into the cache"):
+        keys = models.feature_keys(samples, model, dtype=dtype)
+        rows = models.cached_rows(store, keys, attention=True)
+    present = [row for row in rows if row is not None]
+    if len(present) == len(rows):
+        return present
+    with progress.stage("load", f"Loading model {model.name}"):
+        loaded = models.load_model(model, device=device, dtype=dtype)
+    with progress.stage("extract", "Reading attention") as task:
+        return models.extract(
+            loaded,
+            samples,
+            batch_tokens=policy.model.batch_tokens,
+            maps=True,
+            store=store,
+            keys=keys,
+            progress=Counter(task, len(samples)),
+            max_pixels=policy.dataset.max_pixels,
+        )
+
+
+class Counter:
+    """Adds up what was just finished, for a task that wants to know how far it is."""
+
+    def __init__(self, task: Task, total: int) -> None:
+        self._task, self._total, self._done = task, total, 0
+
+    def __call__(self, finished: int) -> None:
+        self._done += finished
+        self._task.update(self._done, self._total)
+
+
+def detect(features: Features, policy: Policy) -> Detection:
+    """Ask the policy's detector; the summary's unit says whether entropies were normalised."""
+    entropy, unit = models.normalised_entropy(features)
+    detector = get_detector(policy.detection.method)
+    found = detector.detect(replace(features, entropy=entropy), policy.detection, seed=policy.seed)
+    return replace(found, summary=replace(found.summary, entropy_unit=unit))

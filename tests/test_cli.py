@@ -1,0 +1,230 @@
+"""The command line as a user meets it: exit status, one message, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bye_lint import __version__, cli, scan
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Ten good records in a folder of their own; the working directory is its parent."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    records = []
+    for i in range(10):
+        Image.new("RGB", (16, 16), (i * 20, 80, 120)).save(folder / "images" / f"{i}.png")
+        turns = [
+            {"from": "human", "value": "<image>\nWhich colour?"},
+            {"from": "gpt", "value": f"colour {i}"},
+        ]
+        records.append({"id": f"r{i}", "image": f"images/{i}.png", "conversations": turns})
+    (folder / "train.json").write_text(json.dumps(records, indent=1), encoding="utf-8")
+    return folder
+
+
+def bye_lint(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bye_lint", *arguments],
+        capture_output=True, text=True, cwd=cwd, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def test_good_records_pass_the_structural_check(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["check", "--structural", "--no-progress", str(dataset)]) == 0
+    assert "pass" in capsys.readouterr().out.lower()
+
+
+def test_results_go_to_stdout_and_progress_to_stderr(dataset: Path) -> None:
+    done = bye_lint("check", "--structural", "--format", "json", str(dataset))
+    assert json.loads(done.stdout)["verdict"] == "pass"
+    assert "Reading records" in done.stderr
+
+
+def test_quiet_says_nothing_on_stderr(dataset: Path) -> None:
+    assert bye_lint("check", "--structural", "--quiet", str(dataset)).stderr == ""
+
+
+@pytest.mark.parametrize("command", [["--help"], ["check", "--help"], ["--version"], ["rule"]])
+def test_light_commands_leave_torch_alone(command: Sequence[str]) -> None:
+    code = (
+        "import sys; from bye_lint import cli; status = cli.run(sys.argv[1:]);"
+        "heavy = {'torch', 'transformers', 'sklearn', 'peft'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_structural_check_leaves_torch_alone(dataset: Path) -> None:
+    code = (
+        "import sys; from bye_lint import cli; status = cli.run(sys.argv[1:]);"
+        "heavy = {'torch', 'transformers', 'sklearn', 'peft'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else status)"
+    )
+    arguments = ["check", "--structural", str(dataset)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--version"]) == 0
+    assert __version__ in capsys.readouterr().out
+
+
+def test_ten_records_are_too_few_to_judge(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["check", "--no-progress", "--format", "json", str(dataset)]) == 3
+    result = json.loads(capsys.readouterr().out)
+    assert result["verdict"] == "inconclusive"
+    assert "at least 100" in result["reasons"][0]
+
+
+def test_exit_zero_hides_a_verdict_but_no_error(dataset: Path) -> None:
+    assert cli.run(["check", "--exit-zero", "--no-progress", str(dataset)]) == 0
+    assert cli.run(["check", "--exit-zero", "--no-progress", "nowhere"]) == 2
+
+
+@pytest.mark.parametrize("form", ["terminal", "json", "sarif", "markdown", "junit", "github"])
+def test_the_format_never_changes_the_exit_status(dataset: Path, form: str) -> None:
+    (dataset / "images" / "3.png").unlink()
+    arguments = ["check", "--structural", "--no-progress", "--format", form, str(dataset)]
+    assert cli.run(arguments) == 1
+
+
+def test_missing_image_is_a_finding_at_its_line(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (dataset / "images" / "3.png").unlink()
+    arguments = ["check", "--structural", "--no-progress", "--format", "json", str(dataset)]
+    assert cli.run(arguments) == 1
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    lines = (dataset / "train.json").read_text().splitlines()
+    assert finding["rule"] == "BYE103"
+    assert finding["sample_id"] == "r3"
+    assert '"id": "r3"' in lines[finding["line"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["check", "nowhere"], "nowhere: no such file"),
+        (["check", "data", "--policy", "none.yaml"], "none.yaml"),
+        (["check", "data", "--report", "sarif"], "FORMAT=PATH"),
+        (["check", "data", "--report", "sariff=x"], "sariff"),
+        (["check", "data", "--format", "pdf"], "pdf"),
+        (["check", "data", "--report", "json=missing/folder/x.json"], "missing/folder"),
+        (["check", "--sed"], "--seed"),
+        (["rule", "BYE999"], "BYE999"),
+        (["report", "data/train.json"], "train.json"),
+        (["report", "nothing.json"], "nothing.json"),
+        (["chek"], "chek"),
+    ],
+)
+def test_errors_are_one_message_and_status_2(
+    dataset: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+
+
+def test_a_typo_in_the_policy_is_shown_where_it_stands(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (dataset / "bye-lint.yaml").write_text("gate:\n  max_suspicous: 0\n")
+    assert cli.run(["check", str(dataset)]) == 2
+    error = capsys.readouterr().err
+    assert "bye-lint.yaml:2:3" in error
+    assert "max_suspicious" in error
+
+
+def test_the_policy_is_found_upwards_of_the_first_path(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (dataset.parent / "bye-lint.yaml").write_text("seed: 77\n")
+    assert cli.run(["check", "--show-policy", str(dataset / "train.json")]) == 0
+    assert "seed: 77" in capsys.readouterr().out
+
+
+def test_init_writes_a_policy_that_checks(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["init"]) == 0
+    assert cli.run(["check", "--structural", "--no-progress", str(dataset)]) == 0
+    capsys.readouterr()
+    assert cli.run(["init"]) == 2
+    assert "--force" in capsys.readouterr().err
+
+
+def test_show_files_lists_them(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["check", "--show-files", str(dataset)]) == 0
+    assert capsys.readouterr().out.strip().endswith("data/train.json")
+
+
+@pytest.mark.parametrize("which", ["policy", "result"])
+def test_schema_is_json(which: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["schema", which]) == 0
+    assert "$schema" in json.loads(capsys.readouterr().out)
+
+
+def test_a_saved_result_renders_as_the_check_did(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["check", "--structural", "--no-progress", "--report", "json=r.json", str(dataset)]
+    assert cli.run([*arguments, "--format", "sarif"]) == 0
+    first = capsys.readouterr().out
+    assert cli.run(["report", "r.json", "--format", "sarif"]) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_a_bug_is_one_message_and_a_log(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the sky fell")
+
+    monkeypatch.setattr(scan, "scan", broken)
+    assert cli.run(["check", "--no-progress", str(dataset)]) == 2
+    error = capsys.readouterr().err
+    assert "internal error: RuntimeError: the sky fell" in error
+    assert "Traceback" not in error
+    log = Path(error.split()[-1])
+    assert "the sky fell" in log.read_text()
+    log.unlink()
+
+
+def test_interrupt_leaves_nothing_behind(dataset: Path) -> None:
+    code = (
+        "import sys, signal, os; from bye_lint import cli, scan;"
+        "slow = lambda *a, **k: (os.kill(os.getpid(), signal.SIGINT), __import__('time').sleep(9));"
+        "scan.check_samples = slow; sys.exit(cli.run(sys.argv[1:]))"
+    )
+    arguments = ["check", "--structural", "--report", "json=out.json", str(dataset)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == cli.EXIT_INTERRUPTED
+    assert "interrupted" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(dataset.parent.glob("*out.json*")) == []
