@@ -11,7 +11,7 @@ from typing import Any
 
 from bye_lint.datasets.images import ImageRoot
 from bye_lint.datasets.jsondecode import clip, has_surrogate
-from bye_lint.datasets.jsonscan import RawRecord
+from bye_lint.datasets.raw import RawRecord
 from bye_lint.records import ImageSource, Location, Sample, Skipped, Turn
 
 

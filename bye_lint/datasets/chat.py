@@ -13,7 +13,7 @@ from bye_lint.records import Sample, Skipped
 
 def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
     """Recognise records whose turns have ``role``, or which have ``messages``."""
-    if json_kind(path, head) in (None, "object"):
+    if json_kind(path, head) == "object":
         return False
     records = peek(path, head)
     if any(has_turns(record, fields, key) for record in records for key in ("role", "from")):

@@ -11,7 +11,8 @@ from bye_lint.datasets.base import Parsed, Reader, ReadSettings, RecordError, ki
 from bye_lint.datasets.columns import parse_columns
 from bye_lint.datasets.jsondecode import clip, has_surrogate
 from bye_lint.datasets.jsonfile import peek
-from bye_lint.datasets.jsonscan import RawRecord, scan_lines
+from bye_lint.datasets.jsonlines import scan_lines
+from bye_lint.datasets.raw import RawRecord
 from bye_lint.records import Sample, Skipped
 
 NAMES = ("metadata.jsonl", "metadata.csv")

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bye_lint.datasets.base import Convert, ReadSettings, to_sample
+from bye_lint.datasets.jsonarray import scan_array
 from bye_lint.datasets.jsondecode import Broken, decode
-from bye_lint.datasets.jsonscan import scan_array, scan_lines
+from bye_lint.datasets.jsonlines import scan_lines
 from bye_lint.records import Sample, Skipped
 
 SUFFIXES = (".json", ".jsonl", ".ndjson")
@@ -30,9 +31,9 @@ def json_kind(path: Path, head: bytes) -> Literal["array", "lines", "object"] | 
         return None
     line = text.partition(b"\n")[0].decode("utf-8", "surrogateescape").rstrip()
     found = decode(line, 0)
-    several = text.count(b"\n") > 0 and text.partition(b"\n")[2].lstrip()[:1] == b"{"
     whole = not isinstance(found, Broken) and found[1] == len(line)
-    return "lines" if several and (whole or len(line) == len(text)) else "object"
+    several = text.partition(b"\n")[2].lstrip().startswith(b"{")
+    return "lines" if whole or several else "object"
 
 
 def peek(path: Path, head: bytes) -> list[Mapping[str, Any]]:
@@ -43,11 +44,14 @@ def peek(path: Path, head: bytes) -> list[Mapping[str, Any]]:
 
 
 def mentions(path: Path, head: bytes, *names: str) -> bool:
-    """Tell whether a file of records, none of which can be read from its beginning, has one of
-    these keys anywhere."""
-    if json_kind(path, head) not in ("array", "lines"):
-        return False
+    """Tell whether a file of which no record can be read from its beginning has one of these
+    keys: anywhere, if it is laid out as records, and in its beginning, if it is no JSON."""
+    if path.suffix.lower() == ".json" and len(head.strip().splitlines()) == 1 and head[:1] == b"{":
+        return False  # one object on one line: a tokenizer, a configuration
     pattern = re.compile(b'"(' + b"|".join(re.escape(n.encode()) for n in names) + rb')"\s*:')
+    found = pattern.search(head) is not None
+    if found or json_kind(path, head) not in ("array", "lines"):
+        return found
     tail = b""
     with path.open("rb") as stream:
         while chunk := stream.read(1 << 20):

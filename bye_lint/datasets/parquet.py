@@ -9,7 +9,7 @@ from typing import Any
 
 from bye_lint.datasets.base import Reader, ReadSettings, to_sample
 from bye_lint.datasets.columns import ANSWERS, PROMPTS, has_columns, parse_columns
-from bye_lint.datasets.jsonscan import RawRecord
+from bye_lint.datasets.raw import RawRecord
 from bye_lint.errors import MissingExtraError
 from bye_lint.records import Sample, Skipped
 
@@ -28,7 +28,7 @@ def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
     except MissingExtraError:
         return True  # reading it will say what to install
     try:
-        names = dict.fromkeys(arrow.parquet.read_schema(path).names)
+        names = dict.fromkeys(arrow.parquet.read_schema(path).names, True)
     except (arrow.ArrowException, OSError):
         return True  # reading it will say what is wrong
     image = {fields.get(role, role) for role in ("image", "images")}

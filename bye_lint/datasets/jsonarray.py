@@ -1,4 +1,4 @@
-"""Records of a JSON array or of JSON lines, one at a time, each with the place where it stands.
+"""Records of a JSON array, one at a time, each with the place where it stands.
 
 The file is never held as a whole: a window of it is, as large as the largest record.
 """
@@ -8,107 +8,27 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from bye_lint.datasets.jsondecode import Broken, decode, has_surrogate, is_incomplete
+from bye_lint.datasets.raw import MAX_RECORD, MAX_TEXT, RawRecord, too_long
 from bye_lint.datasets.window import CHUNK, Place, TextWindow
-
-#: A longer record is refused, so that one record cannot fill the memory.
-MAX_RECORD = 64 << 20
 
 #: Each broken record of an array may cost a second look at what follows, so there is an end.
 MAX_BROKEN = 100
 
-#: What is kept of a broken record's text.
-MAX_TEXT = 65536
-
 CUT_OFF = "the file was cut off, it ends inside the record"
 
-_FIRST_KEY = re.compile(r'\{\s*"((?:[^"\\\n]|\\.){0,200})"\s*:')
+AFTER_END = "more text follows the end of the array"
+
+_KEY_LENGTH = 128
+_FIRST_KEY = re.compile(r'\{\s*"((?:[^"\\\n]|\\.){0,99})"\s*:')
 _STRUCTURE = re.compile(r'"(?:[^"\\\n]|\\.)*["\n]|[{}\[\]]')
-_BETWEEN = re.compile(r"\s*(?:[,\]]|$)")
+# where nothing is known of the records: an object that is no turn and no part of one
+_ANY_RECORD = r'\{\s*"(?!(?:from|role|type|value|content)")'
+_BETWEEN = re.compile(r"\s*,?\s*")
+_BEFORE_END = re.compile(r"\s*(?:[,\]]|$)")
 _PAIRS = {"}": "{", "]": "["}
-
-
-@dataclass(frozen=True, slots=True)
-class RawRecord:
-    """A value of the file, or the reason why there is none.
-
-    Attributes
-    ----------
-    value : object
-        The decoded value.
-    line, column, end_column : int
-        Where it begins; where it is broken, the exact place of the mistake.
-    offset, size : int
-        The bytes of the file that it takes.
-    error : str
-        What is wrong; empty for a value.
-    text : str
-        The text of a broken record.
-    shares_line : bool
-        An earlier record begins on the same line.
-    """
-
-    value: Any
-    line: int
-    column: int
-    end_column: int
-    offset: int
-    size: int
-    error: str = ""
-    text: str = ""
-    shares_line: bool = False
-
-
-def scan_lines(stream: BinaryIO, limit: int = MAX_RECORD) -> Iterator[RawRecord]:
-    """Yield the records of JSON lines; empty lines are passed over, a broken one is one record.
-
-    Parameters
-    ----------
-    stream : binary file
-        UTF-8, with or without byte order mark, lines ended by LF or CRLF.
-    limit : int
-        Longest line, in bytes.
-    """
-    offset = line = 0
-    while data := stream.readline(limit):
-        line += 1
-        size = len(data)
-        too_long = size == limit and not data.endswith(b"\n")
-        while too_long and (rest := stream.readline(limit)):
-            size += len(rest)
-            if rest.endswith(b"\n"):
-                break
-        if line == 1:
-            data = data.removeprefix(b"\xef\xbb\xbf")
-        try:
-            text = data.decode().rstrip()
-        except UnicodeDecodeError:
-            text = data.decode("utf-8", "surrogateescape").rstrip()
-        if too_long:
-            yield RawRecord(None, line, 1, 2, offset, size, _too_long(limit), text[:1000])
-        elif text:
-            yield _line_record(text, line, offset, size)
-        offset += size
-
-
-def _line_record(text: str, line: int, offset: int, size: int) -> RawRecord:
-    start = len(text) - len(text.lstrip())
-    found = decode(text, start)
-    if not text.isascii() and has_surrogate(text):
-        found = Broken("not valid UTF-8", next(i for i, c in enumerate(text) if has_surrogate(c)))
-    elif not isinstance(found, Broken) and found[1] < len(text):
-        found = Broken("more text follows the record on its line", found[1])
-    if isinstance(found, Broken):
-        column = found.pos + 1
-        return RawRecord(None, line, column, column + 1, offset, size, found.message, text)
-    return RawRecord(found[0], line, start + 1, len(text) + 1, offset, size)
-
-
-def _too_long(limit: int) -> str:
-    return f"longer than {limit >> 20} MiB"
 
 
 def scan_array(
@@ -148,7 +68,8 @@ class _ArrayScan:
         char = window.skip_space()
         if char == "]":
             window.pos += 1
-            yield from self._after_end()
+            if window.skip_space():
+                yield self._note(AFTER_END)
             return
         while char:
             found = self._element()
@@ -176,9 +97,14 @@ class _ArrayScan:
                     return
             if char == "]":
                 window.pos += 1
+                if not window.skip_space():
+                    return
                 # after a broken record it may have closed a list inside of that record
-                if not (self.broken and window.skip_space() and self._go_to_next()):
-                    yield from self._after_end()
+                if not self.broken:
+                    yield self._note(AFTER_END)
+                if not self._go_to_next():
+                    if self.broken:
+                        yield self._note(AFTER_END)
                     return
         yield self._note("the file was cut off, it ends inside the array")
 
@@ -187,10 +113,6 @@ class _ArrayScan:
         if following is not None:
             self.window.pos = following
         return following is not None
-
-    def _after_end(self) -> Iterator[RawRecord]:
-        if self.window.skip_space():
-            yield self._note("more text follows the end of the array")
 
     def _note(self, error: str) -> RawRecord:
         """Return a record for a mistake between the records, at the window's position."""
@@ -215,7 +137,7 @@ class _ArrayScan:
             if not more or window.eof:
                 break
             if length - start > self.limit:
-                return Broken(_too_long(self.limit), start)
+                return Broken(too_long(self.limit), start)
             window.grow()
         if isinstance(found, Broken):
             unclosed = is_incomplete(found, length) and not _structural_end(window.text, start)
@@ -281,12 +203,19 @@ class _ArrayScan:
             window is behind them; ``next`` if the window is at that text; empty if there is none.
         """
         window = self.window
+        while len(window.text) - window.pos < _KEY_LENGTH and not window.eof:
+            window.grow()
         match = _FIRST_KEY.match(window.text, window.pos)
-        kept, following = self._next_record(match.group(1) if match else None)
+        key = match.group(1) if match else None
+        kept, following = self._next_record(key)
         stop = len(window.text) if following is None else following
         start = window.pos
         end = _structural_end(window.text, start, stop) if kept else None
-        if end is not None and _BETWEEN.match(window.text, end):
+        if end is not None and (
+            _BEFORE_END.match(window.text, end)
+            if following is None
+            else _BETWEEN.fullmatch(window.text, end, stop)
+        ):
             window.pos = end
             return window.text[start:end], "end"
         window.pos = stop
@@ -303,11 +232,14 @@ class _ArrayScan:
         """
         window = self.window
         key = key if key is not None else self.first_key
-        pattern = re.compile(r'\{\s*"' + ("" if key is None else re.escape(key) + r'"\s*:'))
+        self.first_key = key if self.first_key is None else self.first_key
+        begins = _ANY_RECORD if key is None else r'\{\s*"' + re.escape(key) + r'"\s*:'
+        pattern = re.compile(begins)
         kept = True
         while True:
             match = pattern.search(window.text, window.pos + 1)
-            if match is not None or window.eof:
+            # what follows the match decides, so that it must have been loaded
+            if window.eof or (match and match.end() + _KEY_LENGTH < len(window.text)):
                 return kept, match.start() if match else None
             if len(window.text) - window.pos > self.limit:
                 kept = False

@@ -1,0 +1,48 @@
+"""A record as the file holds it: a value and its place, or what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+#: A longer record is refused, so that one record cannot fill the memory.
+MAX_RECORD = 64 << 20
+
+#: What is kept of a broken record's text.
+MAX_TEXT = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A value of the file, or the reason why there is none.
+
+    Attributes
+    ----------
+    value : object
+        The decoded value.
+    line, column, end_column : int
+        Where it begins; where it is broken, the exact place of the mistake.
+    offset, size : int
+        The bytes of the file that it takes.
+    error : str
+        What is wrong; empty for a value.
+    text : str
+        The text of a broken record.
+    shares_line : bool
+        An earlier record begins on the same line.
+    """
+
+    value: Any
+    line: int
+    column: int
+    end_column: int
+    offset: int
+    size: int
+    error: str = ""
+    text: str = ""
+    shares_line: bool = False
+
+
+def too_long(limit: int) -> str:
+    """Say that a record passes the limit, which is in bytes or characters."""
+    return f"longer than {limit >> 20} MiB"

@@ -1,0 +1,184 @@
+"""What the readers make of records: ids, turns, places, fingerprints, renamed fields."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bye_lint.datasets import READERS, read_datasets
+from bye_lint.errors import DatasetError
+from bye_lint.policy import DatasetPolicy
+from bye_lint.records import Sample, Skipped, Turn
+
+Read = Callable[..., list[Sample | Skipped]]
+TURNS = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "a river"}]
+
+
+def record(i: int, **changes: Any) -> dict[str, Any]:
+    return {"id": f"r{i}", "image": "a.png", "conversations": TURNS, **changes}
+
+
+def only(found: list[Sample | Skipped]) -> Sample:
+    (item,) = found
+    assert isinstance(item, Sample), item
+    return item
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_the_table_is_complete(name: str) -> None:
+    reader = READERS[name]
+    assert reader.name == name
+    assert reader.summary
+    assert not reader.sniff(Path("x.txt"), b"", {})
+
+
+def test_names_cost_no_heavy_import() -> None:
+    code = (
+        "import sys, bye_lint.datasets, bye_lint.policy, bye_lint.rules;"
+        "print([m for m in ('torch', 'sklearn', 'pyarrow', 'transformers') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_made_ids_are_unique_and_say_where(tmp_path: Path, read: Read) -> None:
+    records = [{"image": "a.png", "conversations": TURNS} for _ in range(3)]
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "pretty.json").write_text(json.dumps(records, indent=1))
+    (tmp_path / "d" / "flat.json").write_text(json.dumps(records))
+    (tmp_path / "d" / "x.jsonl").write_text("\n".join(map(json.dumps, records)))
+    ids = [item.id for item in read("d") if isinstance(item, Sample)]
+    assert ids[:2] == ["d/flat.json:1", "d/flat.json:1:124"]
+    assert ids[3:] == [
+        *("d/pretty.json:2", "d/pretty.json:15", "d/pretty.json:28"),
+        *("d/x.jsonl:1", "d/x.jsonl:2", "d/x.jsonl:3"),
+    ]
+    assert len(set(ids)) == 9
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_an_empty_id_is_none(tmp_path: Path, read: Read, value: Any) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps(record(1, id=value)))
+    assert only(read("x.jsonl")).id == "x.jsonl:1"
+
+
+def test_typed_parts_become_marks(tmp_path: Path, read: Read) -> None:
+    content = [
+        {"type": "text", "text": "Compare "},
+        {"type": "text", "text": "these: "},
+        {"type": "image"},
+        {"type": "image"},
+        {"type": "text", "text": "now"},
+    ]
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": content},
+        {"role": "assistant", "content": [{"type": "text", "text": "same"}]},
+    ]
+    (tmp_path / "x.jsonl").write_text(json.dumps({"messages": turns, "images": ["a", "b"]}))
+    assert only(read("x.jsonl")).turns == (
+        Turn("system", "Be brief."),
+        Turn("user", "Compare these: <image>\n<image>\nnow"),
+        Turn("assistant", "same"),
+    )
+
+
+def test_plain_text_turns_get_the_marks_that_trl_gives_them(tmp_path: Path, read: Read) -> None:
+    turns = [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "x"}]
+    (tmp_path / "x.jsonl").write_text(json.dumps({"messages": turns, "images": ["a", "b"]}))
+    assert only(read("x.jsonl")).prompt == "<image>\n<image>\nWhat?"
+
+
+def test_from_value_turns_get_no_marks(tmp_path: Path, read: Read) -> None:
+    turns = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "x"}]
+    (tmp_path / "x.jsonl").write_text(json.dumps({"conversations": turns, "images": ["a"]}))
+    assert only(read("x.jsonl")).prompt == "What?"
+    assert only(read("x.jsonl", format="chat")).prompt == "What?"
+
+
+def test_a_caption_has_no_question(tmp_path: Path, read: Read) -> None:
+    (tmp_path / "metadata.csv").write_text("file_name,text\na.png,a river\n")
+    item = only(read("metadata.csv"))
+    assert (item.prompt, item.answer) == ("<image>", "a river")
+
+
+def test_renamed_fields(tmp_path: Path, read: Read) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps({"key": 5, "photo": "a.png", "dialog": TURNS}))
+    fields = {"id": "key", "image": "photo", "conversations": "dialog"}
+    for form in ("auto", "llava", "chat"):
+        item = only(read("x.jsonl", fields=fields, format=form))
+        assert (item.id, item.images[0].name, item.answer) == ("5", "a.png", "a river")
+    (tmp_path / "metadata.jsonl").write_text('{"file": "a.png", "q": "What?", "label": "x"}')
+    fields = {"image": "file", "prompt": "q", "answer": "label"}
+    item = only(read("metadata.jsonl", fields=fields))
+    assert (item.prompt, item.answer, item.images[0].name) == ("<image>\nWhat?", "x", "a.png")
+
+
+def test_csv_rows_of_several_lines_begin_where_they_begin(tmp_path: Path, read: Read) -> None:
+    text = '\ufefffile_name,prompt,answer\r\na.png,"one\r\ntwo",x\r\n\r\nb.png,"é",y\r\n'
+    (tmp_path / "metadata.csv").write_bytes(text.encode())
+    places = [item.location for item in read("metadata.csv") if isinstance(item, Sample)]
+    assert [(p.line, p.column, p.end_column) for p in places] == [(2, 1, 11), (5, 1, 12)]
+
+
+def test_image_root_of_the_policy(tmp_path: Path, read: Read) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.jsonl").write_text(json.dumps(record(1)))
+    assert only(read("data/x.jsonl")).images[0].path == (tmp_path / "data/a.png").resolve()
+    item = only(read("data/x.jsonl", image_root="."))
+    assert item.images[0].path == (tmp_path / "a.png").resolve()
+    with pytest.raises(DatasetError, match="image root is not a folder"):
+        read("data/x.jsonl", image_root="none")
+
+
+def test_fingerprints_of_what_cannot_be_read_ignore_the_place(tmp_path: Path, read: Read) -> None:
+    bad = [json.dumps(record(1, conversations=3)), json.dumps(record(2))[:-9]]
+    (tmp_path / "x.jsonl").write_text("\n".join(bad))
+    (tmp_path / "y.jsonl").write_text("\n".join([json.dumps(record(0))] * 50 + bad[::-1]))
+    before = {i.rule: i.fingerprint for i in read("x.jsonl") if isinstance(i, Skipped)}
+    after = {i.rule: i.fingerprint for i in read("y.jsonl") if isinstance(i, Skipped)}
+    assert before == after
+    assert len(set(before.values())) == 2
+
+
+def test_a_record_keeps_its_id_when_it_cannot_be_used(tmp_path: Path, read: Read) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps(record(1, image="/etc/passwd")))
+    (item,) = read("x.jsonl")
+    assert isinstance(item, Skipped)
+    assert (item.rule, item.sample_id) == ("BYE105", "r1")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"image": "\udcff.png"},
+        {"id": "\ud800"},
+        {"conversations": [{"from": "human", "value": "\udfff"}, TURNS[1]]},
+        {"conversations": [{"from": "\ud800", "value": "x"}]},
+    ],
+)
+def test_half_characters_never_reach_a_report(
+    tmp_path: Path, read: Read, changes: dict[str, Any]
+) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps(record(1, **changes)))
+    (item,) = read("x.jsonl", format="llava")
+    assert isinstance(item, Skipped)
+    assert item.rule == "BYE102"
+    repr(item).encode()
+
+
+def test_reading_is_lazy(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text("\n".join(json.dumps(record(i)) for i in range(9)))
+    items = read_datasets(
+        [tmp_path / "x.jsonl", tmp_path / "none.json"],
+        DatasetPolicy(),
+        tmp_path,
+        display_root=tmp_path,
+    )
+    assert isinstance(next(items), Sample)

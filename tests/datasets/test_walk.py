@@ -1,0 +1,197 @@
+"""Which files are datasets, and what is said of those that are not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bye_lint.datasets import READERS, dataset_files, display_path
+from bye_lint.datasets.walk import HEAD
+from bye_lint.errors import DatasetError
+from bye_lint.policy import DatasetPolicy
+from bye_lint.records import Sample, Skipped
+
+TURNS = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "a river"}]
+RECORD = {"id": "a", "image": "a.png", "conversations": TURNS}
+CHAT = {"messages": [{"role": "user", "content": "hi"}], "images": ["a.png"]}
+
+Read = Callable[..., list[Sample | Skipped]]
+
+
+def put(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+
+
+def formats(*paths: Path, **settings: Any) -> list[tuple[str, str | None]]:
+    files = dataset_files(paths, DatasetPolicy(**settings), paths[0])
+    return [(file.path.name, file.reader.name if file.reader else None) for file in files]
+
+
+NO_DATASETS = {
+    "config.json": {"model_type": "llava", "image_token_index": 3},
+    "tokenizer.json": {"model": {"vocab": {"conversations": 1}}},
+    "truth.json": {"poisoned": ["a", "b"]},
+    "package.json": '{\n  "name": "x"\n}\n',
+    "vocab.json": ["a", "b"],
+    "coco.json": [{"image_id": 1, "caption": "x"}],
+    "metrics.jsonl": '{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.4}\n',
+    "empty.json": "",
+    "empty.jsonl": "",
+    "words.json": '"just words"',
+    "table.csv": "file_name,text\na.png,b\n",
+    "bye-lint.yaml": "seed: 1\n",
+    ".hidden.json": [RECORD],
+    ".git/x.json": [RECORD],
+    ".cache/x.json": [RECORD],
+    "__pycache__/x.json": [RECORD],
+    "node_modules/x/x.json": [RECORD],
+    "model/config.json": {"a": 1},
+    "model/model.safetensors": "x",
+    "model/samples.json": [RECORD],
+    "model/deeper/samples.json": [RECORD],
+}
+
+
+def test_what_is_no_dataset_is_passed_over(tmp_path: Path) -> None:
+    for name, value in NO_DATASETS.items():
+        put(tmp_path / name, value)
+    put(tmp_path / "train.json", [RECORD])
+    assert formats(tmp_path) == [("train.json", "llava")]
+
+
+@pytest.mark.parametrize("name", ["config.json", "coco.json", "table.csv", "bye-lint.yaml"])
+def test_a_named_file_that_is_no_dataset_is_refused(tmp_path: Path, name: str) -> None:
+    put(tmp_path / name, NO_DATASETS[name])
+    with pytest.raises(DatasetError, match="not recognised") as caught:
+        formats(tmp_path / name)
+    assert all(reader.summary[:8] in str(caught.value) for reader in READERS.values())
+
+
+def test_a_folder_without_dataset_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "config.json", NO_DATASETS["config.json"])
+    with pytest.raises(DatasetError, match="no dataset in this folder"):
+        formats(tmp_path)
+
+
+def test_missing_path(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no such file"):
+        formats(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("a.json", [RECORD], "llava"),
+        ("a.jsonl", json.dumps(RECORD), "llava"),
+        ("a.json", json.dumps(RECORD), "llava"),
+        ("a.json", json.dumps(RECORD) + "\n" + json.dumps(RECORD), "llava"),
+        ("a.ndjson", json.dumps(RECORD), "llava"),
+        ("a.jsonl", [RECORD], "llava"),
+        ("a.json", "\ufeff" + json.dumps([RECORD]), "llava"),
+        ("a.json", [CHAT], "chat"),
+        ("a.json", [{"conversations": CHAT["messages"], "images": ["a.png"]}], "chat"),
+        ("metadata.jsonl", '{"file_name": "a.png", "text": "x"}', "imagefolder"),
+        ("metadata.csv", "file_name,text\na.png,x\n", "imagefolder"),
+        pytest.param("a.json", [{"x": 1}, RECORD], "llava", id="first-record-is-odd"),
+        pytest.param("a.json", "[{,}, " + json.dumps(RECORD) + "]", "llava", id="first-is-broken"),
+        pytest.param("a.jsonl", "{,}\n" + json.dumps(RECORD), "llava", id="first-line-is-broken"),
+        pytest.param("a.json", "{,}\n" + json.dumps(RECORD), "llava", id="same-named-json"),
+        pytest.param(
+            "a.json", [{"x": 1}] * HEAD + [RECORD], "llava", id="records-far-behind-the-beginning"
+        ),
+        pytest.param(
+            "a.json", [{"id": "x" * HEAD, **RECORD}], "llava", id="first-record-is-very-long"
+        ),
+        pytest.param("a.json", "," + json.dumps([RECORD])[1:], "llava", id="bracket-is-missing"),
+        pytest.param("a.json", json.dumps([RECORD])[:70], "llava", id="cut-off-in-first-record"),
+    ],
+)
+def test_recognised(tmp_path: Path, name: str, value: Any, expected: str) -> None:
+    put(tmp_path / name, value)
+    assert formats(tmp_path / name) == [(name, expected)]
+    assert formats(tmp_path) == [(name, expected)]
+
+
+def test_order_is_sorted_and_each_file_is_read_once(tmp_path: Path) -> None:
+    for name in ("b/1.json", "a/2.json", "a/10.json", "c.json"):
+        put(tmp_path / name, [RECORD])
+    found = dataset_files(
+        [tmp_path / "b", tmp_path, tmp_path / "a" / "2.json"], DatasetPolicy(), tmp_path
+    )
+    assert [display_path(f.path, tmp_path) for f in found] == [
+        "b/1.json",
+        "c.json",
+        "a/10.json",
+        "a/2.json",
+    ]
+
+
+def test_paths_of_the_policy_start_at_its_folder(tmp_path: Path) -> None:
+    put(tmp_path / "data" / "x.json", [RECORD])
+    put(tmp_path / "y.json", [RECORD])
+    policy = DatasetPolicy(paths=("data",))
+    assert [f.path.name for f in dataset_files([], policy, tmp_path)] == ["x.json"]
+    assert [f.path.name for f in dataset_files([], DatasetPolicy(), tmp_path)] == [
+        "y.json",
+        "x.json",
+    ]
+
+
+def test_the_policy_may_name_the_format(tmp_path: Path) -> None:
+    put(tmp_path / "a.json", [RECORD])
+    put(tmp_path / "config.json", NO_DATASETS["config.json"])
+    assert formats(tmp_path, format="chat") == [("a.json", "chat")]
+    with pytest.raises(DatasetError, match="unknown format 'lava'"):
+        formats(tmp_path, format="lava")
+
+
+def test_a_named_format_is_not_second_guessed(tmp_path: Path, read: Read) -> None:
+    put(tmp_path / "odd.json", [{"x": 1}])
+    assert [item.rule for item in read("odd.json", format="llava")] == ["BYE102"]  # type: ignore[union-attr]
+
+
+def test_a_link_that_leaves_the_folder_is_told_and_not_followed(tmp_path: Path, read: Read) -> None:
+    put(tmp_path / "elsewhere" / "x.json", [RECORD])
+    put(tmp_path / "data" / "y.json", [RECORD])
+    (tmp_path / "data" / "link.json").symlink_to(tmp_path / "elsewhere" / "x.json")
+    (tmp_path / "data" / "folder").symlink_to(tmp_path / "elsewhere")
+    found = read("data")
+    assert [(type(item).__name__, getattr(item, "rule", "")) for item in found] == [
+        ("Skipped", "BYE105"),
+        ("Sample", ""),
+    ]
+    assert isinstance(read("data/link.json")[0], Sample)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.parquet", "metadata.csv"])
+def test_lfs_pointers_are_told(tmp_path: Path, read: Read, name: str) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    put(tmp_path / "data" / name, pointer)
+    for path in ("data", f"data/{name}"):
+        (item,) = read(path)
+        assert isinstance(item, Skipped)
+        assert (item.rule, item.path, item.line) == ("BYE110", f"data/{name}", 1)
+        assert "git lfs pull" in item.message
+        assert item.fingerprint
+
+
+def test_utf16_is_told(tmp_path: Path, read: Read) -> None:
+    (tmp_path / "a.json").write_bytes(json.dumps([RECORD]).encode("utf-16"))
+    (item,) = read("a.json")
+    assert isinstance(item, Skipped)
+    assert item.rule == "BYE101"
+    assert "UTF-16" in item.message
+
+
+def test_display_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a b").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert display_path(Path("a b/../a b/x.json"), tmp_path) == "a b/x.json"
+    assert display_path(tmp_path / "x.json", Path("a b")) == "../x.json"
+    (tmp_path / "link").symlink_to("a b")
+    assert display_path(tmp_path / "a b" / "x", tmp_path / "link") == "x"
