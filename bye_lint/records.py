@@ -360,6 +360,8 @@ class Picture:
     heat : str
         Base64 of rows × columns unsigned bytes: attention above what unflagged samples give the
         same token, averaged over ``layers``; 255 is the hottest token of this sample.
+    peak : float
+        What 255 stands for, in nats, so that samples can be shown on one scale.
     layers : tuple of int
         Decoder layers of ``layer_maps``.
     layer_maps : tuple of str
@@ -382,6 +384,7 @@ class Picture:
     view: Box | None = None
     trigger: Box | None = None
     twin: str = ""
+    peak: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

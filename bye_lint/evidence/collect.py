@@ -264,6 +264,7 @@ def _picture(seen: _Seen, scored: Sequence[ScoredSample], box: Box | None, twin:
         size=exhibit.size,
         grid=(0, 0) if excess is None else (excess.shape[0], excess.shape[1]),
         heat="" if excess is None else encode_map(excess),
+        peak=0.0 if excess is None else round(float(excess.max()), 6),
         layers=seen.layers,
         layer_maps=seen.layer_maps,
         view=exhibit.view,

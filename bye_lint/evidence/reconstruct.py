@@ -13,6 +13,7 @@ from bye_lint.evidence.fixed import PatchFit, fixed_patch
 from bye_lint.evidence.moving import Looked, moving_patch
 from bye_lint.evidence.overlay import Overlay, common_overlay
 from bye_lint.evidence.pixels import png
+from bye_lint.evidence.template import FLOOR
 from bye_lint.records import Box, Reconstruction
 
 FloatArray = npt.NDArray[np.float64]
@@ -162,7 +163,7 @@ def _patch(fit: PatchFit, kind: str, suspects: Sequence[Exhibit]) -> Found:
         spread=round(float(np.median(np.linalg.norm(away, axis=1))), 4),
         residual=round(fit.template.residual, 4),
         mean_patch=png(_magnified(fit.template.mean)),
-        std_patch=png(_magnified(np.clip(fit.template.std / 0.25, 0, 1))),
+        std_patch=png(_magnified(np.clip((fit.template.std - FLOOR) / 0.2, 0, 1))),
         crop=png(_in_place(fit, suspects)),
     )
     return Found(report, tuple(boxes))

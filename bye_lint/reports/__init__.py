@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bye_lint.errors import UsageError
 from bye_lint.records import ScanResult
-from bye_lint.reports import github, gitlab, json_result, junit, markdown, sarif, terminal
+from bye_lint.reports import github, gitlab, html, json_result, junit, markdown, sarif, terminal
 from bye_lint.reports.base import RenderContext, Report
 from bye_lint.reports.files import check_writable, load_result, write_report
 from bye_lint.reports.schema import result_schema
@@ -32,6 +32,7 @@ REPORTS: Mapping[str, Report] = {
         github.REPORT,
         gitlab.REPORT,
         junit.REPORT,
+        html.REPORT,
     )
 }
 
