@@ -1,0 +1,96 @@
+"""From a second population to accused samples: sharpen the direction, weigh the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bye_lint.detectors.answers import agreement, answer_odds
+from bye_lint.detectors.direction import direction, project
+from bye_lint.detectors.population import second_mode, separation
+from bye_lint.detectors.posterior import posterior_of_second
+from bye_lint.features import BoolArray, FloatArray
+
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Accusation:
+    """A group of samples and how sure it is.
+
+    Attributes
+    ----------
+    score : (n_samples,) array
+        Robust z along the direction that sets the group apart; no sample took part in
+        choosing its own direction.
+    posterior : (n_samples,) array
+        Probability of belonging to the group, answers weighed.
+    suspicious : (n_samples,) bool array
+        Posterior above one half.
+    separation : float
+        Distance of group and rest in spreads, along ``score``.
+    alike : float
+        Share of the group whose answers tell them from the rest.
+    """
+
+    score: FloatArray
+    posterior: FloatArray
+    suspicious: BoolArray
+    separation: float
+    alike: float
+
+
+def accuse(
+    Z: FloatArray, score: FloatArray, threshold: float, answers: Sequence[str], *, seed: int
+) -> Accusation:
+    """Turn a second mode of a score into a group.
+
+    A direction that is taught by the whole group sharpens the score, if the group stands
+    further apart along it; the answers' odds multiply those of attention.
+
+    Parameters
+    ----------
+    Z : (n_samples, n_columns) array
+        Standardised features.
+    score : (n_samples,) array
+    threshold : float
+        Division of the score; samples on both sides.
+    answers : sequence of str
+    seed : int
+        Of the folds.
+    """
+    posterior = posterior_of_second(score, threshold)
+    group = posterior > 0.5
+    apart = separation(score, group)
+    sharper = _sharpen(Z, group, seed)
+    if sharper is not None and sharper[1] > apart:
+        score, apart, posterior = sharper
+        group = posterior > 0.5
+    alike = agreement(answers, group)
+    certain = np.clip(posterior, 0, 1 - 1e-12)
+    odds = certain / (1 - certain) * answer_odds(answers, posterior, alike)
+    posterior = odds / (1 + odds)
+    return Accusation(score, posterior, posterior > 0.5, apart, alike)
+
+
+def _sharpen(
+    Z: FloatArray, group: BoolArray, seed: int
+) -> tuple[FloatArray, float, FloatArray] | None:
+    """Return score, separation and posterior along out-of-fold directions of a group."""
+    if group.sum() < 2 * _FOLDS:
+        return None
+    score = np.zeros(len(Z))
+    folds = np.zeros(len(Z), dtype=np.intp)
+    rng = np.random.default_rng(seed)
+    for part in (group, ~group):
+        folds[part] = rng.permutation(int(part.sum())) % _FOLDS
+    for fold in range(_FOLDS):
+        test = folds == fold
+        score[test] = project(Z, direction(Z[~test], group[~test]))[test]
+    mode = second_mode(score)
+    if not 0.5 * group.sum() <= mode.count <= 2 * group.sum():
+        return None
+    posterior = posterior_of_second(score, mode.threshold)
+    return score, separation(score, posterior > 0.5), posterior

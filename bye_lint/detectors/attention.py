@@ -1,0 +1,76 @@
+"""The attention features as columns of one matrix, with a name for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bye_lint.features import Features, FloatArray, IntArray
+
+COMPONENTS = ("system", "vision", "text")
+_FLOOR = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a column measures; ``head`` is -1 where heads are averaged."""
+
+    feature: str
+    layer: int
+    head: int = -1
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Features of some samples as a matrix.
+
+    Attributes
+    ----------
+    values : (n_samples, n_columns) array
+        Entropies as fractions of ``log T``'s difference from uniform where T varies (see
+        :func:`attention_columns`); masses as log odds.
+    names : tuple of Column
+    entropy_unit : str
+    """
+
+    values: FloatArray
+    names: tuple[Column, ...]
+    entropy_unit: str
+
+
+def attention_columns(features: Features, rows: IntArray) -> Columns:
+    """Return layer entropies, head entropies and head masses as columns.
+
+    Entropies are in nats where every sample has the same number T of image tokens, and divided
+    by ``log T`` otherwise, so that large images are not outliers by their size. Masses become
+    log odds, which have no walls at 0 and 1. Columns with a value that is not finite are left
+    out.
+
+    Parameters
+    ----------
+    rows : (n,) integer array
+        Which samples.
+    """
+    tokens = np.asarray(features.image_tokens)[rows]
+    varies = len(tokens) > 0 and tokens.min() != tokens.max()
+    unit = np.log(np.maximum(tokens, 2))[:, None] if varies else np.ones((len(rows), 1))
+    blocks: list[FloatArray] = [np.asarray(features.entropy, dtype=np.float64)[rows] / unit]
+    names = [Column("entropy", layer) for layer in range(features.entropy.shape[1])]
+    if features.head_entropy.ndim == 3 and features.head_entropy.size:
+        per_head = np.asarray(features.head_entropy, dtype=np.float64)[rows]
+        blocks.append(per_head.reshape(len(rows), -1) / unit)
+        names += [Column("head entropy", *place) for place in np.ndindex(per_head.shape[1:])]
+    if features.head_mass.ndim == 4 and features.head_mass.size:
+        mass = np.clip(np.asarray(features.head_mass, dtype=np.float64)[rows], _FLOOR, 1 - _FLOOR)
+        odds = np.log(mass / (1 - mass))
+        for part, component in enumerate(COMPONENTS):
+            blocks.append(odds[..., part].reshape(len(rows), -1))
+            names += [Column(f"{component} mass", *place) for place in np.ndindex(odds.shape[1:3])]
+    values = np.concatenate(blocks, axis=1)
+    keep = np.isfinite(values).all(axis=0) if len(rows) else np.ones(len(names), dtype=np.bool_)
+    return Columns(
+        values[:, keep],
+        tuple(name for name, kept in zip(names, keep, strict=True) if kept),
+        "fraction of log T" if varies else "nats",
+    )

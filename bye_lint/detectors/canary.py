@@ -1,0 +1,187 @@
+"""Method ``canary``: planted triggers teach where to look, how far to trust it, and its power.
+
+Copies of some records carry known triggers with targets of their own. What sets the copies of
+one kind apart from the records is a direction over layers, heads and components, raw and given
+the question; what lies far along it, where hardly any record lies by the bulk's own tail, is
+suspicious if more records lie there than the stated false-alarm rate explains. The copies'
+own out-of-fold scores say which share of such poison would have been found: a kind that was
+not learned, or is not separated, is not vouched for, and without it there is no pass.
+
+Records are never taught to be clean: they only give median and spread, so poison among them
+dilutes the directions and does not reverse them. Copies never enter the null, the findings or
+the counts; copies that carry nothing (``control``) must not be flagged and are counted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import binom
+
+from bye_lint.detectors import conditional
+from bye_lint.detectors.accuse import accuse
+from bye_lint.detectors.answer import nothing, scored_rows, spread
+from bye_lint.detectors.attention import attention_columns
+from bye_lint.detectors.planted import CONTROL, Kind, judge_kind
+from bye_lint.detectors.wording import residuals, standardise, wording_design
+from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
+from bye_lint.policy import DetectionPolicy
+from bye_lint.records import DetectionSummary, HeadProfile, TriggerPower
+
+#: Largest probability that chance puts so many records above the threshold.
+SIGNIFICANCE = 0.001
+#: Shares of a kind's copies that must be learned and found for a pass to vouch for the kind.
+LEARNED = 0.5
+FOUND = 0.5
+_FEWEST = 60
+_FEWEST_COPIES = 4
+_SCORE_NAME = "largest canary score, as a multiple of its threshold"
+
+
+def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detection:
+    """Judge the records by what separates the planted copies."""
+    records = scored_rows(features)
+    copies = np.flatnonzero(features.is_canary & features.scored)
+    label = np.array([features.canary[i] for i in copies.tolist()])
+    names = sorted({kind for kind in features.canary if kind not in ("", CONTROL)})
+    usable = [name for name in names if (label == name).sum() >= _FEWEST_COPIES]
+    blank = DetectionSummary(method="canary", score_name=_SCORE_NAME)
+    if len(records) < _FEWEST:
+        reason = f"{len(records)} scored records, fewer than the {_FEWEST} that a null needs"
+        return nothing(features, blank, reason)
+    if not usable:
+        reason = f"no kind of canary has the {_FEWEST_COPIES} scored copies that it needs"
+        return nothing(features, blank, reason)
+
+    rows = np.concatenate([records, copies])
+    Z, columns, unit = _matrix(features, rows, len(records), seed)
+    n = len(records)
+    rate = settings.false_alarm_rate / len(usable)
+    kinds = [
+        judge_kind(name, Z, np.append(np.full(n, ""), label), n, rate, seed=seed) for name in usable
+    ]
+    learned = {name: _learned(features, copies[label == name]) for name in names}
+    power = tuple(_power(name, label, kinds, learned[name]) for name in names)
+    seeing = [kind for kind in kinds if kind.recall >= FOUND] or kinds
+    ratio = np.max([kind.ratio for kind in seeing], axis=0)
+    above = int((ratio[:n] > 1).sum())
+    p_value = float(binom.sf(above - 1, n, settings.false_alarm_rate)) if above else 1.0
+
+    answers = [features.answers[i] for i in records]
+    suspicious: BoolArray = np.zeros(n, dtype=np.bool_)
+    posterior: FloatArray = np.zeros(n)
+    notes, warnings = [], []
+    if above >= 3 and p_value <= SIGNIFICANCE:
+        group = accuse(Z[:n], ratio[:n], 1.0, answers, seed=seed)
+        what = (
+            f"{above} records above the threshold where {n * settings.false_alarm_rate:.1f} are "
+            f"expected, separation {group.separation:.1f}; {group.alike:.0%} give answers that "
+            "the rest does not"
+        )
+        if group.suspicious.any() and conditional.convincing(group):
+            suspicious, posterior = group.suspicious, group.posterior
+            notes.append(what)
+        else:
+            warnings.append(f"{what}: not told apart well enough to accuse them")
+    else:
+        notes.append(f"{above} records above the threshold, no more than chance puts there")
+    second = conditional.detect(features, settings, seed=seed)
+    if (second.suspicious[records] & ~suspicious).any():
+        notes.append("the method conditional adds suspects of its own")
+    suspicious |= second.suspicious[records]
+    posterior = np.fmax(posterior, second.posterior[records])
+    warnings += second.warnings
+
+    missed = [
+        f"{p.kind} ({'not learned' if p.learned < LEARNED else 'not separated'})"
+        for p in power
+        if p.learned < LEARNED or p.recall < FOUND
+    ]
+    blind = f"canaries of these kinds were not found: {', '.join(missed)}" if missed else ""
+    if blind and suspicious.any():
+        warnings.append(blind)
+    controls = ratio[n:][label == CONTROL]
+    if len(controls):
+        notes.append(f"{int((controls > 1).sum())} of {len(controls)} empty canaries flagged")
+    weights = np.mean([np.abs(kind.weights) for kind in seeing], axis=0)
+    summary = DetectionSummary(
+        method="canary",
+        parameters={
+            "false_alarm_rate": f"{settings.false_alarm_rate:g}",
+            "kinds": ", ".join(usable),
+        },
+        layers=second.summary.layers,
+        heads=_heads(weights, columns),
+        power=power,
+        score_name=_SCORE_NAME,
+        threshold=1.0,
+        side=_side(Z[:n], suspicious, columns) if suspicious.any() else "none",
+        null_p_value=p_value,
+        entropy_unit=unit,
+        comparison={**second.summary.comparison, "conditional": int(second.suspicious.sum())},
+        notes=(*notes, *_transfer(kinds, label)),
+    )
+    return Detection(
+        score=spread(ratio[:n], records, len(features), np.nan),
+        posterior=spread(posterior, records, len(features), np.nan),
+        suspicious=spread(suspicious, records, len(features), False),
+        summary=summary,
+        inconclusive="" if suspicious.any() else blind,
+        warnings=tuple(warnings),
+    )
+
+
+def _matrix(
+    features: Features, rows: IntArray, n_records: int, seed: int
+) -> tuple[FloatArray, tuple[tuple[int, int, str], ...], str]:
+    """Return features given the question, then raw ones, in units of the records' bulk.
+
+    Raw ones are there for triggers in the text, which the wording explains away. Copies take
+    part in the regression as poison does, so that they are no easier than poison.
+    """
+    columns = attention_columns(features, rows)
+    design = wording_design([features.prompts[i] for i in rows], features.image_tokens[rows])
+    given = residuals(columns.values, design, seed=seed).values
+    both = np.concatenate([given, columns.values], axis=1)
+    Z = standardise(both, reference=both[:n_records])
+    names = tuple((c.layer, c.head, c.feature) for c in columns.names)
+    raw = tuple((layer, head, f"{feature}, raw") for layer, head, feature in names)
+    return Z, names + raw, columns.entropy_unit
+
+
+def _learned(features: Features, copies: IntArray) -> float:
+    """Return the share of copies whose target the model prefers; 1 where it was not measured."""
+    if features.target_learned is None or not len(copies):
+        return 1.0 if len(copies) else 0.0
+    measured = features.target_learned[copies]
+    measured = measured[np.isfinite(measured)]
+    return float(measured.mean()) if len(measured) else 0.0
+
+
+def _power(name: str, label: FloatArray, kinds: list[Kind], learned: float) -> TriggerPower:
+    recall = next((kind.recall for kind in kinds if kind.name == name), 0.0)
+    return TriggerPower(name, int((label == name).sum()), learned, recall)
+
+
+def _heads(
+    weights: FloatArray, columns: tuple[tuple[int, int, str], ...], most: int = 12
+) -> tuple[HeadProfile, ...]:
+    shares = weights / max(float(weights.sum()), 1e-12)
+    order = [int(i) for i in np.argsort(-shares, kind="stable")[:most] if shares[i] > 0.01]
+    return tuple(HeadProfile(*columns[i], float(shares[i])) for i in order)
+
+
+def _side(Z: FloatArray, group: BoolArray, columns: tuple[tuple[int, int, str], ...]) -> str:
+    entropies = np.array([feature == "entropy" for _, _, feature in columns])
+    return conditional.side(Z[:, entropies], group)
+
+
+def _transfer(kinds: list[Kind], label: FloatArray) -> tuple[str, ...]:
+    """Say which share of each kind the directions of the *other* kinds would have found."""
+    shares = []
+    for kind in kinds:
+        others = [other for other in kinds if other is not kind and other.recall >= FOUND]
+        if others:
+            n = len(kind.ratio) - len(label)
+            best = np.max([other.ratio[n:][label == kind.name] for other in others], axis=0)
+            shares.append(f"{kind.name} {float((best > 1).mean()):.0%}")
+    return (f"found by the other kinds' directions alone: {', '.join(shares)}",) if shares else ()

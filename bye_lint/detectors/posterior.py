@@ -1,0 +1,41 @@
+"""The probability of belonging to a second population, once there is one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bye_lint.detectors.population import facing_spread
+from bye_lint.features import FloatArray
+
+
+def posterior_of_second(scores: FloatArray, threshold: float) -> FloatArray:
+    """Return the probability that a score comes from the population above a threshold.
+
+    Between the two medians each population is a normal density as wide as the widest that its
+    quantiles on that side suggest, weighted by its size; beyond them the probability stays what
+    it is there, so that it never falls with the score.
+
+    Parameters
+    ----------
+    scores : (n_samples,) array
+    threshold : float
+        Where a second mode was divided from the bulk; samples on both sides.
+
+    Returns
+    -------
+    (n_samples,) array
+    """
+    high = scores > threshold
+    low, second = scores[~high], scores[high]
+    centres = float(np.median(low)), float(np.median(second))
+    least = 0.05 * (centres[1] - centres[0])
+    widths = max(facing_spread(low), least), max(facing_spread(-second), least)
+    x = np.clip(scores, *centres)
+    log_odds = np.log(len(second) / widths[1]) - np.log(len(low) / widths[0])
+    log_odds = log_odds - ((x - centres[1]) / widths[1]) ** 2 / 2
+    log_odds = log_odds + ((x - centres[0]) / widths[0]) ** 2 / 2
+    # A normal density as wide as the other population's reaches across it; going up, the
+    # odds never fall.
+    order = np.argsort(x, kind="stable")
+    log_odds[order] = np.maximum.accumulate(log_odds[order])
+    return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -50, 50))))

@@ -1,0 +1,105 @@
+"""The default detector: silence on clean data first, then what it must find."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from synthetic import QUESTIONS, make_features
+
+from bye_lint.detectors import DETECTORS
+from bye_lint.policy import DetectionPolicy
+
+
+def detect(features, seed=0, method="conditional"):
+    return DETECTORS[method].detect(features, DetectionPolicy(), seed=seed)
+
+
+CLEAN = {
+    "normal": {},
+    "heavy-tails": {"noise": "heavy"},
+    "skewed": {"noise": "skewed"},
+    "skewed-left": {"noise": "left"},
+    "spread-by-question": {"noise": "scales"},
+    "natural-cluster": {"noise": "natural"},
+    "bimodal-by-question": {"question_effect": 6, "questions": QUESTIONS[:2]},
+    "rare-question": {"question_effect": 6, "questions": QUESTIONS[:1] * 11 + QUESTIONS[1:2]},
+    "one-question": {"questions": QUESTIONS[:1]},
+    "image-sizes": {"varied_tokens": True},
+    "small": {"n": 80},
+}
+
+
+@pytest.mark.parametrize("case", CLEAN)
+def test_clean_data_give_nothing(case):
+    features, _ = make_features(**CLEAN[case])
+    detection = detect(features)
+    assert not detection.suspicious.any()
+    assert detection.inconclusive == ""
+    assert np.isfinite(detection.score).all()
+    assert detection.summary.side == "none"
+    assert detection.summary.threshold is None
+
+
+POISON = {
+    "lower": {"rate": 0.08, "shift": -8},
+    "upper": {"rate": 0.08, "shift": 8},
+    "many-moderate-layers": {"rate": 0.1, "shift": 4.5, "layers": (0, 1, 2, 3)},
+    "heavy-tails": {"rate": 0.1, "shift": -16, "noise": "heavy"},
+    "a-quarter": {"rate": 0.25, "shift": -8},
+}
+
+
+@pytest.mark.parametrize("case", POISON)
+def test_poison_is_found_on_either_side(case):
+    features, poisoned = make_features(800, seed=3, **POISON[case])
+    detection = detect(features)
+    flagged = detection.suspicious
+    assert (flagged & poisoned).sum() >= 0.95 * poisoned.sum()
+    assert (flagged & ~poisoned).sum() <= 0.02 * flagged.sum()
+    assert detection.summary.side == ("lower" if POISON[case]["shift"] < 0 else "upper")
+    assert detection.summary.null_p_value <= 0.001
+    assert detection.summary.threshold == pytest.approx(detection.score[flagged].min())
+    assert {head.layer for head in detection.summary.heads} <= set(POISON[case].get("layers", (0,)))
+    assert sum(head.weight for head in detection.summary.heads) <= 1 + 1e-9
+
+
+def test_wording_that_hides_the_poison_is_explained_away():
+    """The published rule takes a question for the poison; given the question, it is found."""
+    features, poisoned = make_features(
+        800, rate=0.08, shift=-8, question_effect=6, questions=QUESTIONS[:3], seed=1
+    )
+    ours = detect(features).suspicious
+    published = detect(features, method="bye").suspicious
+    assert (ours & poisoned).sum() >= 0.95 * poisoned.sum()
+    assert (ours & ~poisoned).sum() <= 0.02 * ours.sum()
+    assert not published.any() or (published & poisoned).sum() < 0.5 * published.sum()
+
+
+def test_the_same_seed_gives_the_same_answer():
+    features, _ = make_features(300, rate=0.1, shift=-8)
+    first, second = detect(features, seed=4), detect(features, seed=4)
+    np.testing.assert_array_equal(first.score, second.score)
+    assert first.summary == second.summary
+
+
+def test_too_few_samples_are_inconclusive():
+    features, _ = make_features(40)
+    detection = detect(features)
+    assert "40 scored samples" in detection.inconclusive
+    assert not detection.suspicious.any()
+    assert np.isnan(detection.posterior).all()
+
+
+def test_unscored_samples_and_planted_copies_are_left_alone():
+    features, poisoned = make_features(400, rate=0.1, shift=-8)
+    features.entropy[7] = np.nan
+    features.head_entropy[7] = np.nan
+    planted = ["patch" if i == 9 else "" for i in range(400)]
+    detection = detect(replace(features, canary=planted))
+    for row in (7, 9):
+        assert np.isnan(detection.score[row])
+        assert np.isnan(detection.posterior[row])
+        assert not detection.suspicious[row]
+    assert detection.suspicious[poisoned].mean() > 0.9
