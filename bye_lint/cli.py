@@ -96,6 +96,18 @@ def cli() -> None:
 @click.option("--show-files", is_flag=True, help="List the dataset files and stop.")
 @click.option("--show-policy", is_flag=True, help="Print the effective policy and stop.")
 @click.option("--structural", is_flag=True, help="Run the structural rules alone, without a model.")
+@click.option(
+    "--changed-since",
+    metavar="REF",
+    help="Judge the records that changed since a git ref, beside a sample of the others; "
+    "auto takes the ref that a hook or a CI service names.",
+)
+@click.option(
+    "--policy-from-ref",
+    is_flag=True,
+    help="Read policy and baseline as they were at that ref: a change can't loosen its own judge.",
+)
+@click.option("--no-baseline", is_flag=True, help="Accept nothing, whatever the baseline says.")
 def check(
     paths: tuple[Path, ...],
     policy_path: Path | None,
@@ -110,6 +122,9 @@ def check(
     show_files: bool,
     show_policy: bool,
     structural: bool,
+    changed_since: str | None,
+    policy_from_ref: bool,
+    no_baseline: bool,
 ) -> int:
     """Check datasets for backdoored samples.
 
@@ -117,11 +132,18 @@ def check(
     """
     from bye_lint import output, scan
     from bye_lint.progress import RichProgress, SilentProgress
-    from bye_lint.request import dataset_paths, effective_policy, plan_request
+    from bye_lint.request import Overrides, dataset_paths, effective_policy, plan_request
 
-    request = plan_request(
-        paths, policy_path=policy_path, device=device, seed=seed, structural=structural
+    overrides = Overrides(
+        policy_path=policy_path,
+        device=device,
+        seed=seed,
+        structural=structural,
+        changed_since=changed_since,
+        policy_from_ref=policy_from_ref,
+        baseline=not no_baseline,
     )
+    request = plan_request(paths, overrides)
     if show_policy:
         click.echo(effective_policy(request), nl=False)
         return 0

@@ -6,12 +6,14 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bye_lint.codes import RULES
+from bye_lint.evidence.collect import gather
 from bye_lint.features import Detection, FloatArray
-from bye_lint.records import Campaign, Checked, Finding, Sample, ScoredSample, Skipped
+from bye_lint.policy import Policy
+from bye_lint.records import Campaign, Checked, Evidence, Finding, Sample, ScoredSample, Skipped
 
 if TYPE_CHECKING:
     from bye_lint.scoring import Scores
@@ -29,24 +31,49 @@ class Weighed:
     findings: tuple[Finding, ...] = ()
     unscored: tuple[Skipped, ...] = ()
     campaigns: tuple[Campaign, ...] = ()
+    evidence: Evidence | None = None
 
 
-def weigh(usable: Sequence[Checked], scores: Scores) -> Weighed:
+def weigh(
+    usable: Sequence[Checked], scores: Scores, *, changed: Sequence[bool], policy: Policy
+) -> Weighed:
     """Turn scores into samples, findings and the records that the model could not read.
 
     Parameters
     ----------
     usable : sequence of Checked
         The samples that were scored, in the order of the scores' rows.
+    changed : sequence of bool
+        Which of them the gate judges; the others were read along.
     """
     real = [(item.sample, item.digest) for item in usable if item.sample is not None]
     samples = [sample for sample, _ in real]
     digests = [digest for _, digest in real]
     rows = scored_samples(samples, digests, scores.features.entropy, scores.detection)
+    rows = tuple(replace(row, changed=new) for row, new in zip(rows, changed, strict=True))
     summary = scores.detection.summary
+    gathered = gather(
+        samples,
+        rows,
+        maps={d: found for d, found in zip(digests, scores.maps, strict=True) if found},
+        layers=summary.layers,
+        head_entropy=scores.features.head_entropy,
+        max_pixels=policy.dataset.max_pixels,
+    )
+    found = suspicious_findings(rows, summary.score_name, summary.threshold)
+    if policy.gate.scope == "changed":
+        old = {(row.path, row.line, row.column) for row in rows if not row.changed}
+        found = tuple(
+            replace(f, level="note", message=f"{f.message}; unchanged, so not judged")
+            if (f.path, f.line, f.column) in old
+            else f
+            for f in found
+        )
     return Weighed(
         samples=rows,
-        findings=suspicious_findings(rows, summary.score_name, summary.threshold),
+        findings=found + gathered.findings,
+        campaigns=gathered.campaigns,
+        evidence=gathered.evidence,
         unscored=tuple(
             Skipped(
                 rule="BYE111",

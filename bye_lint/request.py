@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bye_lint import tables
+from bye_lint.baseline import Baseline, load_baseline
 from bye_lint.datasets import dataset_files
 from bye_lint.errors import UsageError
-from bye_lint.policy import Policy, default_policy, find_policy, load_policy, show_policy
-from bye_lint.vcs import repository_root
+from bye_lint.policy import (
+    POLICY_NAMES,
+    Policy,
+    default_policy,
+    find_policy,
+    load_policy,
+    show_policy,
+)
+from bye_lint.records import Finding
+from bye_lint.reference import read_reference
+from bye_lint.vcs import base_ref, repository_root
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +37,40 @@ class Request:
         directory outside of one.
     structural : bool
         Run the structural rules alone.
+    changed_since : str or None
+        Git ref; only what changed since it is judged.
+    baseline : Baseline
+        Findings that are known and accepted.
+    weakened : tuple of Finding
+        What the change would loosen in its own judge.
     """
 
     paths: tuple[Path, ...]
     policy: Policy
     root: Path
     structural: bool = False
+    changed_since: str | None = None
+    baseline: Baseline = field(default_factory=Baseline)
+    weakened: tuple[Finding, ...] = ()
 
 
-def plan_request(
-    paths: Sequence[Path],
-    *,
-    policy_path: Path | None = None,
-    device: str | None = None,
-    seed: int | None = None,
-    structural: bool = False,
-) -> Request:
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line says instead of the policy."""
+
+    policy_path: Path | None = None
+    device: str | None = None
+    seed: int | None = None
+    structural: bool = False
+    changed_since: str | None = None
+    policy_from_ref: bool = False
+    baseline: bool = True
+
+
+def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
     """Find the policy, apply the command line's overrides, settle the paths.
+
+    A policy file among the paths is read, and so checked, but holds no records.
 
     Raises
     ------
@@ -51,31 +78,68 @@ def plan_request(
         If a path does not exist, or there is none to check.
     PolicyError
         If the policy has mistakes.
+    VcsError
+        If git cannot tell what the change is compared with.
     """
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path}: no such file or folder", "Check the spelling of the path.")
     start = paths[0] if paths else Path.cwd()
-    found = policy_path or find_policy(start)
-    policy = load_policy(found, choices=tables.choices()) if found else default_policy(Path.cwd())
-    if device is not None:
-        policy = replace(policy, model=replace(policy.model, device=device))
-    if seed is not None:
-        policy = replace(policy, seed=seed)
-    chosen = tuple(paths) or tuple(policy.base / p for p in policy.dataset.paths)
-    if not chosen:
+    root = (repository_root(start) or Path.cwd()).resolve()
+    found = overrides.policy_path or find_policy(start)
+    choices = tables.choices()
+    policy = load_policy(found, choices=choices) if found else default_policy(Path.cwd())
+    chosen = _dataset_paths(paths, policy)
+    baseline, weakened = Baseline(), tuple[Finding, ...]()
+    ref = _ref(overrides.changed_since)
+    if overrides.policy_from_ref and overrides.changed_since is None:
+        raise UsageError(
+            "--policy-from-ref needs a ref to read the policy from",
+            "Add --changed-since REF, or --changed-since auto in a hook or a CI job.",
+        )
+    if overrides.policy_from_ref and ref is not None:
+        judge = read_reference(policy, ref, root, choices=choices)
+        policy, baseline, weakened = judge.policy, judge.baseline, judge.weakened
+    elif policy.baseline is not None:
+        path = policy.base / policy.baseline
+        baseline = load_baseline(path, source=shown(path, root))
+    if overrides.device is not None:
+        policy = replace(policy, model=replace(policy.model, device=overrides.device))
+    if overrides.seed is not None:
+        policy = replace(policy, seed=overrides.seed)
+    return Request(
+        paths=chosen,
+        policy=policy,
+        root=root,
+        structural=overrides.structural,
+        changed_since=ref,
+        baseline=baseline if overrides.baseline else Baseline(),
+        weakened=weakened,
+    )
+
+
+def _ref(ref: str | None) -> str | None:
+    """Return a ref; ``auto`` is the one that a hook or a CI service names, if any."""
+    return base_ref(os.environ) if ref == "auto" else ref
+
+
+def _dataset_paths(paths: Sequence[Path], policy: Policy) -> tuple[Path, ...]:
+    chosen = tuple(path for path in paths if path.name not in POLICY_NAMES)
+    if chosen:
+        return chosen
+    chosen = tuple(policy.base / path for path in policy.dataset.paths)
+    if not chosen and not paths:
         raise UsageError(
             "nothing to check: no PATH was given and the policy names none",
             "Name a folder (bye-lint check data/), or set dataset.paths in bye-lint.yaml.",
         )
-    missing = [p for p in chosen if not p.exists()]
-    if missing:
-        raise UsageError(
-            f"{missing[0]}: no such file or folder (dataset.paths in {policy.source})",
-            "Paths of the policy are relative to the policy file.",
-        )
-    root = repository_root(chosen[0]) or Path.cwd()
-    return Request(chosen, policy, root.resolve(), structural)
+    for path in chosen:
+        if not path.exists():
+            raise UsageError(
+                f"{path}: no such file or folder (dataset.paths in {policy.source})",
+                "Paths of the policy are relative to the policy file.",
+            )
+    return chosen
 
 
 def effective_policy(request: Request) -> str:

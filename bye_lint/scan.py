@@ -7,15 +7,19 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from bye_lint import __version__
+from bye_lint.baseline import apply_baseline
+from bye_lint.changes import find_changes, select
 from bye_lint.datasets import read_datasets
 from bye_lint.findings import Weighed, weigh
 from bye_lint.policy import show_policy
 from bye_lint.progress import Progress
-from bye_lint.records import Checked, Counts, Finding, Reproducibility, ScanResult
+from bye_lint.records import Checked, Counts, Finding, Reproducibility, Sample, ScanResult
 from bye_lint.request import Request, shown
 from bye_lint.rules import check_samples
 from bye_lint.verdict import Verdict, judge, judge_structure
@@ -23,8 +27,28 @@ from bye_lint.verdict import Verdict, judge, judge_structure
 if TYPE_CHECKING:
     from bye_lint.scoring import Scores
 
+#: Rules of the detector; the others are errors in themselves.
+SUSPICIOUS, CAMPAIGN = "BYE001", "BYE002"
+
 #: Packages whose version can change a score.
 _PACKAGES = ("numpy", "pillow", "scikit-learn", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The usable records that are looked at, and which of them the gate judges.
+
+    ``n_changed`` is ``None`` where everything is judged.
+    """
+
+    items: Sequence[Checked]
+    changed: Sequence[bool]
+    n_changed: int | None = None
+
+    @property
+    def samples(self) -> list[Sample]:
+        """Their samples."""
+        return [item.sample for item in self.items if item.sample is not None]
 
 
 def scan(request: Request, *, progress: Progress) -> ScanResult:
@@ -48,56 +72,102 @@ def scan(request: Request, *, progress: Progress) -> ScanResult:
         for item in check_samples(items, policy.dataset):
             checked.append(item)
             task.update(len(checked))
-    usable = [item for item in checked if item.usable and item.sample is not None]
-    if request.structural or len(usable) < max(1, policy.gate.min_samples):
-        return _result(request, checked, None, progress)
-    from bye_lint.scoring import score
+    chosen = _choose(request, [item for item in checked if item.usable], progress)
+    scores, seen = None, Weighed()
+    if _worth_scoring(request, chosen):
+        from bye_lint.scoring import score
 
-    samples = [item.sample for item in usable if item.sample is not None]
-    return _result(request, checked, score(samples, policy, progress=progress), progress)
+        scores = score(chosen.samples, policy, progress=progress)
+        with progress.stage("evidence", "Gathering evidence"):
+            seen = weigh(chosen.items, scores, changed=chosen.changed, policy=policy)
+    return _result(request, checked, chosen, scores, seen, progress)
+
+
+def _choose(request: Request, usable: Sequence[Checked], progress: Progress) -> Chosen:
+    if request.changed_since is None or request.structural:
+        return Chosen(usable, [True] * len(usable))
+    digests = [item.digest for item in usable]
+    with progress.stage("changes", f"Comparing with {request.changed_since}"):
+        changes = find_changes(
+            digests,
+            ref=request.changed_since,
+            paths=request.paths,
+            policy=request.policy,
+            root=request.root,
+        )
+        selection = select(digests, changes.changed, request.policy.context)
+    rows = sorted((*selection.changed, *selection.context))
+    progress.say(
+        f"{changes.count} records changed since {request.changed_since}; "
+        f"{len(selection.context)} of {len(usable) - changes.count} others are read along"
+    )
+    return Chosen([usable[i] for i in rows], [changes.changed[i] for i in rows], changes.count)
+
+
+def _worth_scoring(request: Request, chosen: Chosen) -> bool:
+    gate = request.policy.gate
+    if request.structural or len(chosen.items) < max(1, gate.min_samples):
+        return False
+    return chosen.n_changed is None or chosen.n_changed >= max(1, gate.min_changed)
 
 
 def _result(
-    request: Request, checked: Sequence[Checked], scores: Scores | None, progress: Progress
+    request: Request,
+    checked: Sequence[Checked],
+    chosen: Chosen,
+    scores: Scores | None,
+    seen: Weighed,
+    progress: Progress,
 ) -> ScanResult:
-    usable = [item for item in checked if item.usable]
     structural = tuple(finding for item in checked for finding in item.findings)
-    skipped = tuple(item.skipped for item in checked if item.skipped is not None)
-    seen = weigh(usable, scores) if scores is not None else Weighed()
-    skipped += seen.unscored
+    findings = (*seen.findings, *structural, *request.weakened)
+    findings, stale = apply_baseline(
+        findings,
+        request.baseline,
+        date.today(),
+        judged=None if scores is not None and chosen.n_changed is None else (),
+    )
+    skipped = tuple(item.skipped for item in checked if item.skipped is not None) + seen.unscored
     counts = Counts(
         records=len(checked),
         scored=sum(row.score is not None for row in seen.samples),
         skipped=len(skipped),
         suspicious=sum(row.suspicious for row in seen.samples),
         structural=len(structural),
+        changed=chosen.n_changed,
+        context=None if chosen.n_changed is None else len(chosen.items) - chosen.n_changed,
     )
-    verdict = _judge(request, counts, structural, scores)
+    verdict = _judge(request, counts, findings, scores)
     return ScanResult(
         verdict=verdict.name,
         reasons=verdict.reasons,
         paths=tuple(shown(path, request.root) for path in request.paths),
         counts=counts,
         gate=verdict.gate,
-        findings=seen.findings + structural,
+        findings=(*findings, *stale),
         skipped=skipped,
         detection=scores.detection.summary if scores is not None else None,
         samples=seen.samples,
         campaigns=seen.campaigns,
         reproducibility=_reproducibility(request, checked, scores),
         structural_only=request.structural,
+        evidence=seen.evidence,
         timings={name: round(seconds, 3) for name, seconds in progress.timings.items()},
     )
 
 
 def _judge(
-    request: Request, counts: Counts, structural: Sequence[Finding], scores: Scores | None
+    request: Request, counts: Counts, findings: Sequence[Finding], scores: Scores | None
 ) -> Verdict:
-    errors = sum(finding.level == "error" for finding in structural)
+    open_errors = [f.rule for f in findings if f.level == "error" and f.suppressed is None]
+    suspicious = open_errors.count(SUSPICIOUS)
+    errors = sum(rule not in (SUSPICIOUS, CAMPAIGN) for rule in open_errors)
     if request.structural:
         return judge_structure(counts, request.policy.gate, errors)
     doubt = scores.detection.inconclusive if scores is not None else ""
-    return judge(counts, request.policy.gate, errors, doubt)
+    return judge(
+        counts, request.policy.gate, suspicious=suspicious, errors=errors, inconclusive=doubt
+    )
 
 
 def _reproducibility(
@@ -116,6 +186,7 @@ def _reproducibility(
         dtype=scores.dtype if scores is not None else "",
         model=model.name if model is not None else "",
         model_digest=model.whole_digest if model is not None else "",
+        fine_tuned=scores.fine_tuned if scores is not None else "",
         family=model.family if model is not None else "",
         dataset_digest=content.hexdigest(),
         policy_digest=rules.hexdigest(),

@@ -23,15 +23,17 @@ def _plural(n: int, noun: str) -> str:
 
 def judge_structure(counts: Counts, policy: GatePolicy, errors: int) -> Verdict:
     """Judge a check of the structural rules alone: any error fails, no records say nothing."""
-    gate = _gate(counts, policy)
-    if counts.records == 0:
-        return Verdict("inconclusive", ("no records were found",), gate)
+    gate = _gate(counts, policy, 0)
     if errors:
         return Verdict("fail", (f"{_plural(errors, 'structural error')}",), gate)
+    if counts.records == 0:
+        return Verdict("inconclusive", ("no records were found",), gate)
     return Verdict("pass", (f"no structural error in {_plural(counts.records, 'record')}",), gate)
 
 
-def judge(counts: Counts, policy: GatePolicy, errors: int, inconclusive: str) -> Verdict:
+def judge(
+    counts: Counts, policy: GatePolicy, *, suspicious: int, errors: int, inconclusive: str = ""
+) -> Verdict:
     """Judge a full check.
 
     Suspects over the gate fail whatever else is wrong. Next comes every reason to doubt the
@@ -40,38 +42,42 @@ def judge(counts: Counts, policy: GatePolicy, errors: int, inconclusive: str) ->
 
     Parameters
     ----------
+    suspicious : int
+        Suspects that the gate counts: in its scope, and not accepted by the baseline.
     errors : int
-        Structural findings of level error.
+        Other findings of level error that are not accepted.
     inconclusive : str
         Why the detector has no answer, or an empty string.
     """
-    gate = _gate(counts, policy)
-    if counts.suspicious > gate.allowed:
-        reason = (
-            f"{_plural(counts.suspicious, 'suspicious sample')} of {counts.scored} scored, "
-            f"{gate.allowed} allowed"
-        )
+    gate = _gate(counts, policy, suspicious)
+    among = f"{counts.scored} scored"
+    if counts.changed is not None and policy.scope == "changed":
+        among = f"{_plural(counts.changed, 'changed record')}"
+    if suspicious > gate.allowed:
+        reason = f"{_plural(suspicious, 'suspicious sample')} of {among}, {gate.allowed} allowed"
         return Verdict("fail", (reason,), gate)
     doubts = _doubts(counts, policy, inconclusive)
     if doubts:
         return Verdict("inconclusive", doubts, gate)
     if errors:
-        reason = f"{_plural(errors, 'structural error')}: those records were not judged"
+        reason = f"{_plural(errors, 'finding')} of level error besides suspicious samples"
         return Verdict("fail", (reason,), gate)
-    reason = (
-        f"{_plural(counts.suspicious, 'suspicious sample')} among {counts.scored} scored, "
-        f"{gate.allowed} allowed"
-    )
+    if counts.changed == 0:
+        return Verdict("pass", ("no record changed",), gate)
+    reason = f"{_plural(suspicious, 'suspicious sample')} among {among}, {gate.allowed} allowed"
     return Verdict("pass", (reason,), gate)
 
 
-def _gate(counts: Counts, policy: GatePolicy) -> Gate:
+def _gate(counts: Counts, policy: GatePolicy, suspicious: int) -> Gate:
+    judged = counts.scored
+    if counts.changed is not None and policy.scope == "changed":
+        judged = counts.changed
     return Gate(
         max_suspicious=str(policy.max_suspicious),
-        allowed=parse_limit(policy.max_suspicious, counts.scored),
-        suspicious=counts.suspicious,
+        allowed=parse_limit(policy.max_suspicious, judged),
+        suspicious=suspicious,
         on_inconclusive=policy.on_inconclusive,
-        scope=policy.scope,
+        scope="all" if counts.changed is None else policy.scope,
     )
 
 
@@ -80,12 +86,17 @@ def _doubts(counts: Counts, policy: GatePolicy, inconclusive: str) -> tuple[str,
         return ("no records were found",)
     doubts = []
     usable = counts.records - counts.skipped
-    if usable < policy.min_samples:
+    if counts.changed is not None and 0 < counts.changed < policy.min_changed:
+        doubts.append(
+            f"{_plural(counts.changed, 'changed record')}: too few to judge; the policy asks for "
+            f"at least {policy.min_changed} (gate.min_changed)"
+        )
+    if usable < policy.min_samples and counts.changed != 0:
         doubts.append(
             f"{_plural(usable, 'usable record')}; the policy asks for at least "
             f"{policy.min_samples} (gate.min_samples)"
         )
-    elif counts.scored == 0 and not inconclusive:
+    elif counts.scored == 0 and not inconclusive and counts.changed != 0 and not doubts:
         doubts.append("nothing was scored")
     if counts.skipped > parse_limit(policy.max_skipped, counts.records):
         doubts.append(

@@ -26,10 +26,12 @@ def changed(**values: int) -> Counts:
         pytest.param(changed(suspicious=8), GatePolicy(max_suspicious="1%"), id="at the share"),
         pytest.param(changed(scored=760, skipped=40), GATE, id="skips within the allowance"),
         pytest.param(changed(scored=100, records=100), GATE, id="just enough samples"),
+        pytest.param(changed(scored=0, changed=0), GATE, id="no record changed"),
+        pytest.param(changed(changed=10), GATE, id="just enough changed records"),
     ],
 )
 def test_passes(counts: Counts, gate: GatePolicy) -> None:
-    assert judge(counts, gate, 0, "").name == "pass"
+    assert judge(counts, gate, suspicious=counts.suspicious, errors=0).name == "pass"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,13 @@ def test_passes(counts: Counts, gate: GatePolicy) -> None:
         pytest.param(
             changed(scored=99, records=99), GATE, 0, "", "inconclusive", "at least 100", id="few"
         ),
+        pytest.param(
+            changed(changed=9), GATE, 0, "", "inconclusive", "9 changed records", id="few changed"
+        ),
+        pytest.param(
+            changed(changed=20, suspicious=3), GatePolicy(max_suspicious="10%"), 0, "", "fail",
+            "2 allowed", id="share of the changed",
+        ),
         pytest.param(changed(scored=0), GATE, 0, "", "inconclusive", "nothing", id="unscored"),
         pytest.param(
             changed(scored=750, skipped=50), GATE, 50, "", "inconclusive", "skipped",
@@ -57,7 +66,7 @@ def test_passes(counts: Counts, gate: GatePolicy) -> None:
         ),
         pytest.param(WHOLE, GATE, 0, "not learned", "inconclusive", "learned", id="blind"),
         pytest.param(
-            changed(scored=799, skipped=1), GATE, 1, "", "fail", "not judged",
+            changed(scored=799, skipped=1), GATE, 1, "", "fail", "level error",
             id="an unscored record is not cleared",
         ),
     ],
@@ -65,7 +74,7 @@ def test_passes(counts: Counts, gate: GatePolicy) -> None:
 def test_does_not_pass(
     counts: Counts, gate: GatePolicy, errors: int, doubt: str, expected: str, words: str
 ) -> None:
-    verdict = judge(counts, gate, errors, doubt)
+    verdict = judge(counts, gate, suspicious=counts.suspicious, errors=errors, inconclusive=doubt)
     assert verdict.name == expected
     assert words in " ".join(verdict.reasons)
 

@@ -92,6 +92,7 @@ LOOSER: Mapping[str, tuple[Looser, str]] = {
     "gate.on_inconclusive": (_to("pass"), "a check without an answer would pass"),
     "gate.min_samples": (_lower, "fewer samples would be enough for a pass"),
     "gate.max_skipped": (_higher_limit, "more skipped records would pass"),
+    "gate.min_changed": (_lower, "fewer changed records would be judged as if they were enough"),
     "gate.scope": (_to("changed"), "suspects among unchanged records would not count"),
     "gate.fdr": (_lower_or_unset, "suspects would be chosen in another way"),
     "context.factor": (_lower, _LESS_CONTEXT),

@@ -75,8 +75,9 @@ def judge_detector(name: str, features: Features, poisoned: BoolArray, *, seed: 
     verdict = judge(
         Counts(n, int(features.scored[:n].sum()), 0, int(flagged.sum())),
         GatePolicy(min_samples=1),
-        0,
-        detection.inconclusive,
+        suspicious=int(flagged.sum()),
+        errors=0,
+        inconclusive=detection.inconclusive,
     )
     report = {
         **asdict(counts),

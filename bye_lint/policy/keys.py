@@ -193,6 +193,9 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
             "With --changed-since: count suspects among the changed records, or all.",
             _one_of("changed", "all"),
         ),
+        "min_changed": Key(
+            "With --changed-since: fewer changed records are inconclusive.", {"minimum": 0}
+        ),
         "fdr": Key(
             "False-discovery rate to choose suspects at, instead of the detector's threshold.",
             {"exclusiveMinimum": 0, "exclusiveMaximum": 1},

@@ -76,6 +76,8 @@ class GatePolicy:
         Fewer scored samples are inconclusive.
     max_skipped : int or str
         More skipped records are inconclusive.
+    min_changed : int
+        Where only changed records are judged, fewer of them are inconclusive.
     fdr : float or None
         False-discovery rate that suspects are chosen at, instead of the detector's threshold.
     """
@@ -85,6 +87,7 @@ class GatePolicy:
     min_samples: int = 100
     max_skipped: int | str = "5%"
     scope: str = "changed"
+    min_changed: int = 10
     fdr: float | None = None
 
 
