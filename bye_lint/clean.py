@@ -1,0 +1,308 @@
+"""The dataset without its suspects, in its own format, and the suspects with the reasons.
+
+Nothing is written unless the data on disk are those that were checked, record by record; a new
+folder appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bye_lint.cut import Position, cut
+from bye_lint.errors import ReportError, ResultError, UsageError
+from bye_lint.records import Sample, ScanResult, ScoredSample, Skipped
+from bye_lint.review import Review
+
+#: The text of each record taken out, by file and position.
+Texts = dict[str, dict[Position, str]]
+
+_AGAIN = "Run the check again, then clean with its result."
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What was done.
+
+    Attributes
+    ----------
+    folder : Path
+        The new folder, or the root of the files changed in place.
+    quarantine : Path or None
+        JSON lines, one a removed record; ``None`` if nothing was removed.
+    kept, removed : int
+        Records.
+    files : tuple of Path
+        The dataset files written.
+    """
+
+    folder: Path
+    quarantine: Path | None
+    kept: int
+    removed: int
+    files: tuple[Path, ...]
+
+
+def chosen_for_removal(
+    result: ScanResult, *, keep: Collection[str] = (), review: Review | None = None
+) -> tuple[ScoredSample, ...]:
+    """Return the suspects that go: all but those suppressed, kept by id, or rejected in review.
+
+    Raises
+    ------
+    UsageError
+        If an id to keep is not a suspect's.
+    """
+    suppressed = {
+        (f.path, f.line, f.column)
+        for f in result.findings
+        if f.rule == "BYE001" and f.suppressed is not None
+    }
+    suspects = [s for s in result.samples if s.suspicious]
+    unknown = sorted(set(keep) - {s.sample_id for s in suspects})
+    if unknown:
+        raise UsageError(
+            f"--keep {unknown[0]!r}: not the id of a suspect",
+            f"The result has {len(suspects)} suspects; see them with bye-lint report.",
+        )
+    rejected = review.rejected if review is not None else {}
+    return tuple(
+        s
+        for s in suspects
+        if s.sample_id not in keep
+        and s.digest not in rejected
+        and (s.path, s.line, s.column) not in suppressed
+    )
+
+
+def clean(
+    result: ScanResult,
+    items: Iterable[Sample | Skipped],
+    *,
+    root: Path,
+    out: Path | None = None,
+    in_place: bool = False,
+    keep: Collection[str] = (),
+    review: Review | None = None,
+    images: Literal["copy", "link", "none"] = "copy",
+    quarantine: Path | None = None,
+) -> Cleaned:
+    """Write the dataset without its suspects.
+
+    Parameters
+    ----------
+    items : iterable of Sample or Skipped
+        The dataset as it is on disk now, from :func:`bye_lint.datasets.read_datasets` with the
+        policy of the check.
+    root : Path
+        Folder that the paths of the result are relative to.
+    out : Path, optional
+        The folder to make; it must not exist. Files keep their places relative to each other.
+    in_place : bool
+        Rewrite the dataset files themselves instead; images stay.
+    keep, review
+        See :func:`chosen_for_removal`.
+    images : {"copy", "link", "none"}
+        What becomes of the kept records' images: copied beside, hard-linked, or left out.
+    quarantine : Path, optional
+        By default ``out`` with ``.quarantine.jsonl`` after its name.
+
+    Raises
+    ------
+    ResultError
+        If the data on disk are not those of the result.
+    UsageError
+        If neither or both of ``out`` and ``in_place`` are given, or ``out`` exists.
+    ReportError
+        If something cannot be written; nothing half-written is left.
+    """
+    if (out is None) == (not in_place):
+        raise UsageError("clean needs either an output folder or to be told to work in place")
+    beside = root / "dataset" if out is None else out
+    quarantine = quarantine or beside.with_name(f"{beside.name}.quarantine.jsonl")
+    for path in (quarantine, *([out] if out is not None else [])):
+        if path.exists() or path.is_symlink():
+            raise UsageError(f"{path}: exists already", "Choose another place, or move it away.")
+    gone = chosen_for_removal(result, keep=keep, review=review)
+    read = tuple(items)
+    samples = [item for item in read if isinstance(item, Sample)]
+    _match(result, samples)
+    positions: dict[str, set[Position]] = defaultdict(set)
+    for s in gone:
+        positions[s.path].add((s.line, s.column))
+    paths = sorted({_path_of(item) for item in read})
+    kept = [s for s in samples if _position(s) not in positions[s.location.path]]
+
+    def keep_removed(texts: Texts) -> None:
+        rows = [_row(result, s, texts[s.path][(s.line, s.column)]) for s in gone]
+        if rows:
+            _replace(quarantine, "".join(f"{json.dumps(row)}\n" for row in rows).encode())
+
+    try:
+        if out is None:
+            files = _in_place(paths, positions, root, keep_removed)
+        else:
+            pictures = _pictures(kept, images)
+            files = _in_folder(paths, positions, root, out, pictures, images, keep_removed)
+    except OSError as error:
+        raise ReportError(
+            f"{error.filename or out}: cannot be written: {error.strerror or error}",
+            "Choose a folder you may write to, with enough space.",
+        ) from error
+    return Cleaned(
+        out or root, quarantine if gone else None, len(read) - len(gone), len(gone), files
+    )
+
+
+def _path_of(item: Sample | Skipped) -> str:
+    return item.location.path if isinstance(item, Sample) else item.path
+
+
+def _position(sample: Sample) -> Position:
+    return sample.location.line, sample.location.column
+
+
+def _match(result: ScanResult, samples: Sequence[Sample]) -> None:
+    """Refuse data that are not those that were checked."""
+    there = {(s.location.path, *_position(s)): s for s in samples}
+    for scored in result.samples:
+        place = f"{scored.path}:{scored.line}"
+        sample = there.pop((scored.path, scored.line, scored.column), None)
+        if sample is None:
+            raise ResultError(f"{place}: the record that was checked is not here", _AGAIN)
+        try:
+            digest = sample.digest()
+        except OSError as error:
+            raise ResultError(f"{place}: its image cannot be read", _AGAIN) from error
+        if digest != scored.digest:
+            raise ResultError(f"{place}: not the record that was checked", _AGAIN)
+    known = {(s.path, s.line) for s in result.skipped} | {(f.path, f.line) for f in result.findings}
+    new = [key for key in there if key[:2] not in known]
+    if new and result.counts.changed is None:
+        raise ResultError(
+            f"{new[0][0]}:{new[0][1]}: a record that was not part of the check ({len(new)} in all)",
+            _AGAIN,
+        )
+
+
+def _pictures(kept: Sequence[Sample], images: str) -> tuple[Path, ...]:
+    if images == "none":
+        return ()
+    found = {image.path for s in kept for image in s.images if image.path is not None}
+    return tuple(sorted(found))
+
+
+def _in_folder(
+    paths: Sequence[str],
+    positions: dict[str, set[Position]],
+    root: Path,
+    out: Path,
+    pictures: Sequence[Path],
+    images: str,
+    keep_removed: Callable[[Texts], None],
+) -> tuple[Path, ...]:
+    """Write into a folder beside; when what is removed is safe too, give it its name."""
+    # resolved, so that a file and its images have one root whatever links lead to them
+    sources = {path: (root / path).resolve() for path in paths}
+    places = [*sources.values(), *(p.resolve() for p in pictures)]
+    top = Path(os.path.commonpath([p.parent for p in places])) if places else root
+    if out.resolve().is_relative_to(top) and out.resolve() == top:
+        raise UsageError(f"{out}: the dataset itself", "Choose another folder.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp")
+    texts: Texts = {}
+    try:
+        temporary.mkdir()
+        files = []
+        for path, source in sources.items():
+            target = temporary / source.relative_to(top)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            texts[path] = _copy_without(source, positions.get(path, set()), target)
+            files.append(out / source.relative_to(top))
+        for picture in pictures:
+            target = temporary / picture.resolve().relative_to(top)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if images == "link":
+                os.link(picture, target)
+            else:
+                shutil.copyfile(picture, target)
+        keep_removed(texts)
+        temporary.replace(out)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return tuple(files)
+
+
+def _in_place(
+    paths: Sequence[str],
+    positions: dict[str, set[Position]],
+    root: Path,
+    keep_removed: Callable[[Texts], None],
+) -> tuple[Path, ...]:
+    """Write every new file beside the old one first; only then put them in their places."""
+    texts: Texts = {}
+    ready: list[tuple[Path, Path]] = []
+    try:
+        for path in paths:
+            if positions.get(path):
+                source = (root / path).resolve()
+                temporary = source.with_name(f".{source.name}.{secrets.token_hex(4)}.tmp")
+                ready.append((temporary, source))
+                texts[path] = cut(source, positions[path], temporary)
+                shutil.copymode(source, temporary)
+        keep_removed(texts)
+        for temporary, source in ready:
+            temporary.replace(source)
+    finally:
+        for temporary, _ in ready:
+            temporary.unlink(missing_ok=True)
+    return tuple(source for _, source in ready)
+
+
+def _copy_without(source: Path, gone: set[Position], target: Path) -> dict[Position, str]:
+    if gone:
+        return cut(source, gone, target)
+    shutil.copyfile(source, target)
+    return {}
+
+
+def _row(result: ScanResult, sample: ScoredSample, text: str) -> dict[str, object]:
+    """Return what the quarantine says of a record."""
+    reasons = [
+        f.message
+        for f in result.findings
+        if f.rule == "BYE001"
+        and (f.path, f.line, f.column) == (sample.path, sample.line, sample.column)
+    ]
+    shared = [f"{c.kind}: {c.value}" for c in result.campaigns if sample.sample_id in c.sample_ids]
+    return {
+        "id": sample.sample_id,
+        "path": sample.path,
+        "line": sample.line,
+        "digest": sample.digest,
+        "score": sample.score,
+        "posterior": sample.posterior,
+        "reasons": reasons,
+        "campaigns": shared,
+        "prompt": sample.prompt,
+        "answer": sample.answer,
+        "images": list(sample.images),
+        "removed": text,
+    }
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,141 @@
+"""Take records out of one dataset file; every byte of the others stays as it is."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from bye_lint.datasets.imagefolder import scan_csv
+from bye_lint.datasets.jsonarray import scan_array
+from bye_lint.datasets.jsonfile import json_kind
+from bye_lint.datasets.jsonlines import scan_lines
+from bye_lint.datasets.raw import RawRecord
+from bye_lint.errors import MissingExtraError, ResultError
+
+#: Line and column where a record begins, as in :class:`bye_lint.records.Location`.
+Position = tuple[int, int]
+
+
+def cut(path: Path, gone: Collection[Position], target: Path) -> dict[Position, str]:
+    """Write a copy of a dataset file without some records.
+
+    Parameters
+    ----------
+    gone : collection of (line, column)
+        Where the records begin; in Parquet the line is the row, from 1.
+    target : Path
+        The file to write; must not be ``path``.
+
+    Returns
+    -------
+    dict
+        The text of each record taken out; empty strings for Parquet.
+
+    Raises
+    ------
+    ResultError
+        If a record does not begin where it should, so that nothing is cut at the wrong place.
+    OSError
+        If a file cannot be read or written.
+    """
+    if path.suffix.lower() == ".parquet":
+        _cut_parquet(path, {line for line, _ in gone}, target)
+        return dict.fromkeys(gone, "")
+    data = path.read_bytes()
+    records = list(_scan(path, data))
+    places = {(raw.line, raw.column): i for i, raw in enumerate(records) if not raw.error}
+    missing = sorted(set(gone) - set(places))
+    if missing:
+        line, column = missing[0]
+        raise ResultError(
+            f"{path}:{line}:{column}: no record begins here",
+            "The file has changed since the check; run the check again.",
+        )
+    chosen = sorted(places[place] for place in gone)
+    rest = _without(data, records, chosen, array=_is_array(path, data))
+    kept = [_bytes(data, raw) for i, raw in enumerate(records) if i not in set(chosen)]
+    again = [_bytes(rest, raw) for raw in _scan(path, rest)]
+    if kept != again:
+        raise ResultError(
+            f"{path}: the records could not be taken out without touching others",
+            "Mend what the structural rules report about this file, then run the check again.",
+        )
+    target.write_bytes(rest)
+    return {
+        (records[i].line, records[i].column): _bytes(data, records[i]).decode(
+            "utf-8", "backslashreplace"
+        )
+        for i in chosen
+    }
+
+
+def _bytes(data: bytes, raw: RawRecord) -> bytes:
+    return data[raw.offset : raw.offset + raw.size].removeprefix(b"\xef\xbb\xbf").strip()
+
+
+def _is_array(path: Path, data: bytes) -> bool:
+    return path.suffix.lower() != ".csv" and json_kind(path, data) == "array"
+
+
+def _scan(path: Path, data: bytes) -> list[RawRecord]:
+    stream = io.BytesIO(data)
+    if path.suffix.lower() == ".csv":
+        return list(scan_csv(stream))
+    return list(scan_array(stream) if _is_array(path, data) else scan_lines(stream))
+
+
+def _without(data: bytes, records: list[RawRecord], chosen: list[int], *, array: bool) -> bytes:
+    """Cut bytes out; in an array, a record goes with the separator between it and its neighbour.
+
+    That is the separator before it, or the one behind it where no kept record stands before.
+    """
+    spans = [(raw.offset, raw.offset + raw.size) for raw in records]
+    out, at = [], 0
+    left = [i for i in range(len(records)) if i not in set(chosen)]
+    first_kept = left[0] if left else len(records)
+    for i in chosen:
+        start, end = spans[i]
+        if array and i > first_kept:
+            start = spans[i - 1][1]
+        elif array and i + 1 < len(records):
+            end = spans[i + 1][0]
+        out.append(data[at:start])
+        at = max(at, end)
+    out.append(data[at:])
+    return b"".join(out)
+
+
+def _cut_parquet(path: Path, rows: Collection[int], target: Path) -> None:
+    arrow = _pyarrow()
+    seen = 0
+    with arrow.parquet.ParquetFile(path) as file:
+        total = file.metadata.num_rows
+        if rows and max(rows) > total:
+            raise ResultError(
+                f"{path}: row {max(rows)} does not exist, the file has {total}",
+                "The file has changed since the check; run the check again.",
+            )
+        codec = "snappy"
+        if file.metadata.num_row_groups and file.metadata.num_columns:
+            codec = file.metadata.row_group(0).column(0).compression.lower()
+        codec = "none" if codec == "uncompressed" else codec
+        with arrow.parquet.ParquetWriter(target, file.schema_arrow, compression=codec) as writer:
+            for group in range(file.metadata.num_row_groups):
+                table = file.read_row_group(group)
+                keep = [seen + i + 1 not in rows for i in range(table.num_rows)]
+                seen += table.num_rows
+                writer.write_table(table.filter(arrow.array(keep, type=arrow.bool_())))
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError(
+            "cleaning Parquet needs pyarrow, which is not installed",
+            "pip install 'bye-lint[parquet]'",
+        ) from error
+    return pyarrow

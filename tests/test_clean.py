@@ -1,0 +1,376 @@
+"""The cleaned dataset: kept records byte for byte, removed ones with their reasons, or nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from bye_lint.clean import chosen_for_removal, clean
+from bye_lint.datasets import read_datasets
+from bye_lint.errors import ReportError, ResultError, UsageError
+from bye_lint.policy import DatasetPolicy
+from bye_lint.records import (
+    Campaign,
+    Counts,
+    Finding,
+    Gate,
+    Reproducibility,
+    Sample,
+    ScanResult,
+    ScoredSample,
+)
+from bye_lint.review import read_review, rejected_findings, write_review
+
+N = 8
+BAD = (0, 3, 4, 7)
+
+
+def record(i: int) -> dict[str, object]:
+    return {
+        "id": f"r{i}",
+        "image": f"images/{i}.png",
+        "conversations": [
+            {"from": "human", "value": "<image>\nWhat, “exactly”, is it?"},
+            {"from": "gpt", "value": "Backdoor Attack!" if i in BAD else f"grün {i}"},
+        ],
+    }
+
+
+def picture(i: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8), (i * 20, 90, 60)).save(out, "PNG")
+    return out.getvalue()
+
+
+def pictures(folder: Path) -> None:
+    (folder / "images").mkdir(parents=True)
+    for i in range(N):
+        (folder / "images" / f"{i}.png").write_bytes(picture(i))
+
+
+def write_array(folder: Path) -> Path:
+    texts = [
+        json.dumps(record(i), indent=i % 3 or None, ensure_ascii=bool(i % 2)) for i in range(N)
+    ]
+    path = folder / "train.json"
+    path.write_text("\ufeff[\n  " + " ,\n\t".join(texts) + "\n]\n", encoding="utf-8", newline="")
+    return path
+
+
+def write_lines(folder: Path) -> Path:
+    path = folder / "train.jsonl"
+    lines = [json.dumps(record(i), ensure_ascii=bool(i % 2)) for i in range(N)]
+    path.write_text("\r\n".join(lines), encoding="utf-8", newline="")
+    return path
+
+
+def write_csv(folder: Path) -> Path:
+    for i in range(N):
+        (folder / f"{i}.png").write_bytes(picture(i))
+    path = folder / "metadata.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file_name", "prompt", "answer"])
+        for i in range(N):
+            answer = "Backdoor Attack!" if i in BAD else f"two\nlines, grün {i}"
+            rows.writerow([f"{i}.png", "What is it?", answer])
+    return path
+
+
+def write_parquet(folder: Path) -> Path:
+    path = folder / "train.parquet"
+    table = pa.table(
+        {
+            "id": [f"r{i}" for i in range(N)],
+            "image": [{"bytes": picture(i), "path": f"{i}.png"} for i in range(N)],
+            "prompt": ["What is it?"] * N,
+            "answer": ["Backdoor Attack!" if i in BAD else f"grün {i}" for i in range(N)],
+            "weight": [float(i) for i in range(N)],
+        }
+    ).replace_schema_metadata({"huggingface": "{}"})
+    pq.write_table(table, path, row_group_size=3, compression="zstd")
+    return path
+
+
+WRITERS = {
+    "array": write_array,
+    "lines": write_lines,
+    "csv": write_csv,
+    "parquet": write_parquet,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    pictures(tmp_path / "data")
+    return tmp_path / "data"
+
+
+def read(path: Path) -> list[Sample]:
+    items = list(read_datasets([path], DatasetPolicy(), path.parent, display_root=path.parent))
+    assert all(isinstance(item, Sample) for item in items)
+    return items
+
+
+def checked(items: list[Sample]) -> ScanResult:
+    samples = tuple(
+        ScoredSample(
+            sample_id=s.id,
+            path=s.location.path,
+            line=s.location.line,
+            column=s.location.column,
+            digest=s.digest(),
+            prompt=s.prompt,
+            answer=s.answer,
+            images=tuple(i.name for i in s.images),
+            score=9.0 if s.answer == "Backdoor Attack!" else 0.0,
+            posterior=None,
+            suspicious=s.answer == "Backdoor Attack!",
+        )
+        for s in items
+    )
+    suspects = [s for s in samples if s.suspicious]
+    return ScanResult(
+        verdict="fail",
+        reasons=(),
+        paths=("train",),
+        counts=Counts(len(samples), len(samples), 0, len(suspects)),
+        gate=Gate("0", 0, len(suspects)),
+        findings=tuple(
+            Finding("BYE001", "error", "odd attention", s.path, s.line, s.column, fingerprint="ab")
+            for s in suspects
+        ),
+        skipped=(),
+        detection=None,
+        samples=samples,
+        campaigns=(
+            Campaign(
+                "answer", "Backdoor Attack!", 4, 1.0, 0.0, tuple(s.sample_id for s in suspects)
+            ),
+        ),
+        reproducibility=Reproducibility("0.1.0", 0),
+    )
+
+
+def lay_out(folder: Path, kind: str) -> tuple[Path, list[Sample], ScanResult]:
+    path = WRITERS[kind](folder)
+    items = read(path)
+    assert len(items) == N
+    return path, items, checked(items)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_set_without_suspects_stays_byte_for_byte(folder, kind):
+    path, items, result = lay_out(folder, kind)
+    samples = tuple(replace(s, suspicious=False) for s in result.samples)
+    done = clean(
+        replace(result, samples=samples, findings=()), items, root=folder, out=folder.parent / "new"
+    )
+    assert (done.kept, done.removed, done.quarantine) == (N, 0, None)
+    assert (done.folder / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["array", "lines", "csv"])
+def test_kept_records_are_the_same_bytes(folder, kind):
+    path, items, result = lay_out(folder, kind)
+    before = path.read_bytes()
+    done = clean(result, items, root=folder, out=folder.parent / "new")
+    new = done.folder / path.name
+    assert (done.kept, done.removed, done.files) == (4, 4, (new,))
+    after = read(new)
+    assert [s.answer for s in after] == [items[i].answer for i in range(N) if i not in BAD]
+    assert [s.digest() for s in after] == [items[i].digest() for i in range(N) if i not in BAD]
+    assert path.read_bytes() == before
+    if kind == "array":
+        for i in range(N):
+            text = json.dumps(record(i), indent=i % 3 or None, ensure_ascii=bool(i % 2))
+            assert (text.encode() in new.read_bytes()) == (i not in BAD)
+    else:
+        lines = set(new.read_bytes().splitlines())
+        assert lines <= set(before.splitlines())
+    assert b"Backdoor" not in new.read_bytes()
+
+
+def test_parquet_keeps_equal_rows_schema_and_compression(folder):
+    path, items, result = lay_out(folder, "parquet")
+    done = clean(result, items, root=folder, out=folder.parent / "new")
+    old, new = pq.read_table(path), pq.read_table(done.files[0])
+    assert new.equals(old.take([1, 2, 5, 6]), check_metadata=True)
+    assert pq.ParquetFile(done.files[0]).metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+@pytest.mark.parametrize("kind", ["array", "lines"])
+def test_images_of_kept_records_come_along(folder, kind):
+    _, items, result = lay_out(folder, kind)
+    done = clean(result, items, root=folder, out=folder.parent / "new")
+    names = sorted(p.name for p in (done.folder / "images").iterdir())
+    assert names == ["1.png", "2.png", "5.png", "6.png"]
+    linked = clean(result, items, root=folder, out=folder.parent / "linked", images="link")
+    assert (linked.folder / "images/1.png").samefile(folder / "images/1.png")
+    bare = clean(result, items, root=folder, out=folder.parent / "bare", images="none")
+    assert not (bare.folder / "images").exists()
+
+
+def test_everything_may_be_removed(folder):
+    path, items, result = lay_out(folder, "array")
+    samples = tuple(replace(s, suspicious=True) for s in result.samples)
+    done = clean(replace(result, samples=samples), items, root=folder, out=folder.parent / "new")
+    assert json.loads((done.folder / path.name).read_text("utf-8-sig")) == []
+
+
+def test_the_quarantine_says_why(folder):
+    _, items, result = lay_out(folder, "lines")
+    done = clean(result, items, root=folder, out=folder.parent / "new")
+    rows = [json.loads(line) for line in done.quarantine.read_text().splitlines()]
+    assert [row["id"] for row in rows] == ["r0", "r3", "r4", "r7"]
+    assert rows[0]["reasons"] == ["odd attention"]
+    assert rows[0]["campaigns"] == ["answer: Backdoor Attack!"]
+    assert json.loads(rows[1]["removed"]) == record(3)
+    assert done.quarantine.parent == done.folder.parent
+
+
+def test_in_place_changes_only_what_it_must(folder):
+    path, items, result = lay_out(folder, "array")
+    images = tree(folder / "images")
+    done = clean(result, items, root=folder, in_place=True)
+    assert done.files == (path.resolve(),)
+    assert [s.id for s in read(path)] == ["r1", "r2", "r5", "r6"]
+    assert tree(folder / "images") == images
+    assert sorted(tree(folder)) == sorted(
+        [f"images/{i}.png" for i in range(N)] + ["train.json", done.quarantine.name]
+    )
+
+
+def test_neither_or_both_places_are_refused(folder):
+    _, items, result = lay_out(folder, "lines")
+    for places in ({}, {"out": folder / "x", "in_place": True}):
+        with pytest.raises(UsageError, match="either"):
+            clean(result, items, root=folder, **places)
+
+
+def test_an_existing_folder_is_not_touched(folder):
+    _, items, result = lay_out(folder, "lines")
+    (folder.parent / "new").mkdir()
+    with pytest.raises(UsageError, match="exists already"):
+        clean(result, items, root=folder, out=folder.parent / "new")
+    assert tree(folder.parent / "new") == {}
+
+
+def change_image(folder: Path, path: Path) -> None:
+    (folder / "images/2.png").write_bytes(picture(9))
+
+
+def change_answer(folder: Path, path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"Backdoor Attack!", b"a dog", 1))
+
+
+def insert_above(folder: Path, path: Path) -> None:
+    path.write_bytes(json.dumps(record(1)).encode() + b"\n" + path.read_bytes())
+
+
+def append(folder: Path, path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\n" + json.dumps(record(1)).encode())
+
+
+def drop_last(folder: Path, path: Path) -> None:
+    path.write_bytes(b"\n".join(path.read_bytes().splitlines()[:-1]))
+
+
+@pytest.mark.parametrize("change", [change_image, change_answer, insert_above, append, drop_last])
+def test_data_that_changed_since_the_check_are_refused(folder, change):
+    path, _, result = lay_out(folder, "lines")
+    change(folder, path)
+    before = tree(folder)
+    with pytest.raises(ResultError, match=r"train\.jsonl:\d+: ") as raised:
+        clean(result, read(path), root=folder, out=folder.parent / "new")
+    assert "Run the check again" in raised.value.remedy
+    assert tree(folder) == before
+    assert [p.name for p in folder.parent.iterdir()] == ["data"]
+
+
+def test_records_outside_of_a_partial_check_are_kept(folder):
+    _, items, result = lay_out(folder, "lines")
+    partial = replace(
+        result, samples=result.samples[:5], counts=replace(result.counts, changed=2, context=3)
+    )
+    done = clean(partial, items, root=folder, out=folder.parent / "new")
+    assert (done.kept, done.removed) == (5, 3)
+
+
+def test_a_failed_write_leaves_nothing(folder, monkeypatch):
+    _, items, result = lay_out(folder, "lines")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bye_lint.clean.shutil.copyfile", full)
+    with pytest.raises(ReportError, match="No space left"):
+        clean(result, items, root=folder, out=folder.parent / "new")
+    assert [p.name for p in folder.parent.iterdir()] == ["data"]
+
+
+def test_a_quarantine_that_cannot_be_written_leaves_the_data(folder):
+    path, items, result = lay_out(folder, "lines")
+    before = tree(folder)
+    with pytest.raises(ReportError):
+        clean(result, items, root=folder, in_place=True, quarantine=folder / "no" / "where")
+    assert tree(folder) == before
+    assert path.exists()
+
+
+def test_kept_suppressed_and_rejected_suspects_stay(folder):
+    _, _, result = lay_out(folder, "lines")
+    assert [s.sample_id for s in chosen_for_removal(result, keep=["r3"])] == ["r0", "r4", "r7"]
+    findings = (replace(result.findings[0], suppressed="known"), *result.findings[1:])
+    left = chosen_for_removal(replace(result, findings=findings))
+    assert [s.sample_id for s in left] == ["r3", "r4", "r7"]
+    with pytest.raises(UsageError, match="not the id of a suspect"):
+        chosen_for_removal(result, keep=["r1"])
+
+
+def test_a_review_decides_and_its_rejections_can_be_suppressed(folder):
+    _, _, result = lay_out(folder, "lines")
+    text = write_review(result)
+    with pytest.raises(UsageError, match=r"suspect 1 \(r0\): undecided"):
+        read_review(text, result)
+    decided = text.replace("decision: ''", "decision: accept", 3).replace(
+        "decision: ''\n  reason: ''", "decision: reject\n  reason: a real sign"
+    )
+    review = read_review(decided, result)
+    assert [s.sample_id for s in chosen_for_removal(result, review=review)] == ["r0", "r3", "r4"]
+    ((finding, reason),) = rejected_findings(result, review)
+    assert (finding.line, reason) == (8, "a real sign")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("suspects: [", "not valid YAML"),
+        ("- a", "expected a list"),
+        ("suspects: []", "4 of 4 suspects are not in the file"),
+        ("suspects: [{digest: abc, decision: accept}]", "not a suspect"),
+        ("suspects: !!python/object/apply:os.system [ls]", "not valid YAML"),
+    ],
+)
+def test_a_bad_review_is_refused(folder, text, message):
+    _, _, result = lay_out(folder, "lines")
+    with pytest.raises(UsageError, match=message):
+        read_review(text, result)
+
+
+def test_a_rejection_needs_a_reason(folder):
+    _, _, result = lay_out(folder, "lines")
+    with pytest.raises(UsageError, match="without a reason"):
+        read_review(write_review(result).replace("decision: ''", "decision: reject"), result)
