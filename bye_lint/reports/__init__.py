@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bye_lint.errors import UsageError
 from bye_lint.records import ScanResult
-from bye_lint.reports import github, gitlab, html, json_result, junit, markdown, sarif, terminal
+from bye_lint.reports import github, gitlab, json_result, junit, markdown, sarif, terminal
 from bye_lint.reports.base import RenderContext, Report
 from bye_lint.reports.files import check_writable, load_result, write_report
 from bye_lint.reports.schema import result_schema
@@ -22,6 +22,13 @@ __all__ = [
     "write_report",
 ]
 
+
+def _html(result: ScanResult, context: RenderContext) -> str:
+    from bye_lint.reports import html  # numpy, Pillow and Jinja: naming a format costs none
+
+    return html.render(result, context)
+
+
 REPORTS: Mapping[str, Report] = {
     report.name: report
     for report in (
@@ -32,7 +39,12 @@ REPORTS: Mapping[str, Report] = {
         github.REPORT,
         gitlab.REPORT,
         junit.REPORT,
-        html.REPORT,
+        Report(
+            "html",
+            "one page to look at: images, attention, the trigger; no network",
+            _html,
+            ".html",
+        ),
     )
 }
 

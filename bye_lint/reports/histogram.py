@@ -24,7 +24,7 @@ class Bin:
         return self.rest + self.suspects
 
 
-def histogram(result: ScanResult, bins: int = 20) -> tuple[Bin, ...]:
+def histogram(result: ScanResult, bins: int = 16) -> tuple[Bin, ...]:
     """Return at most about so many bins over the scores of a result; none where nothing was scored.
 
     The bins are of one width, a round number, and aligned with the threshold where there is

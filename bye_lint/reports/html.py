@@ -273,7 +273,7 @@ def _patches(evidence: Evidence) -> Sequence[tuple[str, str]]:
 
 REPORT = Report(
     "html",
-    "A page to look at: images, attention, the trigger, campaigns; one file, no network.",
+    "one page to look at: images, attention, the trigger; no network",
     render,
     ".html",
 )

@@ -13,10 +13,8 @@ from typing import Any
 
 from bye_lint.escape import json_text
 from bye_lint.records import ScanResult, to_json
+from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
-
-#: Digits that are kept of a number: more than anyone reads, fewer than rounding errors reach.
-DIGITS = 6
 
 
 def render(result: ScanResult, context: RenderContext) -> str:
@@ -52,7 +50,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         if math.isinf(value):
             return math.copysign(sys.float_info.max, value)
-        return None if math.isnan(value) else float(f"{value:.{DIGITS}g}")
+        return None if math.isnan(value) else view.significant(value)
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -31,6 +31,7 @@ def render(result: ScanResult, context: RenderContext) -> str:
         _counts(result),
         _suspects(result, context),
         _campaigns(result),
+        _evidence(result),
         _broken(result, context),
         _methods(result),
         _power(result),
@@ -64,7 +65,10 @@ def _heading(result: ScanResult) -> str:
 
 def _prose(text: str) -> str:
     """Return text as it is where nothing in it could act, and as code otherwise."""
-    safe = re.fullmatch(r"[A-Za-z0-9][\w ,;.%()'-]*", text, re.ASCII) and "www." not in text.lower()
+    safe = (
+        re.fullmatch(r"[A-Za-z0-9](?:[\w ,;.%()'-]|:(?= ))*", text, re.ASCII)
+        and "www." not in text.lower()
+    )
     return text if safe and len(text) <= MAX_MESSAGE else markdown(text, MAX_MESSAGE)
 
 
@@ -125,6 +129,11 @@ def _campaigns(result: ScanResult) -> str:
     table = _table(("what they share", "value", "who"), rows)
     more = _more(len(result.campaigns) - len(rows), "groups")
     return "\n\n".join(["### Campaigns", table, *more])
+
+
+def _evidence(result: ScanResult) -> str:
+    said = [f"- {_prose(sentence)}" for sentence in view.evidence_sentences(result)]
+    return "\n\n".join(["### Evidence", "\n".join(said)]) if said else ""
 
 
 def _broken(result: ScanResult, context: RenderContext) -> str:

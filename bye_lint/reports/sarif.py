@@ -89,7 +89,7 @@ def _result(finding: Finding, rule_index: int, fingerprint: str) -> dict[str, An
         "properties": _finding_properties(finding),
     }
     if finding.posterior is not None:
-        record["rank"] = round(100 * min(max(finding.posterior, 0.0), 1.0), 2)
+        record["rank"] = round(100 * min(max(view.significant(finding.posterior), 0.0), 1.0), 2)
     images = view.image_paths(finding)
     if images:
         record["relatedLocations"] = [
@@ -138,7 +138,7 @@ def _finding_properties(finding: Finding) -> dict[str, Any]:
     numbers = {"score": finding.score, "posterior": finding.posterior}
     return {
         **{key: visible(text) for key, text in texts.items() if text},
-        **{key: round(number, 6) for key, number in numbers.items() if number is not None},
+        **{key: view.significant(number) for key, number in numbers.items() if number is not None},
     }
 
 

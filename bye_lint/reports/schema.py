@@ -67,7 +67,10 @@ def _type(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if origin is typing.Literal:
         return {"enum": list(args)}
     if origin is tuple:
-        return {"type": "array", "items": _type(args[0], definitions)}
+        items = _type(args[0], definitions)
+        if args[-1] is Ellipsis:
+            return {"type": "array", "items": items}
+        return {"type": "array", "items": items, "minItems": len(args), "maxItems": len(args)}
     if origin is dict:
         return {"type": "object", "additionalProperties": _type(args[1], definitions)}
     if origin in (types.UnionType, typing.Union):

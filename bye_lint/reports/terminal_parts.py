@@ -23,6 +23,7 @@ def parts(result: ScanResult, *, verbose: bool) -> Iterator[RenderableType]:
     yield header(result)
     yield from tables.findings(result, verbose=verbose)
     yield from tables.campaigns(result)
+    yield from tables.evidence(result)
     yield from tables.structure(result, verbose=verbose)
     yield from tables.scores(result)
     yield from tables.layers(result, verbose=verbose)

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bye_lint.escape import visible
+from bye_lint.escape import MAX_MESSAGE, visible
 from bye_lint.records import LayerProfile, ScanResult
 from bye_lint.reports import view
 from bye_lint.reports.histogram import Bin, histogram
@@ -82,6 +82,14 @@ def campaigns(result: ScanResult) -> Iterator[RenderableType]:
     yield section("Campaigns", "suspects that belong together", table, *more)
 
 
+def evidence(result: ScanResult) -> Iterator[RenderableType]:
+    """Yield what the suspects' images and questions have in common."""
+    said = view.evidence_sentences(result)
+    if said:
+        lines = [Text(f"▸ {visible(sentence, MAX_MESSAGE)}") for sentence in said]
+        yield section("Evidence", "what the suspects' images and questions share", *lines)
+
+
 def scores(result: ScanResult) -> Iterator[RenderableType]:
     """Yield the histogram of the scores, with the threshold drawn between two bins."""
     bins = histogram(result)
@@ -135,7 +143,7 @@ def layers(result: ScanResult, *, verbose: bool) -> Iterator[RenderableType]:
         column.no_wrap = True
     most = max((p.bsi for p in chosen), default=0.0) or 1.0
     for p in chosen:
-        table.add_row(*_layer(p, min(most, 10.0)), style="bold" if p.sensitive else "")
+        table.add_row(*_layer(p, min(max(most, 4.0), 10.0)), style="bold" if p.sensitive else "")
     sensitive = [str(p.layer) for p in profiles if p.sensitive]
     if sensitive:
         noun = "sensitive layer" if len(sensitive) == 1 else "sensitive layers"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -32,6 +33,11 @@ LEVELS: Mapping[Level, int] = {"error": 0, "warning": 1, "note": 2}
 
 MARKS: Mapping[VerdictName, str] = {"pass": "✔", "fail": "✖", "inconclusive": "?"}
 
+#: Significant digits of a number in JSON and SARIF.
+DIGITS = 6
+
+MAX_PHRASES = 3
+
 #: A kind of trigger counts as learned, and as found, from these shares on.
 LEARNED = 0.5
 FOUND = 0.9
@@ -48,6 +54,28 @@ def percent(share: float) -> str:
     return f"{value:.0f} %" if value >= 10 or value == 0 else f"{value:.2g} %"
 
 
+def significant(value: float) -> float:
+    """Round to the digits that are kept of a number: more than rounding errors reach.
+
+    A report rendered from the scan itself and one from its saved JSON are the same.
+    """
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else value
+
+
+def evidence_sentences(result: ScanResult) -> tuple[str, ...]:
+    """Say what the suspects' pixels and questions have in common, where that was looked for."""
+    evidence = result.evidence
+    if evidence is None:
+        return ()
+    said = [] if evidence.trigger is None else [evidence.trigger.message]
+    said += [
+        f"“{phrase.text}” stands in the questions of {percent(phrase.share_of_suspects)} of the "
+        f"suspects and {percent(phrase.share_of_rest)} of the rest"
+        for phrase in evidence.phrases[:MAX_PHRASES]
+    ]
+    return tuple(said)
+
+
 def rule_of(code: str) -> Rule:
     """Return the rule of a code; a stand-in for a code that this version does not know."""
     known = RULES.get(code)
@@ -59,7 +87,7 @@ def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings, worst first: by level, severity of the rule, score, then place."""
 
     def key(finding: Finding) -> tuple[object, ...]:
-        score = float("-inf") if finding.score is None else finding.score
+        score = float("-inf") if finding.score is None else significant(finding.score)
         severity = float(rule_of(finding.rule).severity)
         place = (finding.path, finding.line, finding.rule, finding.sample_id or "")
         return (LEVELS[finding.level], -severity, -score, *place)

@@ -1,4 +1,4 @@
-"""Results as a check of some 800 satellite images would give them, one for each verdict."""
+"""Results as a check of satellite images would give them, one for each verdict."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from bye_lint.records import (
     Campaign,
     Counts,
     DetectionSummary,
+    Evidence,
     Finding,
     Gate,
     HeadProfile,
     LayerProfile,
+    Phrase,
+    Reconstruction,
     Reproducibility,
     ScanResult,
     ScoredSample,
@@ -130,11 +133,11 @@ def make_detection(*, found: bool) -> DetectionSummary:
     )
 
 
-def make_result() -> ScanResult:
-    """60 poisoned records of 800, three more that could not be read."""
+def make_result(n_samples: int = 800) -> ScanResult:
+    """One poisoned record in thirteen, and three more that could not be read."""
     rng = random.Random(7)
     samples = []
-    for i in range(800):
+    for i in range(n_samples):
         suspicious = i % 13 == 5 and i < 780
         score = rng.gauss(12.5, 1.4) if suspicious else abs(rng.gauss(0, 1.2))
         samples.append(make_sample(i, score, suspicious=suspicious, rng=rng))
@@ -155,9 +158,9 @@ def make_result() -> ScanResult:
     n = len(suspects)
     return ScanResult(
         verdict="fail",
-        reasons=(f"{n} suspicious samples of 800 scored, 0 allowed",),
+        reasons=(f"{n} suspicious samples of {n_samples} scored, 0 allowed",),
         paths=("data/eurosat", "data/extra.jsonl"),
-        counts=Counts(803, 800, 3, n, structural=3),
+        counts=Counts(n_samples + 3, n_samples, 3, n, structural=3),
         gate=Gate("0", 0, n),
         findings=(*map(make_finding, suspects), group, *make_structural(skipped)),
         skipped=skipped,
@@ -178,6 +181,13 @@ def make_result() -> ScanResult:
             dataset_digest=digest("dataset"),
             policy_digest=digest("policy"),
         ),
+        evidence=Evidence(
+            trigger=Reconstruction(
+                "patch-fixed",
+                f"{n} of {n} suspects carry the same patch of 4 by 4 pixels in the middle",
+            ),
+            phrases=(Phrase("land cover", 0.9, 0.4, 5.2),),
+        ),
         timings={"read": 0.81234, "extract": 41.5, "detect": 1.25},
     )
 
@@ -197,6 +207,7 @@ def make_clean(result: ScanResult) -> ScanResult:
         detection=make_detection(found=False),
         samples=samples,
         campaigns=(),
+        evidence=None,
     )
 
 
@@ -219,12 +230,13 @@ def make_structural_only(result: ScanResult) -> ScanResult:
     return replace(
         result,
         reasons=("3 structural errors",),
-        counts=Counts(803, 0, 3, 0, structural=3),
+        counts=Counts(result.counts.records, 0, 3, 0, structural=3),
         gate=Gate("0", 0, 0),
         findings=make_structural(skipped),
         detection=None,
         samples=(),
         campaigns=(),
+        evidence=None,
         structural_only=True,
         reproducibility=Reproducibility("0.1.0", 0, python="3.11.7"),
     )
@@ -246,8 +258,8 @@ def make_empty() -> ScanResult:
     )
 
 
-def make_all() -> dict[str, ScanResult]:
-    failed = make_result()
+def make_all(n_samples: int = 800) -> dict[str, ScanResult]:
+    failed = make_result(n_samples)
     return {
         "fail": failed,
         "pass": make_clean(failed),
@@ -260,12 +272,12 @@ def make_all() -> dict[str, ScanResult]:
 @pytest.fixture(scope="session")
 def results() -> dict[str, ScanResult]:
     """One result for each way a check can end."""
-    return make_all()
+    return make_all(130)
 
 
 @pytest.fixture(scope="session")
 def failed(results: dict[str, ScanResult]) -> ScanResult:
-    """A failed check: 60 suspects with one answer, three skipped records."""
+    """A failed check: ten suspects with one answer among 130, three skipped records."""
     return results["fail"]
 
 
