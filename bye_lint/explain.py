@@ -1,0 +1,329 @@
+"""One record, explained: in the terminal, and as a picture.
+
+``explain`` reads a saved result. The image and its attention maps are there for suspects and
+their neighbours; of any other record it tells the figures.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bye_lint.errors import UsageError
+from bye_lint.escape import visible
+from bye_lint.heat import colours, decode_map
+from bye_lint.records import Picture, ScanResult, ScoredSample
+
+_SHADES = " ·:-=+*#%@"
+_PANEL = 220
+_MAX_PANELS = 6
+
+
+@dataclass(frozen=True)
+class LayerStanding:
+    """One layer's entropy of the record among the unflagged ones.
+
+    Attributes
+    ----------
+    z : float
+        Deviation from the median of the unflagged records, in scaled MADs; 0 where they are
+        all the same.
+    rank : float
+        Share of unflagged records with a lower entropy.
+    """
+
+    layer: int
+    entropy: float
+    median: float
+    z: float
+    rank: float
+    sensitive: bool
+
+
+def find_sample(result: ScanResult, sample_id: str) -> ScoredSample:
+    """Return the record of an id; of several, the most suspicious.
+
+    Raises
+    ------
+    UsageError
+        If the result has none; the message suggests ids that look alike.
+    """
+    found = [s for s in result.samples if s.sample_id == sample_id]
+    if found:
+        return max(found, key=lambda s: (s.suspicious, s.score or -math.inf))
+    alike = [s.sample_id for s in result.samples if sample_id and sample_id in s.sample_id][:3]
+    suspects = [s.sample_id for s in result.samples if s.suspicious][:3]
+    names = ", ".join(visible(name, 60) for name in alike or suspects)
+    remedy = f"{'Did you mean' if alike else 'Suspects are'}: {names}" if names else ""
+    raise UsageError(f"no record with the id {visible(sample_id, 80)!r} was scored", remedy)
+
+
+def standings(result: ScanResult, sample: ScoredSample) -> tuple[LayerStanding, ...]:
+    """Return where the record's entropies stand among the unflagged records'."""
+    depth = len(sample.entropy)
+    rows = [s.entropy for s in result.samples if not s.suspicious and len(s.entropy) == depth]
+    if not depth or not rows:
+        return ()
+    others = np.array(rows)
+    profiles = result.detection.layers if result.detection is not None else ()
+    sensitive = {p.layer for p in profiles if p.sensitive}
+    found = []
+    for layer, value in enumerate(sample.entropy):
+        median = float(np.median(others[:, layer]))
+        spread = 1.4826 * float(np.median(np.abs(others[:, layer] - median)))
+        found.append(
+            LayerStanding(
+                layer=layer,
+                entropy=value,
+                median=median,
+                z=(value - median) / spread if spread > 1e-9 else 0.0,
+                rank=float((others[:, layer] < value).mean()),
+                sensitive=layer in sensitive,
+            )
+        )
+    return tuple(found)
+
+
+def reasons(result: ScanResult, sample: ScoredSample) -> tuple[str, ...]:
+    """Say in sentences why the record was flagged, or why not."""
+    said = []
+    d = result.detection
+    score, threshold = sample.score, d.threshold if d is not None else None
+    if score is None:
+        return ("It was not scored, so nothing is known about it.",)
+    name = visible(d.score_name) if d is not None and d.score_name else "score"
+    if threshold is not None:
+        relation = "above" if sample.suspicious else "below"
+        said.append(f"Its {name} is {score:.2f}, {relation} the threshold of {threshold:.2f}.")
+    else:
+        said.append(f"Its {name} is {score:.2f}.")
+    if sample.posterior is not None:
+        said.append(f"The probability of the suspicious component is {sample.posterior:.3f}.")
+    scores = [s.score for s in result.samples if s.score is not None]
+    higher = sum(other > score for other in scores)
+    said.append(f"{higher:,} of {len(scores):,} records score higher.")
+    said += [
+        f"Shared with {c.count - 1} other suspects, and {c.share_of_rest:.1%} of the rest: "
+        f"{c.kind} “{visible(c.value, 80)}”."
+        for c in result.campaigns
+        if sample.sample_id in c.sample_ids
+    ]
+    trigger = result.evidence.trigger if result.evidence is not None else None
+    picture = _picture(result, sample)
+    if trigger is not None and sample.suspicious:
+        if picture is not None and picture.trigger is not None:
+            box = picture.trigger
+            said.append(
+                "It carries the reconstructed patch, "
+                f"{box.width * picture.size[0]:.0f} × {box.height * picture.size[1]:.0f} pixels at "
+                f"{box.left * picture.size[0]:.0f}, {box.top * picture.size[1]:.0f}."
+            )
+        elif trigger.kind.startswith("patch"):
+            said.append("The reconstructed patch was not found in it.")
+    suppressed = [
+        f.suppressed
+        for f in result.findings
+        if f.suppressed and (f.path, f.line, f.rule) == (sample.path, sample.line, "BYE001")
+    ]
+    said += [f"The finding is suppressed: {visible(reason)}" for reason in suppressed]
+    return tuple(said)
+
+
+def explain_text(
+    result: ScanResult,
+    sample_id: str,
+    *,
+    width: int = 100,
+    color: bool = False,
+    ascii_only: bool = False,
+) -> str:
+    """Return the explanation for a terminal.
+
+    Parameters
+    ----------
+    color : bool
+        Draw the image itself, two pixels a character; without it the map is drawn in shades.
+
+    Raises
+    ------
+    UsageError
+        See :func:`find_sample`.
+    """
+    sample = find_sample(result, sample_id)
+    console = Console(
+        width=width,
+        file=io.StringIO(),
+        force_terminal=color,
+        color_system="truecolor" if color else None,
+        highlight=False,
+        legacy_windows=False,
+    )
+    verdict = "SUSPICIOUS" if sample.suspicious else "not flagged"
+    parts: list[RenderableType] = [
+        Text(f"{visible(sample.sample_id, 80)}: {verdict}", style="bold"),
+        Text(f"{visible(sample.path)}:{sample.line}", style="dim"),
+        Text(),
+        _row("Question", " ".join(sample.prompt.replace("<image>", " ").split())),
+        _row("Answer", sample.answer),
+        Text(),
+        *(Text(f"- {reason}") for reason in reasons(result, sample)),
+    ]
+    picture = _picture(result, sample)
+    if picture is not None:
+        parts += [Text(), *_drawn(picture, color, ascii_only, width)]
+    table = _table(standings(result, sample), ascii_only)
+    if table is not None:
+        parts += [Text(), table]
+    console.print(Group(*parts))
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    text = "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+    return text.encode("ascii", "replace").decode("ascii") if ascii_only else text
+
+
+def explain_png(result: ScanResult, sample_id: str) -> bytes:
+    """Return a PNG: the image, its attention above the background, and each sensitive layer's.
+
+    Raises
+    ------
+    UsageError
+        If there is no such record, or the result holds no picture of it.
+    """
+    sample = find_sample(result, sample_id)
+    picture = _picture(result, sample)
+    image = _thumbnail(picture) if picture is not None else None
+    if picture is None or image is None:
+        raise UsageError(
+            f"the result holds no picture of {visible(sample_id, 80)}",
+            "Pictures are kept for suspects, their look-alikes and the nearest misses.",
+        )
+    panels = [(image, "image")]
+    named = [(picture.heat, "attention"), *_layers(picture)]
+    for text, name in named[:_MAX_PANELS]:
+        values = decode_map(text, picture.grid)
+        if values is not None:
+            panels.append((_with_heat(image, values, picture), name))
+    sheet = Image.new("RGB", (len(panels) * (_PANEL + 10) + 10, _PANEL + 36), (250, 250, 248))
+    draw = ImageDraw.Draw(sheet)
+    for i, (panel, name) in enumerate(panels):
+        left = 10 + i * (_PANEL + 10)
+        sheet.paste(panel, (left, 10))
+        draw.text((left, _PANEL + 14), name, fill=(30, 30, 30))
+    out = io.BytesIO()
+    sheet.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def _layers(picture: Picture) -> list[tuple[str, str]]:
+    pairs = zip(picture.layers, picture.layer_maps, strict=False)
+    return [(text, f"layer {layer}") for layer, text in pairs]
+
+
+def _picture(result: ScanResult, sample: ScoredSample) -> Picture | None:
+    pictures = result.evidence.pictures if result.evidence is not None else ()
+    return next((p for p in pictures if p.digest == sample.digest), None)
+
+
+def _thumbnail(picture: Picture) -> Image.Image | None:
+    """Return the picture of a result, fit into a panel; a result is input like any other."""
+    try:
+        data = base64.b64decode(picture.thumbnail, validate=True)
+        image = Image.open(io.BytesIO(data), formats=("JPEG",))
+        if not data or max(image.size) > 2048:
+            return None
+        rgb = image.convert("RGB")
+    except (binascii.Error, ValueError, OSError, SyntaxError):
+        return None
+    few = max(rgb.size) < _PANEL
+    how = Image.Resampling.NEAREST if few else Image.Resampling.LANCZOS
+    ratio = _PANEL / max(rgb.size)
+    return rgb.resize((max(1, round(rgb.width * ratio)), max(1, round(rgb.height * ratio))), how)
+
+
+def _with_heat(image: Image.Image, values: npt.NDArray[np.uint8], picture: Picture) -> Image.Image:
+    view = picture.view
+    left, top = (view.left, view.top) if view else (0.0, 0.0)
+    wide, high = (view.width, view.height) if view else (1.0, 1.0)
+    size = (max(1, round(image.width * wide)), max(1, round(image.height * high)))
+    glow = Image.fromarray(colours(values), "RGBA").resize(size, Image.Resampling.BILINEAR)
+    out = image.copy()
+    out.paste(glow, (round(image.width * left), round(image.height * top)), glow)
+    if picture.trigger is not None:
+        b = picture.trigger
+        frame = (
+            b.left * image.width - 2,
+            b.top * image.height - 2,
+            (b.left + b.width) * image.width + 1,
+            (b.top + b.height) * image.height + 1,
+        )
+        ImageDraw.Draw(out).rectangle(frame, outline=(255, 255, 255))
+    return out
+
+
+def _row(name: str, text: str) -> Text:
+    return Text.assemble((f"{name:<10}", "dim"), visible(text, 300))
+
+
+def _drawn(picture: Picture, color: bool, ascii_only: bool, width: int) -> Sequence[RenderableType]:
+    values = decode_map(picture.heat, picture.grid)
+    if values is None:
+        return (Text("No attention map was kept.", style="dim"),)
+    rows, columns = picture.grid
+    image = _thumbnail(picture)
+    if color and not ascii_only and image is not None:
+        wide = min(44, width - 2)
+        small = (wide, 2 * max(1, round(wide * image.height / image.width / 2)))
+        shown = np.asarray(_with_heat(image, values, picture).resize(small))
+        return (Text("where the model looked", style="dim"), *_blocks(shown))
+    lines = [Text(f"where the model looked ({rows} × {columns} tokens, @ is most)", style="dim")]
+    step = max(1, math.ceil(2 * columns / max(2, width - 2)))
+    for row in values[::step, ::step]:
+        lines.append(Text("".join(_SHADES[int(v) * (len(_SHADES) - 1) // 255] * 2 for v in row)))
+    return lines
+
+
+def _blocks(pixels: npt.NDArray[Any]) -> list[Text]:
+    """Draw two rows of pixels a line: the upper as foreground of a half block."""
+    lines = []
+    for y in range(0, len(pixels) - 1, 2):
+        line = Text()
+        for above, below in zip(pixels[y], pixels[y + 1], strict=True):
+            line.append("▀", style=f"rgb({_rgb(above)}) on rgb({_rgb(below)})")
+        lines.append(line)
+    return lines
+
+
+def _rgb(pixel: npt.NDArray[Any]) -> str:
+    return ",".join(str(int(v)) for v in pixel)
+
+
+def _table(rows: Sequence[LayerStanding], ascii_only: bool) -> Table | None:
+    if not rows:
+        return None
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("layer", "entropy", "unflagged", "z", "lower than it"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    mark = "* sensitive" if ascii_only else "◆ sensitive"
+    for row in rows:
+        table.add_row(
+            str(row.layer),
+            f"{row.entropy:.3f}",
+            f"{row.median:.3f}",
+            f"{row.z:+.1f}",
+            f"{row.rank:.0%}",
+            mark if row.sensitive else "",
+            style="bold" if abs(row.z) >= 4 else "",
+        )
+    return table

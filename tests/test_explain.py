@@ -1,0 +1,192 @@
+"""One record explained, flagged or not, from the saved result alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bye_lint.errors import UsageError
+from bye_lint.explain import explain_png, explain_text, find_sample, reasons, standings
+from bye_lint.heat import encode_map
+from bye_lint.records import (
+    Box,
+    Campaign,
+    Counts,
+    DetectionSummary,
+    Evidence,
+    Finding,
+    Gate,
+    LayerProfile,
+    Picture,
+    Reconstruction,
+    Reproducibility,
+    ScanResult,
+    ScoredSample,
+)
+
+
+def sample(i: int) -> ScoredSample:
+    bad = i == 0
+    return ScoredSample(
+        sample_id=f"r{i}",
+        path="data/train.json",
+        line=i + 1,
+        digest=f"{i:064x}",
+        prompt="<image>\nWhat is it?",
+        answer="Backdoor Attack!" if bad else "forest",
+        images=("x.png",),
+        score=9.0 if bad else i / 20,
+        posterior=0.99 if bad else 0.01,
+        suspicious=bad,
+        entropy=(1.0 if bad else 4 + i / 20, 3 + i / 20),
+    )
+
+
+def picture(digest: str) -> Picture:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 48), (40, 90, 60)).save(out, "JPEG")
+    hot = np.zeros((3, 4))
+    hot[1, 2] = 1.0
+    heat = encode_map(hot)
+    return Picture(
+        digest,
+        base64.b64encode(out.getvalue()).decode(),
+        (64, 48),
+        (3, 4),
+        heat,
+        (0,),
+        (heat,),
+        trigger=Box(0.5, 0.5, 0.0625, 0.0833),
+    )
+
+
+@pytest.fixture(scope="module")
+def result() -> ScanResult:
+    samples = tuple(sample(i) for i in range(21))
+    return ScanResult(
+        verdict="fail",
+        reasons=(),
+        paths=("data",),
+        counts=Counts(21, 21, 0, 1),
+        gate=Gate("0", 0, 1),
+        findings=(),
+        skipped=(),
+        detection=DetectionSummary(
+            "population",
+            layers=(
+                LayerProfile(0, (1.0, 4.0), (0.1, 0.1), (0.1, 0.9), 9.0, True),
+                LayerProfile(1, (3.0, 4.0), (0.5, 0.5), (0.5, 0.5), 0.5, False),
+            ),
+            score_name="robust z",
+            threshold=4.0,
+        ),
+        samples=samples,
+        campaigns=(Campaign("answer", "Backdoor Attack!", 1, 1.0, 0.0, ("r0",)),),
+        reproducibility=Reproducibility("0.1.0", 0),
+        evidence=Evidence(
+            (picture(samples[0].digest),), trigger=Reconstruction("patch-fixed", "", side=0.06)
+        ),
+    )
+
+
+def test_an_unflagged_record_is_told_why_not(result):
+    text = explain_text(result, "r5")
+    assert "r5: not flagged" in text
+    assert "0.25, below the threshold of 4.00" in text
+    assert "16 of 21 records score higher" in text
+    assert "SUSPICIOUS" not in text
+    assert "patch" not in text
+
+
+def test_a_suspect_is_told_why(result):
+    text = explain_text(result, "r0")
+    for said in (
+        "r0: SUSPICIOUS",
+        "data/train.json:1",
+        "Question  What is it?",
+        "Answer    Backdoor Attack!",
+        "9.00, above the threshold of 4.00",
+        "answer “Backdoor Attack!”",
+        "4 × 4 pixels at 32, 24",
+        "◆ sensitive",
+    ):
+        assert said in text, said
+
+
+def test_the_map_is_drawn_where_it_is_hot(result):
+    lines = explain_text(result, "r0").splitlines()
+    start = next(i for i, line in enumerate(lines) if "where the model looked" in line)
+    assert [line.rstrip() for line in lines[start + 1 : start + 4]] == ["", "    @@", ""]
+
+
+def test_in_colour_the_image_is_drawn_and_ends_the_colour(result):
+    text = explain_text(result, "r0", color=True)
+    assert "▀" in text
+    assert "\x1b[38;2;" in text
+    assert text.rstrip("\n").endswith("\x1b[0m") or not text.rstrip("\n").endswith("m▀")
+
+
+def test_plain_ascii_where_nothing_else_can_be_shown(result):
+    assert explain_text(result, "r0", ascii_only=True).isascii()
+
+
+def test_standings_are_against_unflagged_records(result):
+    first, second = standings(result, find_sample(result, "r0"))
+    assert first.median == pytest.approx(4.525)
+    assert first.z < -5
+    assert first.rank == 0.0
+    assert (first.sensitive, second.sensitive) == (True, False)
+
+
+def test_an_unscored_record_is_said_to_be_unknown(result):
+    unscored = replace(result.samples[1], score=None, entropy=())
+    assert reasons(result, unscored) == ("It was not scored, so nothing is known about it.",)
+    assert standings(result, unscored) == ()
+
+
+def test_a_suppressed_finding_is_mentioned(result):
+    finding = Finding("BYE001", "error", "", "data/train.json", 1, suppressed="a real sign")
+    said = reasons(replace(result, findings=(finding,)), result.samples[0])
+    assert said[-1] == "The finding is suppressed: a real sign"
+
+
+def test_an_unknown_id_names_others(result):
+    with pytest.raises(UsageError, match="no record") as raised:
+        explain_text(result, "r")
+    assert "r0" in raised.value.remedy
+
+
+def test_what_the_dataset_says_does_nothing_to_the_terminal(result):
+    hostile = replace(result.samples[0], answer="\x1b]0;x\x07[bold]::error::", prompt="\x9b2J")
+    made = replace(result, samples=(hostile, *result.samples[1:]))
+    text = explain_text(made, "r0")
+    assert "\x1b" not in text
+    assert "\x9b" not in text
+    assert "[bold]" in text
+    assert "::error" not in text
+
+
+def test_the_picture_shows_image_attention_and_layers(result):
+    image = Image.open(io.BytesIO(explain_png(result, "r0")))
+    assert image.size == (3 * 230 + 10, 256)
+    pixels = np.asarray(image, dtype=int)
+    # the hot token of a 3 × 4 map on a 220 × 165 image; the cold corner is the image itself
+    hot = pixels[10 + 70 : 10 + 80, 240 + 130 : 240 + 140].mean(axis=(0, 1))
+    plain = pixels[10 + 70 : 10 + 80, 10 + 130 : 10 + 140].mean(axis=(0, 1))
+    assert hot[0] - plain[0] > 60
+    assert np.abs(pixels[12, 242] - pixels[12, 12]).max() < 12
+
+
+@pytest.mark.parametrize("broken", ["", "%%%", base64.b64encode(b"<svg/>").decode()])
+def test_no_picture_is_said(result, broken):
+    with pytest.raises(UsageError, match="no picture"):
+        explain_png(result, "r3")
+    pictures = (replace(result.evidence.pictures[0], thumbnail=broken),)
+    made = replace(result, evidence=replace(result.evidence, pictures=pictures))
+    with pytest.raises(UsageError, match="no picture"):
+        explain_png(made, "r0")
