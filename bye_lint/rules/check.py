@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import islice
@@ -31,6 +32,14 @@ _RULES: tuple[tuple[str, Callable[[Sample], Iterator[str]]], ...] = (
     ("BYE111", no_image_asked),
 )
 
+#: Records of one task: handing each over by itself costs more than a small image does.
+_PIECE = 16
+
+#: Seconds of work, or of waiting for a slow disk, from which a record is worth a thread. Small
+#: images are not: threads that take turns on a busy machine cost more than they save.
+_HEAVY = 0.001
+_SLOW = 0.02
+
 CheckImage = Callable[[ImageSource], ImageCheck]
 
 
@@ -49,7 +58,7 @@ def check_samples(
         As the readers yield them; a skipped record becomes a finding of the rule that it names.
     policy : DatasetPolicy
     jobs : int, optional
-        Threads that decode images; by default one a core, at most 8.
+        Most threads that decode images; by default one a core, at most 8.
     decode : bool
         Decode images whole and digest the records. Without it, images are judged by their
         headers alone and :attr:`Checked.digest` stays empty.
@@ -63,7 +72,7 @@ def check_samples(
             # warnings are process-wide state, so that they are silenced around a whole block
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                images = list(pool.map(lambda item: _images(item, check), block))
+                images = _in_pieces(pool, block, check)
             for item, found in zip(block, images, strict=True):
                 yield _checked(item, found, seen)
 
@@ -81,6 +90,23 @@ def _remembering(max_pixels: int, decode: bool) -> CheckImage:
         return file(image.path)
 
     return check
+
+
+def _in_pieces(
+    pool: ThreadPoolExecutor, block: Sequence[Sample | Skipped], check: CheckImage
+) -> list[list[ImageCheck]]:
+    """Check a block's images; in threads only if the first ones say that it is worth it."""
+
+    def look(piece: Sequence[Sample | Skipped]) -> list[list[ImageCheck]]:
+        return [_images(item, check) for item in piece]
+
+    worked, waited = time.thread_time(), time.perf_counter()
+    first = look(block[:_PIECE])
+    worked, waited = time.thread_time() - worked, time.perf_counter() - waited
+    pieces = [block[i : i + _PIECE] for i in range(_PIECE, len(block), _PIECE)]
+    heavy = worked > _PIECE * _HEAVY or waited > _PIECE * _SLOW
+    done = pool.map(look, pieces) if heavy else map(look, pieces)
+    return first + [images for piece in done for images in piece]
 
 
 def _images(item: Sample | Skipped, check: CheckImage) -> list[ImageCheck]:

@@ -204,8 +204,11 @@ def test_no_digest_without_all_bytes(tmp_path: Path) -> None:
     assert check(on_disk)[0].digest == on_disk.digest()
 
 
+@pytest.mark.parametrize("heavy", [-1.0, 1e9], ids=["threads", "no-threads"])
 @pytest.mark.parametrize("jobs", [1, 4, None])
-def test_order_is_kept(jobs: int | None) -> None:
+def test_order_is_kept(jobs: int | None, heavy: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bye_lint.rules.check._HEAVY", heavy)
+    monkeypatch.setattr("bye_lint.rules.check._SLOW", heavy)
     items = [sample(i) if i % 3 else sample(i, turns=answers("")) for i in range(300)]
     found = check(*items, jobs=jobs)
     assert [item.sample for item in found] == items
