@@ -7,15 +7,23 @@ loosen.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bye_lint import vcs
-from bye_lint.baseline import Baseline, baseline_weakened, load_baseline, policy_weakened
+from bye_lint.baseline import (
+    Baseline,
+    baseline_weakened,
+    load_baseline,
+    policy_weakened,
+    weakened_finding,
+)
 from bye_lint.errors import PolicyError, VcsError
-from bye_lint.policy import POLICY_NAMES, Policy, default_policy, load_policy
+from bye_lint.policy import POLICY_NAMES, DatasetPolicy, Policy, default_policy, load_policy
 from bye_lint.records import Finding
+from bye_lint.snapshot import differing
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +40,11 @@ def read_reference(
 ) -> Reference:
     """Read the policy and the baseline as they were where HEAD left a ref.
 
-    Where there was no policy yet, the defaults judge, on the data and with the model that the
-    head's policy names: the first policy of a repository cannot open its own gate.
+    The data that are checked are those that either names and that are there, so that none is
+    dropped and none that is new is missed. Where there was no policy yet, the defaults judge,
+    on the data and with the model that the head's policy names: the first policy of a
+    repository cannot open its own gate. A model that lies in the repository and differs from
+    the base's is told as well.
 
     Parameters
     ----------
@@ -63,9 +74,34 @@ def read_reference(
         policy = dataclasses.replace(policy, source=f"{name} at {commit[:12]}")
     own = "" if head.source is None else Path(head.source).read_text(encoding="utf-8-sig")
     shown = name if head.source is None else _relative(Path(head.source), root)
-    weakened = policy_weakened(policy, head, text=own, path=shown)
     baseline = _baseline_at(policy, commit, root)
-    return Reference(policy, baseline, weakened + baseline_weakened(baseline, _own(head, root)))
+    weakened = policy_weakened(policy, head, text=own, path=shown)
+    weakened += baseline_weakened(baseline, _own(head, root))
+    weakened += tuple(
+        weakened_finding(
+            f"{file}: the model that judges the data is changed by the same change", file
+        )
+        for file in _changed_model(policy, commit, root)
+    )
+    policy = dataclasses.replace(policy, dataset=_with_paths(policy, head))
+    return Reference(policy, baseline, weakened)
+
+
+def _changed_model(policy: Policy, commit: str, root: Path) -> list[str]:
+    """Return the first file that differs in the model's folder, and in the adapter's."""
+    changed = []
+    for name in (policy.model.name, policy.model.adapter):
+        path = (policy.base / name).resolve() if name else root.resolve()
+        if path.is_dir() and path != root.resolve() and path.is_relative_to(root.resolve()):
+            changed += differing(_relative(path, root), root, commit)[:1]
+    return changed
+
+
+def _with_paths(policy: Policy, head: Policy) -> DatasetPolicy:
+    there = [path for path in policy.dataset.paths if (policy.base / path).exists()]
+    new = [os.path.relpath(head.base / path, policy.base) for path in head.dataset.paths]
+    paths = dict.fromkeys(Path(path).as_posix() for path in [*there, *new])
+    return dataclasses.replace(policy.dataset, paths=tuple(paths))
 
 
 def _policy_at(head: Policy, commit: str, root: Path) -> tuple[str, str | None]:

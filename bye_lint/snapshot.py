@@ -63,6 +63,26 @@ def lay_out(entries: Mapping[str, vcs.Entry], root: Path, tree: Path) -> dict[st
     return hashes
 
 
+def differing(folder: str, root: Path, commit: str) -> list[str]:
+    """Return the files of a folder that a commit did not have as they are, sorted.
+
+    Raises
+    ------
+    VcsError
+        If git cannot tell.
+    """
+    entries = vcs.list_at(root, commit, [folder])
+    here = {p.relative_to(root).as_posix() for p in (root / folder).rglob("*") if p.is_file()}
+    changed = here.symmetric_difference(entries)
+    for name in here & set(entries):
+        found = _hashes(root / name, like=entries[name].blob)
+        if found is None or found.blob != entries[name].blob:
+            pointer = next(vcs.read_blobs(root, [entries[name].blob]))[1]
+            if found is None or vcs.lfs_digest(pointer) != found.sha256:
+                changed.add(name)
+    return sorted(changed)
+
+
 def _lay_links(entries: Mapping[str, vcs.Entry], root: Path, tree: Path) -> None:
     """Lay symbolic links last, so that no file is written through one."""
     links = [name for name, entry in entries.items() if entry.mode == "120000" and _is_safe(name)]

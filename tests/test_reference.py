@@ -67,6 +67,35 @@ def test_the_base_judges_and_what_is_loosened_is_told(repo: Repo) -> None:
     ]
 
 
+def test_no_data_are_dropped_and_new_ones_are_not_missed(repo: Repo) -> None:
+    repo.git("checkout", "-q", "main")
+    repo.write("bye-lint.yaml", "dataset: {paths: [data, gone]}\n")
+    repo.write("data/x.jsonl", "")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    repo.write("bye-lint.yaml", "dataset: {paths: [new]}\n")
+    found = read_reference(head(repo), "main", repo.root)
+    assert found.policy.dataset.paths == ("data", "new")
+    assert [f.message.partition(" ")[0] for f in found.weakened] == ["dataset.paths"]
+
+
+def test_a_model_that_changes_with_the_data_is_told(repo: Repo) -> None:
+    repo.git("checkout", "-q", "main")
+    repo.write("bye-lint.yaml", "model: judge\n")
+    repo.write("judge/model.safetensors", "honest")
+    repo.write("judge/config.json", "{}")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    assert read_reference(head(repo), "main", repo.root).weakened == ()
+    repo.write("judge/model.safetensors", "bribed")
+    told = read_reference(head(repo), "main", repo.root).weakened
+    assert [(f.rule, f.path) for f in told] == [("BYE301", "judge/model.safetensors")]
+    repo.write("judge/model.safetensors", "honest")
+    repo.write("judge/adapter_config.json", "{}")
+    told = read_reference(head(repo), "main", repo.root).weakened
+    assert [f.path for f in told] == ["judge/adapter_config.json"]
+
+
 def test_a_policy_taken_away_still_judges(repo: Repo) -> None:
     repo.write("bye-lint.yaml", "gate: {scope: all, max_suspicious: 0}\n")
     repo.git("checkout", "-q", "main")

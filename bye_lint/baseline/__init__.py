@@ -13,7 +13,7 @@ from bye_lint.baseline.match import (
     create_baseline,
     update_baseline,
 )
-from bye_lint.baseline.weakened import baseline_weakened, policy_weakened
+from bye_lint.baseline.weakened import baseline_weakened, policy_weakened, weakened_finding
 
 __all__ = [
     "Audited",
@@ -27,5 +27,6 @@ __all__ = [
     "load_baseline",
     "policy_weakened",
     "update_baseline",
+    "weakened_finding",
     "write_baseline",
 ]

@@ -61,6 +61,7 @@ def _lower_or_unset(base: float | None, head: float | None) -> bool:
     return base != head and (base is None or head is None or head < base)
 
 
+_TOP = Place(1, 1)
 _ANOTHER_MODEL = "another model would judge"
 _OTHER_TRAINING = "the model would be fine-tuned in another way"
 _LESS_CONTEXT = "fewer unchanged records would be read for comparison"
@@ -124,7 +125,7 @@ def policy_weakened(base: Policy, head: Policy, *, text: str, path: str) -> tupl
         before, after = _value(base, key), _value(head, key)
         if looser(before, after):
             message = f"{key} was {_shown(before)} and becomes {_shown(after)}: {meaning}"
-            findings.append(_finding(message, path, _place(document, key)))
+            findings.append(weakened_finding(message, path, _place(document, key)))
     return tuple(findings)
 
 
@@ -144,12 +145,12 @@ def baseline_weakened(base: Baseline, head: Baseline) -> tuple[Finding, ...]:
         place = Place(entry.line, entry.column)
         if left[entry.key] < entry.count:
             message = f"the baseline would accept {what}: {visible(entry.reason)}"
-            findings.append(_finding(message, head.source, place))
+            findings.append(weakened_finding(message, head.source, place))
         elif entry.expires > until[entry.key]:
             message = (
                 f"the baseline would accept {what} until {entry.expires}, not {until[entry.key]}"
             )
-            findings.append(_finding(message, head.source, place))
+            findings.append(weakened_finding(message, head.source, place))
         left[entry.key] -= entry.count
     return tuple(findings)
 
@@ -174,7 +175,8 @@ def _place(document: Document, key: str) -> Place:
     return document.keys.get(where) or document.keys.get(where[:1]) or Place(1, 1)
 
 
-def _finding(message: str, path: str, place: Place) -> Finding:
+def weakened_finding(message: str, path: str, place: Place = _TOP) -> Finding:
+    """Return a BYE301 with a fingerprint of its own."""
     rule = RULES["BYE301"]
     content = json.dumps([rule.code, path, message])
     return Finding(
