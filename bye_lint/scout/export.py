@@ -46,3 +46,4 @@ def export_model(
     small.load_state_dict(state)
     small.save_pretrained(folder)
     build_processor(tokenizer).save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)  # written for its owner alone
