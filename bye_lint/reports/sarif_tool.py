@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bye_lint.codes import RULES, Rule
-from bye_lint.escape import visible
+from bye_lint.escape import markdown, visible
 from bye_lint.records import Finding
 from bye_lint.reports import view
 
@@ -59,7 +59,7 @@ def _descriptor(rule: Rule) -> dict[str, Any]:
         "fullDescription": {"text": first[:_MAX_DESCRIPTION]},
         "help": {
             "text": rule.help.replace("**", "").replace("`", ""),
-            "markdown": f"# {visible(rule.code, 100)} {visible(rule.name, 200)}\n\n"
+            "markdown": f"# {markdown(rule.code)} {markdown(rule.name)}\n\n"
             f"{rule.summary}\n\n{rule.help}\n",
         },
         "defaultConfiguration": {"level": rule.level},

@@ -204,6 +204,10 @@ def sarif_links_nothing(text: str) -> None:
     json_parses(text)
     for message in re.findall(r'"message": \{\s*"text": "(.*)"', text):
         assert not re.search(r"\]\s*\(", message)
+    parser = MarkdownIt("gfm-like", {"html": True})
+    for rule in json.loads(text)["runs"][0]["tool"]["driver"]["rules"]:
+        html = parser.render(rule["help"]["markdown"])
+        assert set(re.findall(r"<(\w+)", html)) <= {"h1", "p", "strong", "code"}
     for uri in re.findall(r'"uri": "(.*)"', text):
         assert re.fullmatch(r"(file://)?[\w/.~%-]*", uri)
 
