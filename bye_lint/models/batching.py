@@ -57,7 +57,7 @@ class Batch:
     valid: int
 
 
-def share(records: Sequence[tuple[int, Encoded]], family: Family, window: int | None) -> list[Unit]:
+def share(records: Sequence[tuple[int, Encoded]], window: int | None) -> list[Unit]:
     """Arrange records that show the same images into units.
 
     Parameters
@@ -67,7 +67,7 @@ def share(records: Sequence[tuple[int, Encoded]], family: Family, window: int | 
         their slots see would depend on it.
     """
     alone = [Unit((i,), (record,)) for i, record in records]
-    if len(records) < 2 or not family.causal:
+    if len(records) < 2:
         return alone
     prefix = _common_prefix([record.ids for _, record in records])
     longest = max(len(record) for _, record in records)
@@ -160,7 +160,7 @@ def collate(
         inputs[family.type_ids] = torch.from_numpy(types)
     if padding == "left" or not family.causal:
         inputs["attention_mask"] = torch.from_numpy(filled.astype(np.int64))
-    inputs.update(_images(units, family))
+    inputs.update(_images(units))
     if rope_index is not None:
         inputs["position_ids"] = _rope_positions(places, (rows, size), rope_index)
     elif prefix or padding == "left":
@@ -222,14 +222,11 @@ def _rope_positions(
     return positions
 
 
-def _images(units: list[Unit], family: Family) -> dict[str, Tensor]:
+def _images(units: list[Unit]) -> dict[str, Tensor]:
     """Join what the processor made of the images, padding ragged dimensions with zeros."""
     joined: dict[str, Tensor] = {}
-    for name in family.image_inputs:
-        parts = [unit.records[0].images.get(name) for unit in units]
-        arrays = [np.asarray(part) for part in parts if part is not None]
-        if len(arrays) != len(units):
-            continue
+    for name in units[0].records[0].images:
+        arrays = [np.asarray(unit.records[0].images[name]) for unit in units]
         inner = np.max([array.shape[1:] for array in arrays], axis=0) if arrays[0].ndim > 1 else ()
         size = (sum(len(array) for array in arrays), *(int(n) for n in inner))
         if all(array.shape[1:] == size[1:] for array in arrays):

@@ -18,7 +18,7 @@ from bye_lint.models.batching import Batch, Padding, Unit, by_length, collate, s
 from bye_lint.models.grids import image_grid, rope_index
 from bye_lint.models.loading import LoadedModel
 from bye_lint.models.probe import ProbeDone
-from bye_lint.models.prompts import VISION, Encoded, EncodeError, encode_shared
+from bye_lint.models.prompts import VISION, Encoded, EncodeError
 from bye_lint.models.rows import FeatureRow, RowStore, cached_rows, failed_row
 from bye_lint.records import Sample
 
@@ -68,9 +68,8 @@ def extract(
         In the order of ``samples``. A record that could not be read is a row of NaN with
         the reason; it is never filled in.
     """
-    rows = cached_rows(store if keys else None, keys or [""] * len(samples), attention=maps)
-    if not keys:
-        rows = [None] * len(samples)
+    keys = keys or [""] * len(samples)
+    rows = cached_rows(store, keys, attention=maps, hidden=hidden)
     todo = [i for i, row in enumerate(rows) if row is None]
     if progress is not None and len(todo) < len(samples):
         progress(len(samples) - len(todo))
@@ -87,7 +86,7 @@ def extract(
         for i, row in done:
             rows[i] = row
         if store is not None and keys:
-            store.put({keys[i]: row.to_arrays() for i, row in done if keys[i] and not row.error})
+            store.put({keys[i]: row.to_arrays() for i, row in done if keys[i]})
         if progress is not None:
             progress(len(done))
     return [row for row in rows if row is not None]
@@ -116,22 +115,20 @@ def _extract_missing(
     max_pixels: int,
 ) -> Iterator[list[tuple[int, FeatureRow]]]:
     groups = _by_images(items)
-    shared = sharing and padding == "right"
+    shared = sharing and padding == "right" and loaded.shares
     for start in range(0, len(groups), WINDOW):
         failed: list[tuple[int, FeatureRow]] = []
         units: list[Unit] = []
         for group in groups[start : start + WINDOW]:
             encoded: list[tuple[int, Encoded]] = []
-            outcomes = encode_shared(
-                loaded.processor, loaded.family, [s for _, s in group], max_pixels
-            )
+            outcomes = loaded.encoder.encode_shared([s for _, s in group], max_pixels=max_pixels)
             for (i, _), outcome in zip(group, outcomes, strict=True):
                 if isinstance(outcome, EncodeError):
                     failed.append((i, failed_row(str(outcome), len(loaded.layers), loaded.n_heads)))
                 else:
                     encoded.append((i, outcome))
             if shared:
-                units += share(encoded, loaded.family, loaded.window)
+                units += share(encoded, loaded.window)
             else:
                 units += [Unit((i,), (record,)) for i, record in encoded]
         if failed:

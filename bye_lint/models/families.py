@@ -36,13 +36,12 @@ class Family:
         The last decoder layer may be run for the last prompt position alone.
     type_ids : str
         Name of the token-type input that the model needs beside the token ids, if any.
-    image_inputs : tuple of str
-        What the processor returns for images; joined along the first axis in a batch.
     grid : str
         How image tokens are laid out: a known grid of ``patches`` or ``grid_thw``, a ``square``
         where the count is one, or ``none``.
     plain_prompt : str
-        Prompt for families whose processor has no chat template, with ``{images}`` and ``{text}``.
+        Prompt for families whose processor has no chat template, made of ``{images}``, ``{bos}``
+        and ``{text}``.
     note : str
         What is special, for the documentation.
     """
@@ -54,19 +53,102 @@ class Family:
     causal: bool = True
     trim_last: bool = True
     type_ids: str = ""
-    image_inputs: tuple[str, ...] = ("pixel_values",)
     grid: Grid = "square"
     plain_prompt: str = ""
     note: str = ""
 
 
+_QWEN_POSITIONS = "multimodal rotary positions; the token count follows the image's size"
+
 _ROWS = (
+    Family("llava", "LLaVA 1.5 and relatives", grid="patches", note="fixed token count"),
+    Family("aya_vision", "Aya Vision", note="tiles and a thumbnail; sliding windows"),
+    Family("deepseek_vl", "DeepSeek-VL", note="fixed token count"),
     Family(
-        "llava",
-        "LLaVA 1.5 and relatives (Pixtral as llava)",
-        image_inputs=("pixel_values", "image_sizes"),
-        grid="patches",
+        "gemma3",
+        "Gemma 3",
+        causal=False,
+        type_ids="token_type_ids",
+        note="image tokens see each other both ways; sliding windows",
     ),
+    Family(
+        "glm46v",
+        "GLM-4.6V",
+        positions="rope_index",
+        type_ids="mm_token_type_ids",
+        grid="grid_thw",
+        note=_QWEN_POSITIONS,
+    ),
+    Family(
+        "glm4v",
+        "GLM-4.1V",
+        positions="rope_index",
+        type_ids="mm_token_type_ids",
+        grid="grid_thw",
+        note=_QWEN_POSITIONS,
+    ),
+    Family("got_ocr2", "GOT-OCR 2.0", note="fixed token count"),
+    Family("idefics2", "Idefics2", decoder="text_model", grid="none", note="a resampler"),
+    Family("idefics3", "Idefics3", decoder="text_model", note="tiles and a thumbnail"),
+    Family("internvl", "InternVL 2.5, 3 and 3.5", note="tiles and a thumbnail"),
+    Family("lighton_ocr", "LightOnOCR", grid="none", note="row breaks between image tokens"),
+    Family("llava_next", "LLaVA-NeXT (1.6)", grid="none", note="tiles, row ends as image tokens"),
+    Family(
+        "llava_onevision", "LLaVA-OneVision", grid="none", note="tiles, row ends as image tokens"
+    ),
+    Family("mistral3", "Mistral Small 3.1", grid="none", note="row breaks between image tokens"),
+    Family("ovis2", "Ovis2", note="tiles; visual words mixed by probability"),
+    Family(
+        "paligemma",
+        "PaliGemma and PaliGemma 2",
+        causal=False,
+        type_ids="token_type_ids",
+        plain_prompt="{images}{bos}{text}\n",
+        note="the whole prompt sees itself both ways; capped scores",
+    ),
+    Family(
+        "qwen2_5_vl",
+        "Qwen2.5-VL",
+        positions="rope_index",
+        type_ids="mm_token_type_ids",
+        grid="grid_thw",
+        note=_QWEN_POSITIONS,
+    ),
+    Family(
+        "qwen2_vl",
+        "Qwen2-VL",
+        positions="rope_index",
+        type_ids="mm_token_type_ids",
+        grid="grid_thw",
+        note=_QWEN_POSITIONS,
+    ),
+    Family(
+        "qwen3_5",
+        "Qwen3.5",
+        positions="rope_index",
+        type_ids="mm_token_type_ids",
+        grid="grid_thw",
+        note="only its full-attention layers are read; " + _QWEN_POSITIONS,
+    ),
+    Family(
+        "qwen3_vl",
+        "Qwen3-VL",
+        positions="rope_index",
+        type_ids="mm_token_type_ids",
+        grid="grid_thw",
+        note=_QWEN_POSITIONS,
+    ),
+    Family(
+        "qwen3_vl_moe",
+        "Qwen3-VL, mixture of experts",
+        positions="rope_index",
+        type_ids="mm_token_type_ids",
+        grid="grid_thw",
+        note=_QWEN_POSITIONS,
+    ),
+    Family("smolvlm", "SmolVLM and SmolVLM2", decoder="text_model", note="tiles and a thumbnail"),
+    Family("video_llama_3", "VideoLLaMA 3", grid="none", note="the token count follows the image"),
+    Family("vipllava", "VipLLaVA", note="fixed token count"),
 )
 
 #: Families by ``model_type``.

@@ -18,6 +18,8 @@ from torch import nn
 from bye_lint.errors import MissingExtraError, ModelError, UnsupportedModelError
 from bye_lint.models import probe as probing
 from bye_lint.models.families import Family, find_family
+from bye_lint.models.processors import load_processor
+from bye_lint.models.prompts import Encoder
 from bye_lint.models.resolve import ResolvedModel
 
 _DTYPES = {
@@ -78,7 +80,6 @@ class LoadedModel:
         self._blocks = blocks
         self._attention = attention
         probing.register()
-        probing.attach(self.probe, attention)
 
     @property
     def device(self) -> torch.device:
@@ -109,6 +110,16 @@ class LoadedModel:
         return config
 
     @property
+    def encoder(self) -> Encoder:
+        """Turns records into this model's input."""
+        config = self.whole_config
+        token = getattr(config, "image_token_id", None)
+        token = token if token is not None else getattr(config, "image_token_index", None)
+        if token is None:
+            raise UnsupportedModelError("the model's configuration names no image token")
+        return Encoder(self.processor, self.family, int(token))
+
+    @property
     def n_heads(self) -> int:
         """Attention heads of a layer."""
         return int(self.config.num_attention_heads)
@@ -130,6 +141,15 @@ class LoadedModel:
         return 0
 
     @property
+    def shares(self) -> bool:
+        """Whether records about one image may share their prefix.
+
+        Not where tokens see what comes behind them, and not where a layer carries a state from
+        token to token (linear attention, convolutions), which would run on from record to record.
+        """
+        return self.family.causal and len(self.layers) == len(self._blocks)
+
+    @property
     def trims_last(self) -> bool:
         """Whether the last layer may be run for the last position alone."""
         return self.family.trim_last and self.layers[-1] == len(self._blocks) - 1
@@ -142,6 +162,7 @@ class LoadedModel:
         }
         before = {key: config._attn_implementation for key, config in configs.items()}
         training = self.model.training
+        probing.attach(self.probe, self._attention)
         for config in configs.values():
             config._attn_implementation = probing.IMPLEMENTATION
         self.model.eval()
@@ -190,7 +211,6 @@ def load_model(
     _check_memory(resolved, place, number, quantization)
     options: dict[str, Any] = {
         "dtype": number,
-        "attn_implementation": "sdpa",
         "use_safetensors": True,
         "trust_remote_code": resolved.allow_remote_code,
         "local_files_only": True,
@@ -199,12 +219,8 @@ def load_model(
         options["quantization_config"] = _quantization(quantization, number)
         options["device_map"] = {"": place}
     try:
-        processor = transformers.AutoProcessor.from_pretrained(
-            resolved.path,
-            trust_remote_code=resolved.allow_remote_code,
-            local_files_only=True,
-        )
-        model = transformers.AutoModelForImageTextToText.from_pretrained(resolved.path, **options)
+        processor = load_processor(resolved)
+        model = _from_pretrained(transformers, resolved.path, options)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise ModelError(
             f"{resolved.name}: the model cannot be loaded: {_first_line(error)}",
@@ -220,6 +236,17 @@ def load_model(
     if quantization == "none":
         model = model.to(place)
     return LoadedModel(model.eval().requires_grad_(False), processor, resolved)
+
+
+def _from_pretrained(transformers: Any, path: Path, options: dict[str, Any]) -> Any:
+    """Load with SDPA; a decoder that lacks it is probed all the same, its tower runs eager."""
+    auto = transformers.AutoModelForImageTextToText
+    try:
+        return auto.from_pretrained(path, **options, attn_implementation="sdpa")
+    except ValueError as error:
+        if "scaled_dot_product_attention" not in str(error):
+            raise
+        return auto.from_pretrained(path, **options, attn_implementation="eager")
 
 
 def _first_line(error: Exception) -> str:

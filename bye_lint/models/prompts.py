@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from bye_lint.models.families import Family
+from bye_lint.models.spying import Witnessed, witness
 from bye_lint.records import Sample
 
 #: Values of ``Encoded.component``, in the order of ``Features.head_mass``.
@@ -122,9 +123,11 @@ def render(processor: Any, family: Family, system: str, prompt: str) -> Prompt:
 def _apply(processor: Any, family: Family, messages: list[dict[str, Any]]) -> str:
     if family.plain_prompt:
         content = messages[-1]["content"]
-        text = " ".join(part["text"] for part in content if part["type"] == "text")
-        images = processor.image_token * sum(part["type"] == "image" for part in content)
-        return family.plain_prompt.format(images=images, text=text)
+        return family.plain_prompt.format(
+            images=processor.image_token * sum(part["type"] == "image" for part in content),
+            bos=processor.tokenizer.bos_token,
+            text=" ".join(part["text"] for part in content if part["type"] == "text"),
+        )
     try:
         return str(processor.apply_chat_template(messages, add_generation_prompt=True))
     except Exception as error:  # a template may raise anything
@@ -151,58 +154,132 @@ def load_images(sample: Sample, *, max_pixels: int = 50_000_000) -> list[Image.I
     return images
 
 
-def encode(processor: Any, family: Family, sample: Sample) -> Encoded:
-    """Encode the first human turn of a record.
+@dataclass(frozen=True)
+class Encoder:
+    """Turns records into one model's input.
 
-    Raises
-    ------
-    EncodeError
-        If the record cannot be encoded, or its spans cannot be told.
+    Parameters
+    ----------
+    processor : processor of the model's family
+    family : Family
+    image_token_id : int
+        The token that the model itself replaces by what its tower saw.
     """
-    (encoded,) = encode_shared(processor, family, [sample])
-    if isinstance(encoded, EncodeError):
-        raise encoded
-    return encoded
 
+    processor: Any
+    family: Family
+    image_token_id: int
 
-def encode_shared(
-    processor: Any, family: Family, samples: Sequence[Sample], max_pixels: int = 50_000_000
-) -> list[Encoded | EncodeError]:
-    """Encode records that show the same images, which are decoded and processed once.
+    def encode(self, sample: Sample) -> Encoded:
+        """Encode the first human turn of a record.
 
-    Returns
-    -------
-    list
-        In the order of ``samples``: the input, or why there is none.
-    """
-    outcomes: list[Encoded | EncodeError] = []
-    shared: tuple[dict[str, Any], list[str]] | None = None
-    for sample in samples:
+        Raises
+        ------
+        EncodeError
+            If the record cannot be encoded, or its spans cannot be told.
+        """
+        (encoded,) = self.encode_shared([sample])
+        if isinstance(encoded, EncodeError):
+            raise encoded
+        return encoded
+
+    def encode_shared(
+        self, samples: Sequence[Sample], *, max_pixels: int = 50_000_000
+    ) -> list[Encoded | EncodeError]:
+        """Encode records that show the same images, which are decoded and processed once.
+
+        Returns
+        -------
+        list
+            In the order of ``samples``: the input, or why there is none.
+        """
+        outcomes: list[Encoded | EncodeError] = []
+        images: list[Image.Image] | None = None
+        seen: Witnessed | None = None
+        for sample in samples:
+            try:
+                prompt = self._prompt(sample)
+                if images is None:
+                    images = load_images(sample, max_pixels=max_pixels)
+                if seen is None or seen.replacements is None:
+                    seen = self._process(prompt, images)
+                    encoded = self._encode(prompt, seen, seen.text)
+                    if not np.array_equal(encoded.ids, seen.ids):
+                        raise EncodeError("the prompt is not what the processor makes of it")
+                else:
+                    encoded = self._encode(prompt, seen, None)
+                outcomes.append(encoded)
+            except EncodeError as error:
+                outcomes.append(error)
+        return outcomes
+
+    def _prompt(self, sample: Sample) -> Prompt:
+        text, marks = sample.prompt, sample.prompt.count(IMAGE_MARK)
+        if not sample.images:
+            raise EncodeError("there is no image")
+        if marks == 0:
+            # Formats that keep images in a field of their own: they stand before the text.
+            text = IMAGE_MARK * len(sample.images) + text
+        elif marks != len(sample.images):
+            raise EncodeError(f"{marks} image marks for {len(sample.images)} images")
+        written = text.replace(IMAGE_MARK, "") + sample.system
+        special = next((t for t in _control_tokens(self.processor) if t in written), None)
+        if special is not None:
+            raise EncodeError(f"the prompt spells the model's own control token {special!r}")
+        return render(self.processor, self.family, sample.system, text)
+
+    def _process(self, prompt: Prompt, images: list[Image.Image]) -> Witnessed:
+        """Call the processor as its users do, and note what it puts in the place of images."""
+        text = prompt.text
+        if self.family.plain_prompt:
+            text = text.replace(self.processor.tokenizer.bos_token, "").removesuffix("\n")
         try:
-            prompt = _checked_prompt(processor, family, sample)
-            if shared is None:
-                shared = _process_images(processor, load_images(sample, max_pixels=max_pixels))
-            outcomes.append(_encode_text(processor, family, prompt, *shared))
-        except EncodeError as error:
-            outcomes.append(error)
-    return outcomes
+            return witness(self.processor, text, images, add_special_tokens=self._adds(prompt))
+        except Exception as error:
+            raise EncodeError(f"the processor refuses the record: {error}") from error
 
+    def _adds(self, prompt: Prompt) -> bool:
+        """Whether the tokenizer adds special tokens: not where the template wrote them."""
+        bos = self.processor.tokenizer.bos_token
+        return not (bos and prompt.text.startswith(bos))
 
-def _checked_prompt(processor: Any, family: Family, sample: Sample) -> Prompt:
-    marks = sample.prompt.count(IMAGE_MARK)
-    text = sample.prompt
-    if marks == 0:
-        # Formats that keep images in a field of their own: they stand before the text.
-        text = IMAGE_MARK * len(sample.images) + text
-    elif marks != len(sample.images):
-        raise EncodeError(f"{marks} image marks for {len(sample.images)} images")
-    if not sample.images:
-        raise EncodeError("there is no image")
-    written = text.replace(IMAGE_MARK, "") + sample.system
-    special = next((token for token in _control_tokens(processor) if token in written), None)
-    if special is not None:
-        raise EncodeError(f"the prompt spells the model's own control token {special!r}")
-    return render(processor, family, sample.system, text)
+    def _encode(self, prompt: Prompt, seen: Witnessed, text: str | None) -> Encoded:
+        """Tokenize; ``text`` is the prompt with images filled in, where it is known already."""
+        if seen.replacements is not None:
+            (text,), (replaced,) = self.processor.get_text_with_replacements(
+                [prompt.text], list(seen.replacements)
+            )
+            if len(replaced) != len(seen.replacements):
+                raise EncodeError("an image without a place in the prompt")
+            spans = _shifted(prompt.user, replaced)
+        else:
+            spans = _anchored(prompt, text or "", self.processor.image_token)
+        output = self.processor.tokenizer(
+            text, return_offsets_mapping=True, add_special_tokens=self._adds(prompt)
+        )
+        ids = np.array(output["input_ids"], dtype=np.int64)
+        offsets = np.array(output["offset_mapping"], dtype=np.int64).reshape(-1, 2)
+        component = np.full(len(ids), SYSTEM, dtype=np.uint8)
+        for start, stop in spans:
+            component[(offsets[:, 0] < stop) & (offsets[:, 1] > start)] = USER_TEXT
+        vision = ids == self.image_token_id
+        if int(vision.sum()) != seen.image_tokens(self.image_token_id) or not vision.any():
+            raise EncodeError("image tokens are not where the processor put them")
+        component[vision] = VISION
+        type_ids = None
+        if self.family.type_ids:
+            marked = self._marks_images(seen)
+            type_ids = vision.astype(np.int64) if marked else np.zeros_like(ids)
+        return Encoded(ids, component, seen.images, type_ids)
+
+    def _marks_images(self, seen: Witnessed) -> bool:
+        """Whether token types are 1 for image tokens, or 0 throughout the prompt."""
+        vision = (seen.ids == self.image_token_id).astype(np.int64)
+        if seen.type_ids is not None and np.array_equal(seen.type_ids, vision):
+            return True
+        if seen.type_ids is not None and not seen.type_ids.any():
+            return False
+        raise EncodeError("the processor gives token types that are not known")
 
 
 def _control_tokens(processor: Any) -> tuple[str, ...]:
@@ -216,53 +293,6 @@ def _control_tokens(processor: Any) -> tuple[str, ...]:
     return known
 
 
-def _process_images(processor: Any, images: list[Image.Image]) -> tuple[dict[str, Any], list[str]]:
-    """Return the processed images and the text that takes the place of each."""
-    kwargs = processor._merge_kwargs(
-        tokenizer_init_kwargs=processor.tokenizer.init_kwargs, return_tensors="np"
-    )["images_kwargs"]
-    try:
-        processed, replacements = processor._process_images([images], **kwargs)
-    except Exception as error:
-        raise EncodeError(f"the image processor refuses the image: {error}") from error
-    unused = set(getattr(processor, "unused_input_names", ()))
-    return {k: v for k, v in dict(processed).items() if k not in unused}, list(replacements)
-
-
-def _encode_text(
-    processor: Any,
-    family: Family,
-    prompt: Prompt,
-    images: dict[str, Any],
-    replacements: list[str],
-) -> Encoded:
-    tokenizer = processor.tokenizer
-    (text,), (replaced,) = processor.get_text_with_replacements([prompt.text], replacements)
-    if len(replaced) != len(replacements):
-        raise EncodeError(f"{len(replaced)} places for {len(replacements)} images in the prompt")
-    starts_itself = bool(tokenizer.bos_token) and prompt.text.startswith(tokenizer.bos_token)
-    output = tokenizer(text, return_offsets_mapping=True, add_special_tokens=not starts_itself)
-    ids = np.array(output["input_ids"], dtype=np.int64)
-    offsets = np.array(output["offset_mapping"], dtype=np.int64).reshape(-1, 2)
-    component = np.full(len(ids), SYSTEM, dtype=np.uint8)
-    for start, stop in _shifted(prompt.user, replaced):
-        component[(offsets[:, 0] < stop) & (offsets[:, 1] > start)] = USER_TEXT
-    vision = np.isin(ids, _image_ids(processor))
-    expected = sum(part.count(processor.image_token) for part in replacements)
-    if not vision.any() or int(vision.sum()) != expected:
-        raise EncodeError(f"{int(vision.sum())} image tokens where {expected} were expected")
-    component[vision] = VISION
-    type_ids = None
-    if family.type_ids:
-        (types,) = processor.create_mm_token_type_ids([ids.tolist()])
-        type_ids = np.array(types, dtype=np.int64)
-    return Encoded(ids, component, images, type_ids)
-
-
-def _image_ids(processor: Any) -> list[int]:
-    return [int(processor.image_token_id)]
-
-
 def _shifted(
     spans: Sequence[tuple[int, int]], replaced: Sequence[dict[str, Any]]
 ) -> list[tuple[int, int]]:
@@ -273,5 +303,26 @@ def _shifted(
         for part in replaced:
             if part["span"][1] <= start:
                 shift = part["new_span"][1] - part["span"][1]
+        moved.append((start + shift, stop + shift))
+    return moved
+
+
+def _anchored(prompt: Prompt, text: str, image_token: str) -> list[tuple[int, int]]:
+    """Move spans where a processor keeps no record: texts agree before and behind its images.
+
+    Raises
+    ------
+    EncodeError
+        If they do not, or the user's text stands between images.
+    """
+    first, last = prompt.text.find(image_token), prompt.text.rfind(image_token) + len(image_token)
+    head, tail = prompt.text[:first], prompt.text[last:]
+    if not (text.startswith(head) and text.endswith(tail)):
+        raise EncodeError("the processor changes the text around the image")
+    moved = []
+    for start, stop in prompt.user:
+        if stop > first and start < last:
+            raise EncodeError("text between images, and the processor does not say where it lies")
+        shift = len(text) - len(prompt.text) if start >= last else 0
         moved.append((start + shift, stop + shift))
     return moved

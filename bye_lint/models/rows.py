@@ -82,6 +82,8 @@ class FeatureRow:
             "head_mass": self.head_mass,
             "shape": np.array([self.image_tokens, *(self.grid or (0, 0))], dtype=np.int64),
         }
+        if self.error:
+            arrays["error"] = np.frombuffer(self.error.encode(), dtype=np.uint8)
         if self.hidden is not None:
             arrays["hidden"] = self.hidden
         if self.attention is not None:
@@ -100,6 +102,7 @@ class FeatureRow:
             grid=(rows, columns) if rows else None,
             hidden=_floating(arrays["hidden"]) if "hidden" in arrays else None,
             attention=_floating(arrays["attention"]) if "attention" in arrays else None,
+            error=arrays["error"].tobytes().decode() if "error" in arrays else "",
         )
 
 
@@ -144,9 +147,10 @@ def cached_rows(
     rows: list[FeatureRow | None] = []
     for key in keys:
         arrays = found.get(key)
-        lacking = arrays is None or (attention and "attention" not in arrays)
-        lacking = lacking or (hidden and arrays is not None and "hidden" not in arrays)
-        rows.append(None if lacking or arrays is None else FeatureRow.from_arrays(arrays))
+        wanted = {"attention"} if attention else set()
+        wanted |= {"hidden"} if hidden else set()
+        complete = arrays is not None and ("error" in arrays or wanted <= arrays.keys())
+        rows.append(FeatureRow.from_arrays(arrays) if arrays is not None and complete else None)
     return rows
 
 

@@ -94,10 +94,8 @@ def test_without_the_hidden_state_nothing_else_changes(loaded, expected):
 
 
 def test_component_masses_follow_the_prompt(loaded):
-    from bye_lint.models import encode
-
     sample = make_sample(0, make_image(0), "<image>\nName the land use.", system="Be brief.")
-    encoded = encode(loaded.processor, loaded.family, sample)
+    encoded = loaded.encoder.encode(sample)
     decode = loaded.processor.tokenizer.decode
     assert decode(encoded.ids[encoded.component == 2]) == "Name the land use."
     assert (encoded.component == 1).sum() == 16

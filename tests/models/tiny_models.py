@@ -25,15 +25,22 @@ QUESTIONS = (
 )
 
 
-def make_tokenizer(special: list[str], *, bos: str | None = None, pad: str = "<pad>") -> Any:
-    """Train a byte-level BPE tokenizer on a few words; ``special`` become tokens of their own."""
+def make_tokenizer(
+    special: list[str], *, bos: str | None = None, named: dict[str, str] | None = None
+) -> Any:
+    """Train a byte-level BPE tokenizer on a few words; ``special`` become tokens of their own.
+
+    ``named`` ones can be asked for by name, such as ``tokenizer.image_token``.
+    """
+    named = named or {}
+    special = [*special, *named.values()]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=400,
         show_progress=False,
-        special_tokens=[pad, "<s>", "</s>", *special],
+        special_tokens=["<pad>", "<s>", "</s>", *special],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(QUESTIONS, trainer)
@@ -41,8 +48,9 @@ def make_tokenizer(special: list[str], *, bos: str | None = None, pad: str = "<p
         tokenizer_object=tokenizer,
         bos_token=bos or "<s>",
         eos_token="</s>",
-        pad_token=pad,
+        pad_token="<pad>",
         additional_special_tokens=special,
+        model_specific_special_tokens=named,
     )
 
 
