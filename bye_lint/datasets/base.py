@@ -92,8 +92,7 @@ def to_sample(raw: RawRecord, settings: ReadSettings, convert: Convert) -> Sampl
         _refuse_halves(parsed)
         images = tuple(_image(image, settings) for image in parsed.images)
     except RecordError as error:
-        content = json.dumps(raw.value, sort_keys=True, default=_bytes_digest)
-        return _skipped(raw, settings, error.rule, str(error), content, found_id)
+        return _skipped(raw, settings, error.rule, str(error), _content(raw.value), found_id)
     return Sample(
         parsed.id if parsed.id is not None else _made_id(raw, settings),
         Location(settings.display, raw.line, raw.column, raw.end_column),
@@ -142,6 +141,13 @@ def _skipped(
         sample_id,
         hashlib.sha256(key).hexdigest(),
     )
+
+
+def _content(value: object) -> str:
+    try:
+        return json.dumps(value, sort_keys=True, default=_bytes_digest)
+    except (RecursionError, TypeError, ValueError):
+        return ""  # the message stands in
 
 
 def _bytes_digest(value: object) -> str:

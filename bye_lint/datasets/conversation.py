@@ -104,7 +104,9 @@ def _finish(
     inline: list[str | ImageSource] | None,
 ) -> Parsed:
     system = record.get("system")
-    if isinstance(system, str) and system and not any(turn.role == "system" for turn in turns):
+    if system is not None and not isinstance(system, str):
+        raise RecordError(f"the field 'system' is {kind(system)}, expected text")
+    if system and not any(turn.role == "system" for turn in turns):
         turns = (Turn("system", system), *turns)
     spoken = [turn.role for turn in turns if turn.role != "system"]
     if "user" not in spoken:

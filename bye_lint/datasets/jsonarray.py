@@ -26,8 +26,7 @@ _FIRST_KEY = re.compile(r'\{\s*"((?:[^"\\\n]|\\.){0,99})"\s*:')
 _STRUCTURE = re.compile(r'"(?:[^"\\\n]|\\.)*["\n]|[{}\[\]]')
 # where nothing is known of the records: an object that is no turn and no part of one
 _ANY_RECORD = r'\{\s*"(?!(?:from|role|type|value|content)")'
-_BETWEEN = re.compile(r"\s*,?\s*")
-_BEFORE_END = re.compile(r"\s*(?:[,\]]|$)")
+_AFTER_RECORD = re.compile(r"\s*(?:,\s*" + _ANY_RECORD + r"|,?\s*(?:\]\s*)?$)")
 _PAIRS = {"}": "{", "]": "["}
 
 
@@ -211,11 +210,7 @@ class _ArrayScan:
         stop = len(window.text) if following is None else following
         start = window.pos
         end = _structural_end(window.text, start, stop) if kept else None
-        if end is not None and (
-            _BEFORE_END.match(window.text, end)
-            if following is None
-            else _BETWEEN.fullmatch(window.text, end, stop)
-        ):
+        if end is not None and _AFTER_RECORD.match(window.text, end):
             window.pos = end
             return window.text[start:end], "end"
         window.pos = stop

@@ -70,6 +70,8 @@ def has_surrogate(text: str) -> bool:
 
 def clip(value: object, limit: int = 80) -> str:
     """Return a value as it may be shown in a message: control characters escaped, not too long."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"  # too deep to show, perhaps
     text = ascii(value) if isinstance(value, str) and has_surrogate(value) else repr(value)
     return text if len(text) <= limit else text[: limit - 4] + "..." + text[-1]
 
