@@ -19,35 +19,49 @@ from bye_lint.progress import Progress
 
 
 def run_grid(
-    grid: Grid, out: Path, *, progress: Progress, pipeline: Pipeline | None = None
+    grid: Grid,
+    out: Path,
+    *,
+    progress: Progress,
+    pipeline: Pipeline | None = None,
+    shard: tuple[int, int] = (1, 1),
 ) -> list[dict[str, Any]]:
     """Run every cell of a grid that has not been run, and write results and tables.
 
     ``out/results/*.json`` holds one result a cell, ``out/tables.md`` the tables rendered from
-    them; ``out/steps`` and ``out/features`` are what a second run takes up. Cells of one data
-    set, size and seed share the truly clean model.
+    all that are there; ``out/steps`` and ``out/features`` are what a second run takes up. Cells
+    of one data set, size and seed share the truly clean model.
 
     Parameters
     ----------
     pipeline : Pipeline, optional
         By default the grid's model, fine-tuned and read as ``bye-lint check`` does.
+    shard : tuple of two int
+        ``(k, n)``: run the k-th of n parts of the cells, so that machines may share a grid;
+        their folders are merged by copying one over the other.
 
     Returns
     -------
     list of dict
-        The results, in the order of the cells.
+        The results of the cells that were asked for, in their order.
 
     Raises
     ------
     ByeLintError
         If the data, the model or a trigger cannot be used.
+    ValueError
+        If there is no such shard.
     """
+    part, parts = shard
+    if not 1 <= part <= parts:
+        raise ValueError(f"shard must be (k, n) with k from 1 to n, got {shard}")
+    cells = grid.cells[part - 1 :: parts]
     if pipeline is None:
         pipeline = model_pipeline(grid, out / "models")
     clean: dict[tuple[str, int, int], dict[str, Any]] = {}
     results = []
-    for number, cell in enumerate(grid.cells, 1):
-        progress.say(f"cell {number} of {len(grid.cells)}: {cell.name}")
+    for number, cell in enumerate(cells, 1):
+        progress.say(f"cell {number} of {len(cells)}: {cell.name}")
         digest = cell_digest(cell, grid, pipeline.digest)
         result = run_cell(cell, grid, pipeline, out, digest, progress=progress)
         result |= {
@@ -64,7 +78,8 @@ def run_grid(
             result["truly_clean"] = clean[key]
         write_json(out / "results" / f"{cell.name}.json", result)
         results.append(result)
-    (out / "tables.md").write_text(render_tables(results), "utf-8")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "tables.md").write_text(render_tables(load_results(out)), "utf-8")
     return results
 
 
@@ -76,19 +91,13 @@ def model_pipeline(grid: Grid, cache: Path) -> Pipeline:
     ModelError
         If the model cannot be used.
     """
-    from bye_lint.models.finetune import FineTuneSettings
+    from bye_lint import models
     from bye_lint.models.pipeline import ModelPipeline
     from bye_lint.scoring import resolve
 
-    policy = ModelPolicy(name=grid.model, device=grid.device)
-    wanted = {
-        name: value
-        for name in ("epochs", "batch_size", "learning_rate", "method")
-        if (value := getattr(grid.fine_tune, name)) not in (None, "auto")
-    }
-    return ModelPipeline(
-        resolve(policy, grid.base), FineTuneSettings(**wanted), cache, device=grid.device
-    )
+    base = resolve(ModelPolicy(name=grid.model, device=grid.device), grid.base)
+    settings = models.schedule(grid.fine_tune, base, small=models.is_small(base), seed=0)
+    return ModelPipeline(base, settings, cache, device=grid.device)
 
 
 def load_results(out: Path) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from bye_lint.errors import ModelError
@@ -77,11 +78,19 @@ class ModelPipeline:
     def features(
         self, model: Tuned, samples: Sequence[Sample], *, canary: Sequence[str], progress: Progress
     ) -> Features:
-        """Read the attention of the first decoding token."""
+        """Read the attention of the first decoding token.
+
+        Where the records are those trained on, in their order, ``target_learned`` says which
+        canaries were learned.
+        """
         loaded = self._load(model)
         with progress.stage("extract", "Reading attention"):
             rows = extract(loaded, samples)
-        return to_features(rows, samples, canary=canary)
+        features = to_features(rows, samples, canary=canary)
+        if len(model.learned) != len(samples):
+            return features
+        known = np.where(features.is_canary, model.learned.astype(float), np.nan)
+        return replace(features, target_learned=known)
 
     def generate(self, model: Tuned, samples: Sequence[Sample], *, progress: Progress) -> list[str]:
         """Return greedy answers to the first questions; empty where a record can't be encoded."""

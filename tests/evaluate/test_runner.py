@@ -229,12 +229,30 @@ def test_clean_label_and_several_targets_are_measured_on_their_targets(
     assert 0.4 < rate < 0.6, "one of two targets"
 
 
+def test_shards_make_up_the_whole(grid: Grid, tmp_path: Path) -> None:
+    grid = replace(grid, cleaning=(), random_drop=0.0, truly_clean=False)
+    for shard in ((1, 2), (2, 2)):
+        run_grid(
+            grid, tmp_path / "parts", progress=SilentProgress(), pipeline=KnownModel(), shard=shard
+        )
+    run(grid, tmp_path / "whole", KnownModel())
+    assert load_results(tmp_path / "parts") == load_results(tmp_path / "whole")
+    parts, whole = (tmp_path / name / "tables.md" for name in ("parts", "whole"))
+    assert parts.read_text() == whole.read_text()
+
+
+@pytest.mark.parametrize("shard", [(0, 2), (3, 2), (1, 0)])
+def test_there_is_no_such_shard(grid: Grid, tmp_path: Path, shard: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="shard"):
+        run_grid(grid, tmp_path, progress=SilentProgress(), pipeline=KnownModel(), shard=shard)
+
+
 # --- tables and plots -------------------------------------------------------------------------
 
 
 def test_tables_hold_what_was_measured(grid: Grid, tmp_path: Path) -> None:
     results = run(grid, tmp_path, KnownModel())
-    text = render_tables(results)
+    text = render_tables(load_results(tmp_path))
     assert (tmp_path / "tables.md").read_text() == text
     assert "| noise | patch-centre | 20.0% | 100 | 0 | 1.00 | 1.00 (1.00 / 1.00) |" in text
     assert "100.0%, 100.0% / 10.00 | 0.0%, 100.0% / 10.00 |" in text

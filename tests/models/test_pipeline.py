@@ -59,6 +59,8 @@ def test_what_was_learned_is_answered_and_read(base: Path, tmp_path: Path) -> No
     assert features.entropy.shape == (6, 2)
     assert features.scored.all()
     assert features.is_canary.tolist() == [False] * 5 + [True]
+    assert features.target_learned is not None
+    np.testing.assert_array_equal(features.target_learned, [np.nan] * 5 + [1.0])
     assert list(features.answers) == [s.answer for s in samples]
 
     assert model.model.path.is_dir()
