@@ -60,4 +60,6 @@ def render(result: ScanResult, form: str, context: RenderContext | None = None) 
     report = REPORTS.get(form)
     if report is None:
         raise UsageError(f"unknown report format {form!r}", f"Known: {', '.join(REPORTS)}.")
-    return report.render(result, context or RenderContext())
+    context = context or RenderContext()
+    text = report.render(result, context)
+    return text.encode("ascii", "backslashreplace").decode() if context.ascii else text

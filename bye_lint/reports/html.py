@@ -135,7 +135,7 @@ def _picture(text: str, kind: str) -> str:
         if not text or max(image.size) > _MAX_SIDE:
             return ""
         out = io.BytesIO()
-        image.convert("RGB").save(out, kind, quality=85, optimize=True)
+        image.convert("RGB").save(out, kind, quality=88, subsampling=0, optimize=True)
     except (binascii.Error, ValueError, OSError, SyntaxError):
         return ""
     return _address(out.getvalue(), kind)

@@ -24,9 +24,7 @@ _ASCII = str.maketrans(
 def render(result: ScanResult, context: RenderContext) -> str:
     """Return the report for a terminal: plain text unless the context allows colour."""
     text = _quiet(result) if context.verbosity < 0 else _full(result, context)
-    if context.ascii:
-        text = text.translate(_ASCII).encode("ascii", "backslashreplace").decode()
-    return text
+    return text.translate(_ASCII) if context.ascii else text
 
 
 def place(path: str, line: int) -> str:

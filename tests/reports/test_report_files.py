@@ -118,6 +118,7 @@ def test_every_row_of_the_table(each: ScanResult) -> None:
         text = render(each, name, RenderContext())
         assert text.endswith("\n")
         assert text == render(each, name, RenderContext())
+        assert render(each, name, RenderContext(ascii=True)).isascii()
 
 
 def test_no_format_changes_the_exit_code(each: ScanResult) -> None:
