@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bye_lint.codes import RULES
-from bye_lint.evidence.collect import gather
 from bye_lint.features import Detection, FloatArray
 from bye_lint.policy import Policy
 from bye_lint.records import Campaign, Checked, Evidence, Finding, Sample, ScoredSample, Skipped
@@ -46,6 +45,8 @@ def weigh(
     changed : sequence of bool
         Which of them the gate judges; the others were read along.
     """
+    from bye_lint.evidence.collect import gather  # scipy, which a structural check does without
+
     real = [(item.sample, item.digest) for item in usable if item.sample is not None]
     samples = [sample for sample, _ in real]
     digests = [digest for _, digest in real]

@@ -10,16 +10,17 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from gitrepo import Repo, record
 
 PACKAGE = Path(__file__).parents[1] / "bye_lint"
 
 #: From the command line down; a unit imports from its own layer or below. Rooms are apart:
 #: none of them imports another.
 LAYERS = (
-    {"cli", "__main__"},
+    {"__main__", "cli", "commands"},
     {
-        "changes", "evaluate", "findings", "output", "reference", "request", "scan", "scoring",
-        "snapshot", "tables",
+        "changes", "clean", "cut", "evaluate", "explain", "findings", "output", "reference",
+        "request", "review", "scan", "scoring", "snapshot", "tables",
     },
     {
         "baseline", "canaries", "datasets", "detectors", "evidence", "models", "reports", "rules",
@@ -96,6 +97,56 @@ def test_heavy_packages_stay_in_their_rooms() -> None:
         if unit not in ("models", "scout") and {n.partition(".")[0] for n in imported(tree)} & HEAVY
     }
     assert found == set()
+
+
+WITHOUT_EXTRA = """
+import sys
+for name in ("torch", "transformers", "peft", "accelerate", "sklearn", "scipy", "pyarrow"):
+    sys.modules[name] = None
+from bye_lint import cli
+sys.exit(cli.run(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    made = Repo(tmp_path / "repo")
+    made.image("data/a.png", 1)
+    made.records([record("a")])
+    made.write("bye-lint.yaml", "dataset: {paths: [data]}\n")
+    made.commit()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["check", "--structural"], 0),
+        (["check", "--structural", "data/train.jsonl", "bye-lint.yaml"], 0),
+        (["check", "--structural", "--changed-since", "HEAD", "--policy-from-ref"], 0),
+        (["check", "--show-policy"], 0),
+        (["rule"], 0),
+        (["schema"], 0),
+    ],
+    ids=["structure", "files of a hook", "pull request", "policy", "rules", "schema"],
+)
+def test_what_needs_no_model_needs_no_extra(repo: Repo, arguments: list[str], status: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRA, *arguments],
+        cwd=repo.root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr
+
+
+def test_the_full_check_says_which_extra_it_lacks(repo: Repo) -> None:
+    repo.write("bye-lint.yaml", "dataset: {paths: [data]}\ngate: {min_samples: 1}\n")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRA, "check"],
+        cwd=repo.root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "bye-lint[model]" in done.stderr
+    assert "internal error" not in done.stderr
 
 
 @pytest.mark.parametrize("start", ["import bye_lint.cli", "from bye_lint import changes, baseline"])
