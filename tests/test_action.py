@@ -295,6 +295,23 @@ def test_real_error(real: tuple[Repo, Runner]) -> None:
     assert "bye-lint.yaml:2:3" in run.log
 
 
+def test_real_pull_request_cannot_talk_its_judge_down(real: tuple[Repo, Runner]) -> None:
+    repo, runner = real
+    base = repo.git("rev-parse", "HEAD")
+    repo.git("checkout", "-q", "-b", "pull-request")
+    (repo.root / "data/r1.png").unlink()
+    repo.write("bye-lint.yaml", "dataset:\n  paths: [elsewhere]\n")
+    repo.image("elsewhere/ok.png", 9)
+    repo.records([record("ok")], "elsewhere/train.jsonl")
+    repo.commit()
+    run = runner.run(
+        STRUCTURAL, {"event_name": "pull_request", "event.pull_request.base.sha": base}
+    )
+    assert run.outputs["verdict"] == "fail", run.log
+    assert "BYE301" in run.summary
+    assert "BYE103" in run.summary
+
+
 # -- form and safety -------------------------------------------------------------------------
 
 
