@@ -20,6 +20,7 @@ from bye_lint.policy import (
     find_policy,
     load_policy,
     parse_limit,
+    policy_reference,
     policy_schema,
     show_policy,
     starter_policy,
@@ -361,3 +362,23 @@ def test_parse_limit(limit: int | str, total: int, expected: int) -> None:
 def test_parse_limit_refuses(limit: int | str) -> None:
     with pytest.raises(PolicyError, match="is not a limit"):
         parse_limit(limit, 100)
+
+
+def test_the_reference_page_is_current_and_names_every_key() -> None:
+    from bye_lint import tables
+
+    page = policy_reference(tables.choices())
+    published = Path(__file__).parents[1] / "docs" / "policy.md"
+    assert published.read_text(encoding="utf-8") == page, (
+        'run: python -c "from bye_lint import policy, tables; '
+        'print(policy.policy_reference(tables.choices()), end=str())" > docs/policy.md'
+    )
+    for section in KEYS.values():
+        for key in section:
+            assert f"| `{key}` |" in page
+
+
+def test_the_mistake_that_the_reference_page_shows_is_a_real_one() -> None:
+    with pytest.raises(PolicyError) as caught:
+        load("\n\n\nfine_tune:\n  method: loar")
+    assert f"\n{caught.value.message}\n" in policy_reference()

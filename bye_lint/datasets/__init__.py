@@ -45,7 +45,7 @@ def dataset_files(
     Parameters
     ----------
     paths : sequence of Path
-        Files and folders; if there are none, the policy's, else ``base``.
+        Files and folders; if there are none, the policy's.
     policy : DatasetPolicy
     base : Path
         Folder that the policy's paths start from.
@@ -55,7 +55,7 @@ def dataset_files(
     DatasetError
         If a path does not exist, a named file has no known format, or a folder holds no dataset.
     """
-    chosen = list(paths) or [base / path for path in policy.paths] or [base]
+    chosen = list(paths) or [base / path for path in policy.paths]
     return find_files(chosen, READERS, policy.format, policy.fields)
 
 

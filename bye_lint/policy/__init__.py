@@ -16,6 +16,7 @@ from bye_lint.policy.model import (
     Policy,
     ReportPolicy,
 )
+from bye_lint.policy.reference import policy_reference
 from bye_lint.policy.schema import policy_schema
 from bye_lint.policy.show import show_policy, starter_policy
 
@@ -33,6 +34,7 @@ __all__ = [
     "find_policy",
     "load_policy",
     "parse_limit",
+    "policy_reference",
     "policy_schema",
     "show_policy",
     "starter_policy",

@@ -160,7 +160,7 @@ def _schema_problems(document: Document, schema: Mapping[str, Any]) -> Iterator[
             yield Problem(
                 place,
                 f"{_dotted(where)} is {_shown(error.instance)}, "
-                f"expected {_expected(error.schema)}{_remedy(error.instance, error.schema)}",
+                f"expected {expected(error.schema)}{_remedy(error.instance, error.schema)}",
             )
 
 
@@ -192,12 +192,12 @@ def _listed(names: Sequence[str], last: str = "or") -> str:
     return f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
-def _expected(schema: Mapping[str, Any]) -> str:
-    """Say in words what a part of the schema allows."""
+def expected(schema: Mapping[str, Any]) -> str:
+    """Say in words what a part of the policy's schema allows."""
     if "enum" in schema:
         return _listed([str(name) for name in schema["enum"]])
     if "anyOf" in schema:
-        return _listed([_expected(part) for part in schema["anyOf"]])
+        return _listed([expected(part) for part in schema["anyOf"]])
     if "pattern" in schema:
         return PATTERNS[schema["pattern"]]
     kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]

@@ -15,6 +15,7 @@ from bye_lint.datasets import READERS, read_datasets
 from bye_lint.errors import DatasetError
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Sample, Skipped, Turn
+from bye_lint.rules import IMAGE_FORMATS
 
 Read = Callable[..., list[Sample | Skipped]]
 TURNS = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "a river"}]
@@ -182,3 +183,12 @@ def test_reading_is_lazy(tmp_path: Path) -> None:
         display_root=tmp_path,
     )
     assert isinstance(next(items), Sample)
+
+
+def test_the_page_on_datasets_names_every_format_and_suffix() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    for name in READERS:
+        assert f"| `{name}` |" in page
+    for form in IMAGE_FORMATS:
+        shown = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}.get(form, form)
+        assert shown in page
