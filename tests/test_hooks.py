@@ -1,0 +1,122 @@
+"""The shipped hooks under the real pre-commit, in a data repository.
+
+pre-commit clones the project and installs it with its light dependencies, as it would for a user.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from gitrepo import Repo, record
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = Path(sys.executable).parent
+HOOKS = {row["id"]: row for row in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}
+
+
+class PreCommit:
+    """A clone of the project with the shipped hooks, and one environment for all tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.project = Repo(folder / "project")
+        for name in ("pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml"):
+            shutil.copy(ROOT / name, self.project.root / name)
+        shutil.copytree(
+            ROOT / "bye_lint", self.project.root / "bye_lint",
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )  # fmt: skip
+        self.revision = self.project.commit()
+
+    def configure(self, repo: Repo, hook: str) -> None:
+        """Write the lines that a data repository adds."""
+        row = {"repo": str(self.project.root), "rev": self.revision, "hooks": [{"id": hook}]}
+        repo.write(".pre-commit-config.yaml", yaml.safe_dump({"repos": [row]}))
+
+    def run(
+        self, repo: Repo, *arguments: str, path: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run pre-commit in a repository."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PRE_COMMIT"))}
+        environment = kept | {
+            "PRE_COMMIT_HOME": str(self.home),
+            "PATH": path or f"{SCRIPTS}:{os.environ['PATH']}",
+        }
+        return subprocess.run(
+            [SCRIPTS / "pre-commit", *arguments], cwd=repo.root, env=environment,
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
+
+    def environment(self) -> Path:
+        """Return the environment that pre-commit made for the structure hook."""
+        return next(self.home.glob("repo*/py_env-*"))
+
+
+@pytest.fixture(scope="module")
+def pre_commit(tmp_path_factory: pytest.TempPathFactory) -> PreCommit:
+    return PreCommit(tmp_path_factory.mktemp("hooks"))
+
+
+@pytest.fixture
+def repo(tmp_path: Path, pre_commit: PreCommit) -> Repo:
+    made = Repo(tmp_path / "data-repository")
+    for i in range(3):
+        made.image(f"data/r{i}.png", i)
+    made.records([record(f"r{i}") for i in range(3)])
+    made.write("bye-lint.yaml", "dataset:\n  paths: [data/train.jsonl]\n")
+    pre_commit.configure(made, "bye-lint-structure")
+    made.git("add", "-A")
+    return made
+
+
+def test_the_hooks_are_as_documented() -> None:
+    structure, full = HOOKS["bye-lint-structure"], HOOKS["bye-lint"]
+    assert structure["language"] == "python"
+    assert "stages" not in structure
+    assert full["language"] == "system"
+    assert full["pass_filenames"] is False, "a population is not judged a few files at a time"
+    assert full["require_serial"] is True
+    assert full["verbose"] is True
+    assert full["stages"] == ["pre-push", "manual"]
+    assert {row["minimum_pre_commit_version"] for row in HOOKS.values()} == {"3.2.0"}
+
+
+def test_the_manifest_is_valid() -> None:
+    done = subprocess.run(
+        [SCRIPTS / "pre-commit", "validate-manifest", ROOT / ".pre-commit-hooks.yaml"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_structure_under_pre_commit(repo: Repo, pre_commit: PreCommit) -> None:
+    """Clean, broken and unrelated commits, one after the other: the environment is made once."""
+    clean = pre_commit.run(repo, "run")
+    assert clean.returncode == 0, clean.stdout
+    assert "bye-lint (structure)" in clean.stdout
+    assert "Passed" in clean.stdout
+    packages = {p.name for p in pre_commit.environment().glob("lib/python*/site-packages/*")}
+    assert "bye_lint" in packages
+    assert packages & {"torch", "transformers", "sklearn", "scipy"} == set()
+
+    (repo.root / "data/r1.png").unlink()
+    repo.records([record(f"r{i}", answer="x") for i in range(3)])
+    repo.git("add", "-A")
+    broken = pre_commit.run(repo, "run")
+    assert broken.returncode == 1, broken.stdout
+    assert "Failed" in broken.stdout
+    assert "data/train.jsonl:2" in broken.stdout
+    assert "BYE103" in broken.stdout
+
+    repo.git("commit", "-q", "--no-verify", "-m", "broken")
+    repo.write("notes.json", "{}")
+    repo.git("add", "-A")
+    unrelated = pre_commit.run(repo, "run")
+    assert unrelated.returncode == 0, unrelated.stdout
+    assert "Skipped" in unrelated.stdout
