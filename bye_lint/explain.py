@@ -26,7 +26,7 @@ from bye_lint.escape import visible
 from bye_lint.heat import colours, decode_map
 from bye_lint.records import Picture, ScanResult, ScoredSample
 
-_SHADES = " ·:-=+*#%@"
+_SHADES = ".:-=+*#%@"
 _PANEL = 220
 _MAX_PANELS = 6
 

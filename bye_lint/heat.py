@@ -17,7 +17,7 @@ from PIL import Image
 
 #: From cool to hot: readable on photographs of any colour, and by readers who don't tell red
 #: from green (lightness falls steadily).
-_RAMP = np.array([(255, 236, 120), (255, 176, 32), (246, 82, 32), (196, 0, 82)], dtype=np.float64)
+_RAMP = np.array([(255, 240, 130), (255, 176, 32), (250, 84, 40), (236, 0, 100)], dtype=np.float64)
 
 
 def encode_map(values: npt.NDArray[Any]) -> str:

@@ -121,7 +121,11 @@ def test_a_suspect_is_told_why(result):
 def test_the_map_is_drawn_where_it_is_hot(result):
     lines = explain_text(result, "r0").splitlines()
     start = next(i for i, line in enumerate(lines) if "where the model looked" in line)
-    assert [line.rstrip() for line in lines[start + 1 : start + 4]] == ["", "    @@", ""]
+    assert [line.rstrip() for line in lines[start + 1 : start + 4]] == [
+        "........",
+        "....@@..",
+        "........",
+    ]
 
 
 def test_in_colour_the_image_is_drawn_and_ends_the_colour(result):

@@ -69,7 +69,7 @@ def thumbnail(image: Image.Image, side: int = 176) -> str:
     small.paste(image)
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    small.save(out, "JPEG", quality=82, optimize=True)
+    small.save(out, "JPEG", quality=88, subsampling=0, optimize=True)
     return base64.b64encode(out.getvalue()).decode("ascii")
 
 
