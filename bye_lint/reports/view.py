@@ -173,6 +173,8 @@ def methods(result: ScanResult) -> tuple[tuple[str, int, bool], ...]:
 
 METHOD_NAMES: Mapping[str, str] = {
     "bye": "bye, the published rule",
+    "bye (released)": "bye, the published rule (released code)",
+    "bye (paper)": "bye, the published rule (paper's Eq. 7)",
     "tcap": "tcap, as published",
 }
 

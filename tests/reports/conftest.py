@@ -128,7 +128,7 @@ def make_detection(*, found: bool) -> DetectionSummary:
         threshold=4.6,
         side="lower" if found else "none",
         null_p_value=3.2e-14 if found else 0.41,
-        comparison={"bye": 437, "tcap": 71 if found else 12},
+        comparison={"bye (released)": 437, "tcap": 71 if found else 12},
         notes=("6 layers, 4 heads each; residuals of 7 wordings",),
     )
 

@@ -40,7 +40,7 @@ def test_a_failed_check(failed: ScanResult) -> None:
 def test_the_published_rule_stands_beside_ours(results: dict[str, ScanResult]) -> None:
     text = shown(results["pass"])
     assert re.search(r"●\s+residual\s+0\s+the verdict rests on this", text)
-    assert re.search(r"bye, the published rule\s+437", text)
+    assert re.search(r"bye, the published rule \(released code\)\s+437", text)
 
 
 def test_a_pass_says_what_it_is_worth(results: dict[str, ScanResult]) -> None:
