@@ -37,14 +37,14 @@ class Unit:
     prefix: int = 0
 
     @property
-    def slot(self) -> int:
-        """Tokens of the longest end behind the prefix."""
-        return max(len(record) for record in self.records) - self.prefix
+    def ends(self) -> int:
+        """Tokens behind the prefix, of all records together."""
+        return sum(len(record) - self.prefix for record in self.records)
 
     @property
     def tokens(self) -> int:
         """Length of the row."""
-        return self.prefix + len(self.records) * self.slot
+        return self.prefix + self.ends
 
 
 @dataclass
@@ -98,14 +98,14 @@ def _common_prefix(sequences: Sequence[np.ndarray[Any, Any]]) -> int:
 
 def by_length(units: Sequence[Unit], budget: int) -> list[list[Unit]]:
     """Sort units into batches of like shape, each within ``budget`` padded tokens if it can be."""
-    ordered = sorted(units, key=lambda u: (len(u.records), u.tokens, u.slot, u.index))
+    ordered = sorted(units, key=lambda u: (len(u.records), u.tokens, u.prefix, u.index))
     batches: list[list[Unit]] = []
     for unit in ordered:
         current = batches[-1] if batches else []
         if current and len(current[0].records) == len(unit.records):
             prefix = max(unit.prefix, *(u.prefix for u in current))
-            slot = max(unit.slot, *(u.slot for u in current))
-            if (len(current) + 1) * (prefix + len(unit.records) * slot) <= budget:
+            ends = max(unit.ends, *(u.ends for u in current))
+            if (len(current) + 1) * (prefix + ends) <= budget:
                 current.append(unit)
                 continue
         batches.append([unit])
@@ -128,8 +128,7 @@ def collate(
         The model's own multimodal positions, for families that have them.
     """
     slots, prefix = len(units[0].records), max(unit.prefix for unit in units)
-    slot = max(unit.slot for unit in units)
-    size = prefix + slots * slot
+    size = prefix + max(unit.ends for unit in units)
     rows = len(units)
     ids = np.full((rows, size), pad_id, dtype=np.int64)
     types = np.zeros((rows, size), dtype=np.int64)
@@ -139,9 +138,9 @@ def collate(
     owner = np.full((rows, size), -1, dtype=np.int64)
     places: list[tuple[int, Encoded, list[tuple[slice, slice]]]] = []
     for r, unit in enumerate(units):
+        at = size - unit.ends if padding == "left" else prefix
         for s, record in enumerate(unit.records):
             end = len(record) - unit.prefix
-            at = prefix + s * slot + (slot - end if padding == "left" else 0)
             pieces = [(slice(at, at + end), slice(unit.prefix, len(record)))]
             if s == 0 and unit.prefix:
                 pieces.append((slice(0, unit.prefix), slice(0, unit.prefix)))
@@ -154,6 +153,7 @@ def collate(
             owner[r, at : at + end] = s
             last[r, s] = at + end - 1
             places.append((r, record, pieces))
+            at += end
     layout = _layout(last, component, filled, owner, prefix)
     inputs: dict[str, Any] = {"input_ids": torch.from_numpy(ids)}
     if family.type_ids:

@@ -154,6 +154,19 @@ class LoadedModel:
         """Whether the last layer may be run for the last position alone."""
         return self.family.trim_last and self.layers[-1] == len(self._blocks) - 1
 
+    def _idle_layers(self) -> list[nn.Module]:
+        """Layers of the vision tower behind the one whose output the projector takes."""
+        wanted = getattr(self.whole_config, "vision_feature_layer", None)
+        tower = getattr(self.base, "vision_tower", None)
+        if not isinstance(wanted, int) or wanted > -2 or not isinstance(tower, nn.Module):
+            return []
+        found = [
+            module
+            for name, module in tower.named_modules()
+            if isinstance(module, nn.ModuleList) and name.rpartition(".")[2] == "layers"
+        ]
+        return list(found[0][wanted + 1 :]) if len(found) == 1 else []
+
     @contextlib.contextmanager
     def probed(self) -> Iterator[None]:
         """Run the decoder's attention through the probe inside the block."""
@@ -167,13 +180,13 @@ class LoadedModel:
             config._attn_implementation = probing.IMPLEMENTATION
         self.model.eval()
         try:
-            if self.trims_last:
-                last = self.layers[-1]
-                with probing.last_layer_trimmed(
-                    self.probe, self._blocks[last], self._attention[last]
-                ):
-                    yield
-            else:
+            with contextlib.ExitStack() as stack:
+                for layer in self._idle_layers():
+                    stack.enter_context(probing.passed_by(layer))
+                if self.trims_last:
+                    last = self.layers[-1]
+                    block, attention = self._blocks[last], self._attention[last]
+                    stack.enter_context(probing.last_layer_trimmed(self.probe, block, attention))
                 yield
         finally:
             for key, config in configs.items():

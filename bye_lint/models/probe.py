@@ -38,7 +38,7 @@ class Layout:
     """Where things lie in a batch of rows.
 
     A row is a sequence of K tokens: a prefix that its records share (none where ``prefix`` is 0),
-    then one slot for each record's own end. A row with one record and no prefix is a plain
+    then a slot for each record's own end. A row with one record and no prefix is a plain
     sequence.
 
     Attributes
@@ -51,7 +51,7 @@ class Layout:
         Keys that each record's last position sees under causal attention.
     prefix : int
         Padded length of the shared prefix.
-    suffix_mask : (rows, 1, slots * length, K) bool tensor or None
+    suffix_mask : (rows, 1, K - prefix, K) bool tensor or None
         What the tokens of the slots see, where there is a prefix.
     """
 
@@ -342,6 +342,17 @@ def last_layer_trimmed(probe: Probe, layer: nn.Module, attention: nn.Module) -> 
         return whole(layout.pick(hidden_states, 1), *args, **kwargs)
 
     with _forward(layer, trimmed):
+        yield
+
+
+@contextmanager
+def passed_by(layer: nn.Module) -> Iterator[None]:
+    """Let a layer's input through unchanged: its output is not read."""
+
+    def unchanged(hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+        return hidden_states
+
+    with _forward(layer, unchanged):
         yield
 
 
