@@ -35,7 +35,7 @@ def choose_targets(
 
     As many words as the median answer, capital and full stop where most answers have them; the
     noun it begins with occurs in no answer. Which noun stands for which kind depends on the
-    seed and on nothing that a contributor could rely on.
+    seed.
     """
     given = [answer.strip() for answer in answers if answer.strip()]
     used = {word for answer in given for word in re.findall(r"\w+", answer.casefold())}

@@ -11,7 +11,9 @@ from bye_lint.canaries import DEFAULT_KINDS
 from bye_lint.errors import PolicyError
 from bye_lint.evaluate.grid import Cell, cell_digest
 from bye_lint.evaluate.gridfile import grid_schema, load_grid
-from bye_lint.triggers import TARGET
+from bye_lint.triggers import TARGET, TRIGGERS
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -131,3 +133,44 @@ def test_the_digest_follows_data_settings_and_pipeline(folder: Path) -> None:
     assert digest != cell_digest(cell, grid, "q")
     (folder / "one" / "train.json").write_text("[1]")
     assert digest != cell_digest(cell, grid, "p")
+
+
+# --- what the project itself ships ------------------------------------------------------------
+
+
+def with_data(tmp_path: Path, text: str) -> Path:
+    """Put a grid where its data sets are: the last part of every path, beside it."""
+    for name in ("eurosat", "grocery", "emoji", "pqdocs"):
+        folder = tmp_path / "data" / name
+        folder.mkdir(parents=True)
+        for file in ("train.json", "test.json"):
+            (folder / file).write_text("[]")
+    return write(tmp_path, text.replace("../../data/", "data/"))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "detection").glob("*.yaml")))
+def test_shipped_grids_can_be_read(path: Path, tmp_path: Path) -> None:
+    assert load_grid(with_data(tmp_path, path.read_text())).cells
+
+
+def test_the_core_grid_is_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    text = (ROOT / "benchmarks" / "detection" / "core.yaml").read_text()
+    cells = load_grid(with_data(tmp_path, text)).cells
+    clean = [c for c in cells if not c.triggers]
+    assert len(clean) == 4 * 5
+    at_ten = {(c.dataset, c.trigger, c.seed) for c in cells if c.rate == 0.1}
+    for data in ("eurosat", "grocery"):
+        for trigger in TRIGGERS:
+            assert {(data, trigger, 0), (data, trigger, 1)} <= at_ten
+
+
+def test_the_documented_grid_can_be_read(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "detection.md").read_text()
+    grid = load_grid(with_data(tmp_path, text.split("```yaml\n")[1].split("```")[0]))
+    assert {"patch-random+text-prefix", "clean"} <= {c.trigger for c in grid.cells}
+    documented = text.split("```yaml\n")[1].split("```")[0]
+    for key in (
+        *grid_schema()["properties"],
+        *grid_schema()["properties"]["cells"]["items"]["properties"],
+    ):
+        assert f"{key}:" in documented
