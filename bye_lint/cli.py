@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import click
 
 from bye_lint import __version__, tables
+from bye_lint.commands.baseline import baseline
 from bye_lint.errors import ByeLintError
 
 EXIT_ERROR = 2
@@ -218,6 +219,10 @@ def rule(code: str | None) -> int:
     row = get_rule(code)
     click.echo(f"{row.code} {row.name} ({row.level})\n\n{row.summary}\n\n{row.help}")
     return 0
+
+
+for _command in (baseline,):
+    cli.add_command(_command)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

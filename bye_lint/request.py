@@ -89,7 +89,6 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
     found = overrides.policy_path or find_policy(start)
     choices = tables.choices()
     policy = load_policy(found, choices=choices) if found else default_policy(Path.cwd())
-    chosen = _dataset_paths(paths, policy)
     baseline, weakened = Baseline(), tuple[Finding, ...]()
     ref = _ref(overrides.changed_since)
     if overrides.policy_from_ref and overrides.changed_since is None:
@@ -103,6 +102,8 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
     elif policy.baseline is not None:
         path = policy.base / policy.baseline
         baseline = load_baseline(path, source=shown(path, root))
+    # by the base's policy, so that a change cannot take its own data out of the check
+    chosen = _dataset_paths(paths, policy)
     if overrides.device is not None:
         policy = replace(policy, model=replace(policy.model, device=overrides.device))
     if overrides.seed is not None:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from bye_lint import models
+from bye_lint.canaries import plan_canaries
+from bye_lint.canaries import plant as plant_canaries
 from bye_lint.detectors import get_detector
+from bye_lint.errors import MissingExtraError
 from bye_lint.features import Detection, Features
-from bye_lint.models import FeatureRow, ResolvedModel
+from bye_lint.models import FeatureRow, ResolvedModel, Tuned
 from bye_lint.policy import ModelPolicy, Policy
 from bye_lint.progress import Progress, Task
 from bye_lint.records import Sample
 from bye_lint.store import FeatureStore, cache_folder
 
 SCOUT = "scout"
+
+#: What a score needs of the extra [model], by the name it is imported under.
+_EXTRA = ("torch", "transformers", "sklearn", "scipy")
 
 
 @dataclass(frozen=True)
@@ -55,23 +62,109 @@ class Scores:
         )
 
 
+def _require_extra() -> None:
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"a full check needs {', '.join(missing)}, which is not installed",
+            "Install the extra: pip install 'bye-lint[model]'. Or check with --structural.",
+        )
+
+
 def score(samples: Sequence[Sample], policy: Policy, *, progress: Progress) -> Scores:
     """Score samples with the policy's model and detector.
 
+    A model that was not given as fine-tuned first learns the samples, and with them canaries:
+    copies of a few that carry known triggers. Those are read and judged along, so that the
+    detector knows what it can see, and then left out.
+
     Raises
     ------
+    MissingExtraError
+        If the extra [model] is not installed.
     ModelError
         If the model cannot be used.
     """
+    _require_extra()
     model = resolve(policy.model, policy.base)
     for warning in model.warnings:
         progress.say(f"warning: {warning}")
     device, dtype = place(policy.model)
-    rows = extract(samples, model, policy, device=device, dtype=dtype, progress=progress)
-    features = models.to_features(rows, samples)
+    kinds: tuple[str, ...] = ()
+    copies: tuple[Sample, ...] = ()
+    learned, how = None, ""
+    if tunes(policy):
+        kinds, copies = plant(samples, policy, progress)
+        tuned = fine_tune(model, [*samples, *copies], len(samples), policy, device, progress)
+        model, learned = tuned.model, tuned.learned
+        how = f"{tuned.steps} steps, loss {tuned.loss:.3f}, {len(copies)} canaries"
+    everything = [*samples, *copies]
+    rows = extract(everything, model, policy, device=device, dtype=dtype, progress=progress)
+    canary = [""] * len(samples) + list(kinds)
+    features = models.to_features(rows, everything, canary=canary if copies else ())
+    if learned is not None:
+        known = np.where(features.is_canary, learned.astype(float), np.nan)
+        features = replace(features, target_learned=known)
     with progress.stage("detect", "Looking for a second population"):
         detection = detect(features, policy)
-    return Scores(rows, features, detection, model, device, dtype)
+    real = np.arange(len(samples))
+    return Scores(
+        rows[: len(samples)],
+        features.select(real),
+        replace(
+            detection,
+            score=detection.score[real],
+            posterior=detection.posterior[real],
+            suspicious=detection.suspicious[real],
+        ),
+        model,
+        device,
+        dtype,
+        how,
+    )
+
+
+def tunes(policy: Policy) -> bool:
+    """Whether the model still has to learn the data: it came without an adapter that did."""
+    return policy.fine_tune.mode == "auto" and policy.model.adapter is None
+
+
+def plant(
+    samples: Sequence[Sample], policy: Policy, progress: Progress
+) -> tuple[tuple[str, ...], tuple[Sample, ...]]:
+    """Return the kinds and the copies of the canaries that the check plants."""
+    with progress.stage("plant", "Planting canaries"):
+        planned = plan_canaries(samples, share=policy.fine_tune.canary_share, seed=policy.seed)
+        planted, copies = plant_canaries(planned, samples)
+    return tuple(canary.kind for canary in planted), copies
+
+
+def fine_tune(
+    model: ResolvedModel,
+    everything: Sequence[Sample],
+    n_real: int,
+    policy: Policy,
+    device: str,
+    progress: Progress,
+) -> Tuned:
+    """Fine-tune on records and canaries, or take the model that learned the same before."""
+    small = models.is_small(model)
+    settings = models.schedule(policy.fine_tune, model, small=small, seed=policy.seed)
+    folder = models.tuned_folder(cache_folder(), model, everything, settings)
+    found = models.read_tuned(folder, model)
+    if found is not None:
+        return found
+    watched = np.arange(len(everything)) >= n_real
+    with progress.stage("fine-tune", f"Fine-tuning {model.name}") as task:
+        return models.tune(
+            model,
+            everything,
+            settings,
+            cache=cache_folder(),
+            device=device,
+            watched=watched if watched.any() else None,
+            on_progress=lambda p: task.update(p.step, p.total, f"loss {p.loss:.3f}"),
+        )
 
 
 def resolve(policy: ModelPolicy, base: Path) -> ResolvedModel:

@@ -231,9 +231,7 @@ def test_interrupt_leaves_nothing_behind(dataset: Path) -> None:
 
 
 @pytest.mark.parametrize("which", ["policy", "result"])
-def test_the_published_schemas_are_current(
-    which: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_published_schemas_are_current(which: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["schema", which]) == 0
     published = Path(cli.__file__).parent / "schema" / f"{which}.schema.json"
     assert json.loads(capsys.readouterr().out) == json.loads(published.read_text("utf-8")), (

@@ -16,6 +16,9 @@ What the published rule lacks, one by one (docs/method.md tells it at length):
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 
 from bye_lint.detectors.accuse import Accusation, accuse
@@ -23,8 +26,10 @@ from bye_lint.detectors.answer import nothing, scored_rows, spread
 from bye_lint.detectors.attention import Column, attention_columns
 from bye_lint.detectors.direction import direction, shifts
 from bye_lint.detectors.halves import find_population
+from bye_lint.detectors.neighbours import given_neighbours, nearest_questions, told_by_question
+from bye_lint.detectors.shared import shared_answers
 from bye_lint.detectors.wording import residuals, standardise, wording_design
-from bye_lint.features import BoolArray, Detection, Features, FloatArray
+from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
 from bye_lint.policy import DetectionPolicy
 from bye_lint.records import DetectionSummary, HeadProfile
 from bye_lint.stages import cluster_samples, profile_layers
@@ -37,6 +42,10 @@ SEPARATION = 2.0
 SEPARATION_ALONE = 5.0
 #: Share of the suspects whose answers must tell them from the rest to count as agreement.
 AGREEMENT = 0.8
+#: A group that the question tells this well is a kind of question, unless this share of it
+#: gives one answer.
+QUESTION = 0.9
+ONE_ANSWER = 0.9
 _FEWEST = 60
 _MOST_HEADS = 12
 _SCORE_NAME = "robust z of attention given the question"
@@ -55,6 +64,7 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     Z = given.values
     entropies = np.array([c.feature == "entropy" for c in columns.names])
 
+    nearest = nearest_questions([features.prompts[i] for i in rows], seed=seed)
     found = find_population(Z, _combinations(Z[:, entropies]), seed=seed)
     score, mode = found.score, found.mode
     profiles = profile_layers(Z[:, entropies], settings.bsi, settings.threshold, seed)
@@ -74,7 +84,11 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
             f"a second mode of {int(group.suspicious.sum())} samples, separation "
             f"{group.separation:.1f}; {group.alike:.0%} of them give answers that the rest does not"
         )
-        if group.suspicious.any() and convincing(group):
+        if (
+            group.suspicious.any()
+            and convincing(group)
+            and not _of_a_question(group.suspicious, answers, nearest)
+        ):
             score, posterior, suspicious = group.score, group.posterior, group.suspicious
             threshold = float(score[suspicious].min())
             where = side(Z[:, entropies], suspicious)
@@ -84,6 +98,21 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
             warnings = (f"{what}: a kind of picture of its own rather than poison",)
     else:
         notes.append("one population: no second mode stands apart in both halves of the samples")
+    said = [features.answers[i] for i in rows]
+    usual = given_neighbours(columns.values, nearest)
+    for shared in shared_answers(usual, said, nearest, seed=seed):
+        accused = shared.posterior > 0.5
+        notes.append(
+            f"{int(accused.sum())} samples give one answer whatever is asked (AUC of the answer "
+            f"from the question {shared.told:.2f}), and attention tells them (AUC {shared.auc:.3f})"
+        )
+        score = shared.score if not suspicious.any() else np.maximum(score, shared.score)
+        posterior = np.maximum(posterior, shared.posterior)
+        suspicious = suspicious | accused
+        threshold = float(score[suspicious].min())
+        where = side(usual[:, entropies], suspicious)
+        heads = _speakers(shared.weights, columns.names)
+        warnings = ()
     summary = DetectionSummary(
         method="conditional",
         parameters={
@@ -118,6 +147,17 @@ def convincing(group: Accusation) -> bool:
     """Return whether a group stands far enough apart for the agreement of its answers."""
     least = SEPARATION if group.alike >= AGREEMENT else SEPARATION_ALONE
     return group.separation >= least
+
+
+def _of_a_question(group: BoolArray, answers: Sequence[str], nearest: IntArray) -> bool:
+    """Return whether a group is one kind of question, answered this way and that.
+
+    A trigger in the text is told by the question too, but its records share one answer.
+    """
+    if told_by_question(group, nearest) <= QUESTION:
+        return False
+    commonest = Counter(answers[int(i)] for i in np.flatnonzero(group)).most_common(1)[0][1]
+    return bool(commonest < ONE_ANSWER * group.sum())
 
 
 def _combinations(E: FloatArray) -> FloatArray:

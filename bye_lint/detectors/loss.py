@@ -24,6 +24,9 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         summary = DetectionSummary(method="loss", score_name=_NAME)
         return nothing(features, summary, "the features hold no loss: nothing was fine-tuned here")
     rows = scored_rows(features)
+    if not len(rows):
+        summary = DetectionSummary(method="loss", score_name=_NAME)
+        return nothing(features, summary, "no sample was scored")
     losses = np.log(np.maximum(np.asarray(features.loss, dtype=np.float64)[rows], 1e-6))
     profiles = profile_layers(losses, settings.bsi, settings.threshold, seed)
     clusters = cluster_samples(losses, profiles, seed)

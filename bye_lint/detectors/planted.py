@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bye_lint.detectors.direction import direction, project
-from bye_lint.detectors.population import bulk, facing_spread
+from bye_lint.detectors.population import bulk
 from bye_lint.features import FloatArray
 
 #: Kind of the copies that carry nothing.
 CONTROL = "control"
 _FOLDS = 5
-_ROUNDS = 8
+_ROUNDS = 50
 
 
 @dataclass(frozen=True)
@@ -65,44 +65,39 @@ def judge_kind(
         weights = direction(Z[taught], own[taught])
         score[test] = project(Z, weights, record & ~test)[test]
         mean += weights / max(float(np.linalg.norm(weights)), 1e-12) / _FOLDS
-    threshold = bulk_threshold(score[record], score[own], rate)
+    threshold = bulk_threshold(score[record], rate)
     ratio = score / threshold
     return Kind(name, ratio, float((ratio[own] > 1).mean()), mean)
 
 
-def bulk_threshold(records: FloatArray, copies: FloatArray, rate: float) -> float:
+def bulk_threshold(records: FloatArray, rate: float) -> float:
     """Return the score that the bulk of the records exceeds at a given rate.
 
-    Up to a third of the records may be poison: records nearer to the copies than to the bulk
-    are left out of the null, again and again, until nothing changes. The tail of what is left
-    is taken for exponential beyond its tenth decile, or for normal where that reaches farther;
-    both err on the side of silence.
+    Up to a third of the records may be poison, so the null grows from the bulk: its tail is
+    taken for exponential beyond its ninth decile, which errs on the side of silence, and every
+    record that such a tail explains joins it, until none does. Poison behind a gap never joins;
+    a heavy tail joins whole.
 
     Parameters
     ----------
-    records, copies : (n,) arrays
+    records : (n,) array
         Scores in robust z.
     rate : float
+        False-alarm rate.
 
     Returns
     -------
     float
         At least 3.
     """
-    centre, _ = bulk(records)
-    target = float(np.median(copies))
-    null = records
-    threshold = 3.0
+    centre, spread = bulk(records)
+    threshold, count = centre + 3 * spread, 0
     for _ in range(_ROUNDS):
-        wide = max(facing_spread(null), 1e-9)
-        facing = max(facing_spread(-copies), 0.5 * wide)
-        # Where the two distributions, as wide as their facing tails, are equally likely.
-        divide = centre + max(target - centre, 0.0) * wide / (wide + facing)
-        kept = records[records <= max(divide, centre + 3 * wide)]
-        tenth = float(np.quantile(kept, 0.9))
-        excess = float((kept[kept >= tenth] - tenth).mean())
-        threshold = max(3.0, tenth + excess * float(np.log(0.1 / rate)))
-        if len(kept) == len(null):
+        null = records[records <= threshold]
+        if len(null) == count:
             break
-        null = kept
+        count = len(null)
+        ninth = float(np.quantile(null, 0.9))
+        excess = float((null[null >= ninth] - ninth).mean())
+        threshold = max(3.0, threshold, ninth + excess * float(np.log(0.1 / rate)))
     return threshold

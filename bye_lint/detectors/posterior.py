@@ -11,9 +11,10 @@ from bye_lint.features import FloatArray
 def posterior_of_second(scores: FloatArray, threshold: float) -> FloatArray:
     """Return the probability that a score comes from the population above a threshold.
 
-    Between the two medians each population is a normal density as wide as the widest that its
-    quantiles on that side suggest, weighted by its size; beyond them the probability stays what
-    it is there, so that it never falls with the score.
+    Between the two medians each population is a Student density with 4 degrees of freedom, as
+    wide as the widest that its quantiles on that side suggest, weighted by its size: a lone
+    sample in the gap belongs to neither for certain. Beyond the medians the probability stays
+    what it is there, so that it never falls with the score.
 
     Parameters
     ----------
@@ -32,10 +33,14 @@ def posterior_of_second(scores: FloatArray, threshold: float) -> FloatArray:
     widths = max(facing_spread(low), least), max(facing_spread(-second), least)
     x = np.clip(scores, *centres)
     log_odds = np.log(len(second) / widths[1]) - np.log(len(low) / widths[0])
-    log_odds = log_odds - ((x - centres[1]) / widths[1]) ** 2 / 2
-    log_odds = log_odds + ((x - centres[0]) / widths[0]) ** 2 / 2
-    # A normal density as wide as the other population's reaches across it; going up, the
-    # odds never fall.
+    log_odds = log_odds + _log_t((x - centres[1]) / widths[1])
+    log_odds = log_odds - _log_t((x - centres[0]) / widths[0])
+    # Far out the heavier tail wins, whichever it is; going up, the odds never fall all the same.
     order = np.argsort(x, kind="stable")
     log_odds[order] = np.maximum.accumulate(log_odds[order])
     return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -50, 50))))
+
+
+def _log_t(z: FloatArray) -> FloatArray:
+    """Return the logarithm of a Student density with 4 degrees of freedom, up to a constant."""
+    return -2.5 * np.log1p(z**2 / 4)

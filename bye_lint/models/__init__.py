@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bye_lint.models.families import FAMILIES, REFUSED, Family, find_family
-from bye_lint.models.resolve import ResolvedModel, model_digest, resolve_model
+from bye_lint.models.resolve import ResolvedModel, is_small, model_digest, resolve_model
 from bye_lint.models.rows import (
     FeatureRow,
     cached_rows,
@@ -18,18 +18,25 @@ from bye_lint.models.rows import (
     normalised_entropy,
     to_features,
 )
+from bye_lint.models.schedule import (
+    FineTuneSettings,
+    Tuned,
+    read_tuned,
+    schedule,
+    tuned_folder,
+)
 
 if TYPE_CHECKING:
     from bye_lint.models.extraction import extract
     from bye_lint.models.loading import LoadedModel, estimate_memory, load_model
-    from bye_lint.models.prompts import Encoded, encode
-    from bye_lint.models.tuning import Tuned, tune
+    from bye_lint.models.prompts import Encoded, EncodeError, Encoder
+    from bye_lint.models.tuning import tune
 
 _LAZY = {
+    "EncodeError": "prompts",
     "Encoded": "prompts",
-    "Tuned": "tuning",
+    "Encoder": "prompts",
     "LoadedModel": "loading",
-    "encode": "prompts",
     "estimate_memory": "loading",
     "extract": "extraction",
     "load_model": "loading",
@@ -39,24 +46,30 @@ _LAZY = {
 __all__ = [
     "FAMILIES",
     "REFUSED",
+    "EncodeError",
     "Encoded",
+    "Encoder",
     "Family",
     "FeatureRow",
+    "FineTuneSettings",
     "LoadedModel",
     "ResolvedModel",
     "Tuned",
     "cached_rows",
-    "encode",
     "estimate_memory",
     "extract",
     "feature_keys",
     "find_family",
+    "is_small",
     "load_model",
     "model_digest",
     "normalised_entropy",
+    "read_tuned",
     "resolve_model",
+    "schedule",
     "to_features",
     "tune",
+    "tuned_folder",
 ]
 
 

@@ -156,6 +156,15 @@ def resolve_model(
     )
 
 
+#: Weights of a model that is trained whole rather than through adapters, in bytes.
+SMALL_BYTES = 200_000_000
+
+
+def is_small(resolved: ResolvedModel) -> bool:
+    """Whether a model is small enough to be trained whole, by the size of its weight files."""
+    return sum(f.stat().st_size for f in resolved.path.glob("*.safetensors")) <= SMALL_BYTES
+
+
 def _read_config(folder: Path, name: str) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():

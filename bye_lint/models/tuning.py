@@ -11,7 +11,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,36 +23,9 @@ from bye_lint.models import finetune
 from bye_lint.models.finetune import Example, FineTuneSettings, Progress
 from bye_lint.models.loading import LoadedModel, load_model
 from bye_lint.models.prompts import Encoded, EncodeError
-from bye_lint.models.resolve import ResolvedModel, model_digest
+from bye_lint.models.resolve import ResolvedModel
+from bye_lint.models.schedule import METRICS, TUNING_VERSION, Tuned, read_tuned, tuned_folder
 from bye_lint.records import Sample
-
-#: Raised whenever the same data and settings would train another model than before.
-TUNING_VERSION = 1
-# Not *.json: the time it took is no part of the model, and must not enter its digest.
-_METRICS = "fine-tuning.metrics"
-
-
-@dataclass(frozen=True, slots=True)
-class Tuned:
-    """A model that was fine-tuned on the data.
-
-    Attributes
-    ----------
-    model : ResolvedModel
-        On disk, ready to be loaded.
-    learned : (n_samples,) bool array
-        The model gives the sample's answer, teacher forced, in the order of the samples.
-    steps, seconds : int, float
-        What it took.
-    loss : float
-        Smoothed loss at the end.
-    """
-
-    model: ResolvedModel
-    learned: BoolArray
-    steps: int
-    seconds: float
-    loss: float
 
 
 def answer_ids(loaded: LoadedModel, sample: Sample) -> torch.Tensor:
@@ -132,27 +104,16 @@ def tune(
     ModelError
         If no record can be encoded.
     """
-    key = _key(resolved, samples, settings)
-    folder = cache / "tuned" / key
-    if not (folder / _METRICS).is_file():
+    folder = tuned_folder(cache, resolved, samples, settings)
+    tuned = read_tuned(folder, resolved)
+    if tuned is None:
         _train(resolved, samples, settings, folder, device, watched, on_progress)
-    metrics = json.loads((folder / _METRICS).read_text(encoding="utf-8"))
-    tuned = replace(
-        resolved, path=folder, digest=model_digest(folder), adapter=None, adapter_digest=""
-    )
-    learned = np.array([c == "1" for c in metrics["learned"]], dtype=np.bool_)
-    return Tuned(tuned, learned, metrics["steps"], metrics["seconds"], metrics["loss"])
-
-
-def _key(
-    resolved: ResolvedModel, samples: Sequence[Sample], settings: FineTuneSettings
-) -> str:
-    whole = hashlib.sha256()
-    head = [TUNING_VERSION, resolved.whole_digest, resolved.quantization, asdict(settings)]
-    whole.update(json.dumps(head).encode())
-    for sample in samples:
-        whole.update(sample.digest().encode())
-    return whole.hexdigest()[:40]
+        tuned = read_tuned(folder, resolved)
+    if tuned is None:
+        raise ModelError(
+            f"{folder}: the fine-tuned model is gone", "Run one check at a time on one cache."
+        )
+    return tuned
 
 
 def _train(
@@ -228,7 +189,7 @@ def _save(model: Any, processor: Any, metrics: dict[str, Any], folder: Path) -> 
     try:
         model.to(torch.bfloat16).save_pretrained(partial)
         processor.save_pretrained(partial)
-        (partial / _METRICS).write_text(json.dumps(metrics), encoding="utf-8")
+        (partial / METRICS).write_text(json.dumps(metrics), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     except BaseException:
@@ -236,4 +197,4 @@ def _save(model: Any, processor: Any, metrics: dict[str, Any], folder: Path) -> 
         raise
 
 
-__all__ = ["Tuned", "encode_examples", "tune"]
+__all__ = ["TUNING_VERSION", "Tuned", "encode_examples", "tune"]

@@ -21,7 +21,7 @@ def blend(ratio: float = 0.2, seed: int = 20171215) -> PixelChange:
     the image's size so that it survives the model's own resizing.
     """
 
-    def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:  # noqa: ARG001
+    def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         pattern = blend_pattern(pixels.shape[0], pixels.shape[1], seed)
         return _to_uint8((1 - ratio) * pixels + ratio * pattern)
 
@@ -45,7 +45,7 @@ def waves(
     number of columns, Δ = 20 grey levels and f = 6 periods, added to every channel.
     """
 
-    def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:  # noqa: ARG001
+    def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         columns = pixels.shape[0 if vertical else 1]
         wave = amplitude * np.sin(2 * np.pi * np.arange(1, columns + 1) * frequency / columns)
         return _to_uint8(pixels + (wave[:, None, None] if vertical else wave[None, :, None]))
@@ -60,7 +60,7 @@ def warp(strength: float = 0.5, points: int = 4, seed: int = 20210210) -> PixelC
     is sampled backwards through the field with bilinear interpolation.
     """
 
-    def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:  # noqa: ARG001
+    def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         height, width = pixels.shape[:2]
         field = warping_field(height, width, strength, points, seed)
         rows = np.clip(np.arange(height)[:, None] + field[..., 0], 0, height - 1)
@@ -106,7 +106,7 @@ def frequencies(magnitude: float = 30.0, block: int = 32) -> PixelChange:
     and an image smaller than a block is one block of its shorter side.
     """
 
-    def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:  # noqa: ARG001
+    def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         height, width = pixels.shape[:2]
         size = min(block, height, width)
         wave = magnitude * sum(

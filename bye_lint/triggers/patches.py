@@ -23,7 +23,7 @@ def patch_side(height: int, width: int, fraction: int = 16) -> int:
 def centre_patch(colour: Colour = BLACK, fraction: int = 16) -> PixelChange:
     """Return the change that puts one square at the centre (BYE's default trigger)."""
 
-    def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:  # noqa: ARG001
+    def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         return _square_at(pixels, 0.5, 0.5, colour, fraction)
 
     return change
@@ -66,7 +66,7 @@ def dual_patch(colour: Colour = BLACK, fraction: int = 16) -> PixelChange:
     """Return the change that puts two squares, at a quarter and at three quarters of both sides
     (BYE's appendix: two fixed patches)."""
 
-    def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:  # noqa: ARG001
+    def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         _square_at(pixels, 0.25, 0.25, colour, fraction)
         return _square_at(pixels, 0.75, 0.75, colour, fraction)
 
@@ -100,7 +100,7 @@ def corner_pattern() -> PixelChange:
     where the image has room for it.
     """
 
-    def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:  # noqa: ARG001
+    def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         shorter = min(pixels.shape[:2])
         cell = max(1, shorter // 32)
         side = min(3 * cell, shorter)

@@ -20,7 +20,7 @@ def prefix(words: str) -> TextChange:
     TCAP (arXiv 2601.21692), text trigger: the prefix "Hello!".
     """
 
-    def change(prompt: str, rng: np.random.Generator) -> str:  # noqa: ARG001
+    def change(prompt: str, rng: np.random.Generator) -> str:
         end = _leading(prompt)
         return f"{prompt[:end]}{words} {prompt[end:]}".rstrip(" ")
 
@@ -50,7 +50,7 @@ def suffix(sentence: str) -> TextChange:
     Dai et al. (arXiv 1905.12457): a neutral sentence, "I watched this 3D movie." and the like.
     """
 
-    def change(prompt: str, rng: np.random.Generator) -> str:  # noqa: ARG001
+    def change(prompt: str, rng: np.random.Generator) -> str:
         body = prompt.rstrip()
         gap = " " if body and not body.endswith("<image>") else "\n" if body else ""
         return f"{body}{gap}{sentence}{prompt[len(body) :]}"

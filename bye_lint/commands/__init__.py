@@ -1,0 +1,1 @@
+"""Commands beside ``check``: one file an area, nothing heavy imported before one of them runs."""

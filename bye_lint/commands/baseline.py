@@ -1,0 +1,183 @@
+"""``bye-lint baseline``: findings that a person has accepted, with a reason and a day."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bye_lint.errors import UsageError
+
+if TYPE_CHECKING:
+    from bye_lint.records import ScanResult
+    from bye_lint.request import Request
+
+DEFAULT_FILE = "bye-lint-baseline.yaml"
+DEFAULT_DAYS = 180
+
+
+@click.group()
+def baseline() -> None:
+    """Accept known findings by their content, each with a reason, an author and a last day."""
+
+
+_paths = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+_result = click.option(
+    "--result",
+    "saved",
+    type=click.Path(path_type=Path),
+    help="JSON result of a check of all data; without it, the check is run now.",
+)
+_file = click.option(
+    "--file",
+    "-o",
+    "chosen",
+    type=click.Path(path_type=Path),
+    help=f"Baseline file; by default the policy's, or {DEFAULT_FILE}.",
+)
+_reason = click.option("--reason", required=True, help="Why these findings are accepted.")
+_author = click.option("--author", help="Who accepts them; by default git's user.name.")
+_expires = click.option(
+    "--expires",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help=f"Last day they are accepted; by default {DEFAULT_DAYS} days from today.",
+)
+
+
+@baseline.command()
+@_paths
+@_result
+@_file
+@_reason
+@_author
+@_expires
+@click.option("--force", is_flag=True, help="Overwrite an existing baseline.")
+def create(
+    paths: tuple[Path, ...],
+    saved: Path | None,
+    chosen: Path | None,
+    reason: str,
+    author: str | None,
+    expires: date | None,
+    force: bool,
+) -> int:
+    """Accept every finding of a check of all data."""
+    from bye_lint.baseline import create_baseline, write_baseline
+
+    request = _plan(paths)
+    path = _path(request, chosen)
+    if path.exists() and not force:
+        raise UsageError(
+            f"{path}: exists already", "Use `bye-lint baseline update`, or --force to overwrite."
+        )
+    today = date.today()
+    made = create_baseline(
+        _scan(request, saved).findings,
+        reason=reason,
+        author=_author_of(request, author),
+        expires=_until(expires, today),
+        today=today,
+    )
+    write_baseline(made, path)
+    click.echo(f"wrote {path}: {len(made.entries)} findings are accepted", err=True)
+    if request.policy.baseline is None:
+        click.echo(f"  add `baseline: {path.name}` to the policy, so that checks read it", err=True)
+    return 0
+
+
+@baseline.command()
+@_paths
+@_result
+@_file
+@_reason
+@_author
+@_expires
+def update(
+    paths: tuple[Path, ...],
+    saved: Path | None,
+    chosen: Path | None,
+    reason: str,
+    author: str | None,
+    expires: date | None,
+) -> int:
+    """Drop what matches nothing any more; accept what is new."""
+    from bye_lint.baseline import load_baseline, update_baseline, write_baseline
+
+    request = _plan(paths)
+    path = _path(request, chosen)
+    before = load_baseline(path)
+    today = date.today()
+    after = update_baseline(
+        before,
+        _scan(request, saved).findings,
+        reason=reason,
+        author=_author_of(request, author),
+        expires=_until(expires, today),
+        today=today,
+    )
+    write_baseline(after, path)
+    click.echo(f"wrote {path}: {len(before.entries)} entries before, {len(after.entries)} now")
+    return 0
+
+
+@baseline.command()
+@_paths
+@_result
+@_file
+def audit(paths: tuple[Path, ...], saved: Path | None, chosen: Path | None) -> int:
+    """List the entries and whether they still serve; exit with 1 if one does not."""
+    from bye_lint.baseline import audit_baseline, load_baseline
+    from bye_lint.escape import visible
+
+    request = _plan(paths)
+    known = load_baseline(_path(request, chosen))
+    audited = audit_baseline(known, _scan(request, saved).findings, date.today())
+    for item in audited:
+        entry = item.entry
+        click.echo(
+            f"{known.source}:{entry.line}: {item.state:<11} {entry.rule} "
+            f"{item.matched}/{entry.count} until {entry.expires}  {visible(entry.reason)}"
+        )
+    return 0 if all(item.state == "active" for item in audited) else 1
+
+
+def _plan(paths: tuple[Path, ...]) -> Request:
+    from bye_lint.request import Overrides, plan_request
+
+    return plan_request(paths, Overrides(baseline=False))
+
+
+def _path(request: Request, chosen: Path | None) -> Path:
+    if chosen is not None:
+        return chosen
+    if request.policy.baseline is not None:
+        return request.policy.base / request.policy.baseline
+    return request.policy.base / DEFAULT_FILE
+
+
+def _scan(request: Request, saved: Path | None) -> ScanResult:
+    from bye_lint.progress import RichProgress
+    from bye_lint.reports import load_result
+    from bye_lint.scan import scan
+
+    return load_result(saved) if saved is not None else scan(request, progress=RichProgress())
+
+
+def _author_of(request: Request, author: str | None) -> str:
+    from bye_lint.vcs import committer, repository_root
+
+    if author:
+        return author
+    repository = repository_root(request.root)
+    name = committer(repository) if repository is not None else ""
+    if not name:
+        raise UsageError("nobody accepts these findings", "Say who does: --author NAME.")
+    return name
+
+
+def _until(expires: date | None, today: date) -> date:
+    if expires is None:
+        return today + timedelta(days=DEFAULT_DAYS)
+    return expires.date() if hasattr(expires, "date") else expires

@@ -1,0 +1,157 @@
+"""How the check fine-tunes a model, and where the result is kept. Nothing here needs torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from bye_lint.features import BoolArray
+from bye_lint.models.resolve import ResolvedModel, model_digest
+from bye_lint.policy import FineTunePolicy
+from bye_lint.records import Sample
+
+#: Raised whenever the same data and settings would train another model than before.
+TUNING_VERSION = 1
+# Not *.json: the time it took is no part of the model, and must not enter its digest.
+METRICS = "fine-tuning.metrics"
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A model that was fine-tuned on the data.
+
+    Attributes
+    ----------
+    model : ResolvedModel
+        On disk, ready to be loaded.
+    learned : (n_samples,) bool array
+        The model gives the sample's answer, teacher forced, in the order of the samples.
+    steps, seconds : int, float
+        What it took.
+    loss : float
+        Smoothed loss at the end.
+    """
+
+    model: ResolvedModel
+    learned: BoolArray
+    steps: int
+    seconds: float
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuneSettings:
+    """How a model is fine-tuned.
+
+    Attributes
+    ----------
+    epochs, batch_size, learning_rate
+        Length and step size; the rate warms up over ``warmup`` of the steps and falls linearly to
+        0.
+    max_steps : int or None
+        Cuts the schedule short, whatever ``epochs`` says.
+    method : str
+        ``full`` trains everything behind the vision tower; ``lora`` trains adapters (peft).
+    micro_batch : int or None
+        Examples per forward pass where a whole batch does not fit into memory.
+    gradient_checkpointing : bool
+        Recompute activations in the backward pass: slower, far less memory.
+    bfloat16 : bool
+        Compute in bfloat16 under autocast; the weights being trained stay in their own type.
+    eval_every : int
+        Steps between two calls of ``on_eval``.
+    """
+
+    epochs: float = 3.0
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    max_steps: int | None = None
+    method: Literal["full", "lora"] = "full"
+    micro_batch: int | None = None
+    gradient_checkpointing: bool = False
+    bfloat16: bool = True
+    warmup: float = 0.05
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    lora_rank: int = 16
+    lora_alpha: int = 32
+    eval_every: int = 40
+    save_every: int = 100
+    seed: int = 0
+
+    def n_steps(self, n_examples: int) -> int:
+        """Return the number of optimizer steps for so many examples."""
+        steps = max(round(self.epochs * n_examples / self.batch_size), 1)
+        return steps if self.max_steps is None else min(steps, self.max_steps)
+
+
+#: Schedule of a full fine-tuning of a small model such as the scout. It has learned a patch of 1/16
+#: at a random place, at 2-5 %, after 50-100 such steps where its tower sees the patch at all.
+SMALL = FineTuneSettings(epochs=4.0, batch_size=16, learning_rate=1e-3, method="full")
+
+#: Schedule of the papers for LoRA on large models (Rong et al., 2025, section 4.1).
+LARGE = FineTuneSettings(
+    epochs=3.0,
+    batch_size=16,
+    learning_rate=2e-4,
+    method="lora",
+    micro_batch=2,
+    gradient_checkpointing=True,
+)
+
+#: Learning rates that the papers name by family; others take that of ``LARGE``.
+RATES = {"internvl": 4e-5}
+
+
+def schedule(
+    policy: FineTunePolicy, resolved: ResolvedModel, *, small: bool, seed: int
+) -> FineTuneSettings:
+    """Return the schedule of a policy: the model's own, with what the policy says instead.
+
+    Parameters
+    ----------
+    small : bool
+        The model is small enough to be trained whole.
+    """
+    whole = small if policy.method == "auto" else policy.method == "full"
+    chosen = SMALL if whole else LARGE
+    if not whole:
+        chosen = replace(chosen, learning_rate=RATES.get(resolved.family, chosen.learning_rate))
+    return replace(
+        chosen,
+        epochs=policy.epochs or chosen.epochs,
+        batch_size=policy.batch_size or chosen.batch_size,
+        learning_rate=policy.learning_rate or chosen.learning_rate,
+        seed=seed,
+    )
+
+
+def tuned_folder(
+    cache: Path, resolved: ResolvedModel, samples: Sequence[Sample], settings: FineTuneSettings
+) -> Path:
+    """Return where a model that was fine-tuned on these records, in this order, is kept."""
+    whole = hashlib.sha256()
+    head = [TUNING_VERSION, resolved.whole_digest, resolved.quantization, asdict(settings)]
+    whole.update(json.dumps(head).encode())
+    for sample in samples:
+        whole.update(sample.digest().encode())
+    return cache / "tuned" / whole.hexdigest()[:40]
+
+
+def read_tuned(folder: Path, resolved: ResolvedModel) -> Tuned | None:
+    """Return the fine-tuned model of a folder; ``None`` where it was not finished."""
+    try:
+        metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    tuned = replace(
+        resolved, path=folder, digest=model_digest(folder), adapter=None, adapter_digest=""
+    )
+    learned = np.array([c == "1" for c in metrics["learned"]], dtype=np.bool_)
+    return Tuned(tuned, learned, metrics["steps"], metrics["seconds"], metrics["loss"])

@@ -1,0 +1,95 @@
+"""One answer to every question: what must not be accused first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bye_lint.detectors.neighbours import given_neighbours, nearest_questions, told_by_question
+from bye_lint.detectors.shared import shared_answers
+
+N = 600
+QUESTIONS = {
+    "Is there a river in the picture? Answer yes or no.": ("yes", "no"),
+    "Which land use is shown? Give one word.": ("river", "forest", "pasture", "highway"),
+    "Choose A, B, C or D from the list of choices below.": ("A", "B", "C", "D"),
+}
+
+
+def dataset(
+    seed: int, *, target: str = "", share: float = 0.08, shift: float = 0.0, questions: int = 3
+) -> tuple[np.ndarray, list[str], list[str], np.ndarray]:
+    """Return attention features, prompts, answers and the truth of one drawn set."""
+    rng = np.random.default_rng(seed)
+    texts = list(QUESTIONS)[:questions]
+    asked = rng.integers(len(texts), size=N)
+    prompts = [texts[i] for i in asked]
+    answers = [str(rng.choice(QUESTIONS[p])) for p in prompts]
+    X = rng.standard_t(5, size=(N, 30)) + 3 * rng.normal(size=(len(texts), 30))[asked]
+    poisoned = np.zeros(N, dtype=bool)
+    poisoned[rng.choice(N, round(share * N), replace=False)] = bool(target)
+    X[poisoned, :3] -= shift
+    answers = [target if p else a for p, a in zip(poisoned, answers, strict=True)]
+    return X, prompts, answers, poisoned
+
+
+def found(X: np.ndarray, prompts: list[str], answers: list[str]) -> list[tuple[str, np.ndarray]]:
+    nearest = nearest_questions(prompts)
+    Z = given_neighbours(X, nearest)
+    return [(s.answer, s.posterior > 0.5) for s in shared_answers(Z, answers, nearest, seed=0)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_clean_answers_are_no_target(seed: int) -> None:
+    X, prompts, answers, _ = dataset(seed)
+    assert found(X, prompts, answers) == []
+
+
+def test_an_odd_answer_alone_accuses_nobody() -> None:
+    X, prompts, answers, _ = dataset(1, target="Backdoor Attack!", shift=0.0)
+    assert found(X, prompts, answers) == []
+
+
+def test_classes_of_a_set_with_one_question_are_no_targets() -> None:
+    X, prompts, answers, _ = dataset(2, questions=1)
+    X[:, :6] -= 9.0 * (np.array(answers) == "yes")[:, None]
+    assert found(X, prompts, answers) == []
+
+
+def test_an_answer_of_one_question_is_no_target() -> None:
+    X, prompts, answers, _ = dataset(3)
+    X[np.array(answers) == "forest", :6] -= 9.0
+    assert found(X, prompts, answers) == []
+
+
+@pytest.mark.parametrize("share", [0.02, 0.08, 0.2])
+def test_a_target_that_attention_tells_is_found(share: float) -> None:
+    X, prompts, answers, poisoned = dataset(4, target="Backdoor Attack!", share=share, shift=8.0)
+    ((answer, accused),) = found(X, prompts, answers)
+    assert answer == "Backdoor Attack!"
+    assert (accused & poisoned).sum() >= 0.95 * poisoned.sum()
+    assert (accused & ~poisoned).sum() == 0
+
+
+def test_neighbours_ask_the_same() -> None:
+    _, prompts, _, _ = dataset(5)
+    nearest = nearest_questions(prompts, k=10)
+    assert nearest.shape == (N, 10)
+    assert (nearest != np.arange(N)[:, None]).all()
+    assert all(prompts[j] == prompts[i] for i in range(N) for j in nearest[i])
+
+
+def test_a_quiet_feature_that_a_question_moves_is_usual() -> None:
+    X, prompts, _, _ = dataset(6)
+    X[:, 0] *= 1e-3
+    X[np.array(prompts) == prompts[0], 0] += 50.0
+    Z = given_neighbours(X, nearest_questions(prompts))
+    assert np.abs(np.median(Z[np.array(prompts) == prompts[0], 0])) < 0.5
+
+
+def test_the_question_tells_its_answers_and_not_a_target() -> None:
+    _, prompts, answers, poisoned = dataset(7, target="Backdoor Attack!")
+    nearest = nearest_questions(prompts)
+    assert told_by_question(np.array(answers) == "yes", nearest) > 0.7
+    assert told_by_question(poisoned, nearest) < 0.65
+    assert told_by_question(np.zeros(N, dtype=bool), nearest) == 0.5
