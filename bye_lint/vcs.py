@@ -31,6 +31,7 @@ _BASES = (
     ("CI_MERGE_REQUEST_DIFF_BASE_SHA", "{}"),
     ("CHANGE_TARGET", "origin/{}"),
 )
+_BLAMED = re.compile(r"([0-9a-f]{40,64}) \d+ (\d+)(?: \d+)?$")
 #: Pointers are shorter than this, by their specification.
 _POINTER_BYTES = 1024
 _FETCH = "Fetch the history first: git fetch --unshallow, or fetch-depth: 0 in actions/checkout."
@@ -216,6 +217,39 @@ def renamed_from(repo: Path, commit: str, path: str) -> str | None:
         if os.fsdecode(new) == path:
             return os.fsdecode(old)
     return None
+
+
+def blame(repo: Path, path: str) -> dict[int, tuple[str, str]]:
+    """Return the commit and the author of each line (1-based) of a file as it is on disk.
+
+    Lines that were not committed yet are left out; of a file that git does not track, all are.
+
+    Parameters
+    ----------
+    path : str
+        Relative to the repository's root.
+
+    Raises
+    ------
+    VcsError
+        If there is no repository.
+    """
+    found = _git(repo, "blame", "--no-textconv", "--porcelain", "--", path, accept=(0, 128))
+    authors: dict[str, list[str]] = {}
+    lines: dict[int, str] = {}
+    commit = ""
+    # no splitlines: a record may hold any character that Python takes for the end of a line
+    for line in found.decode(errors="replace").split("\n"):
+        if header := _BLAMED.match(line):
+            commit = header[1]
+            lines[int(header[2])] = commit
+        elif line.startswith(("author ", "author-mail ")):
+            authors.setdefault(commit, []).append(line.partition(" ")[2])
+    return {
+        number: (commit, " ".join(authors.get(commit, [])))
+        for number, commit in lines.items()
+        if commit.strip("0")
+    }
 
 
 def committer(repo: Path) -> str:

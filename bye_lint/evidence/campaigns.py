@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from scipy.stats import hypergeom
 
@@ -22,17 +21,9 @@ LIFT = 3.0
 CHANCE = 0.001
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Who brought a line in, and with which commit."""
-
-    commit: str
-    author: str
-
-
-#: ``blame(path)`` says where each line (1-based) of a dataset file came from; an empty mapping
-#: where nobody knows.
-Blame = Callable[[str], Mapping[int, Origin]]
+#: ``blame(path)`` says for each line (1-based) of a dataset file which commit and which author
+#: brought it in; an empty mapping where nobody knows.
+Blame = Callable[[str], Mapping[int, tuple[str, str]]]
 
 _SENTENCES = {
     "answer": "give the same answer: {value}",
@@ -96,8 +87,8 @@ def find_campaigns(
     found += _groups("file", suspects, rest, lambda s: s.path)
     if blame is not None:
         origins = {path: blame(path) for path in sorted({s.path for s in scored})}
-        found += _groups("author", suspects, rest, lambda s: _origin(origins, s).author)
-        found += _groups("commit", suspects, rest, lambda s: _origin(origins, s).commit)
+        found += _groups("author", suspects, rest, lambda s: _origin(origins, s)[1])
+        found += _groups("commit", suspects, rest, lambda s: _origin(origins, s)[0])
     return tuple(found)
 
 
@@ -154,8 +145,10 @@ def _quoted(value: str) -> str:
     return f"“{short}”"
 
 
-def _origin(origins: Mapping[str, Mapping[int, Origin]], sample: ScoredSample) -> Origin:
-    return origins.get(sample.path, {}).get(sample.line, Origin("", ""))
+def _origin(
+    origins: Mapping[str, Mapping[int, tuple[str, str]]], sample: ScoredSample
+) -> tuple[str, str]:
+    return origins.get(sample.path, {}).get(sample.line, ("", ""))
 
 
 def _groups(

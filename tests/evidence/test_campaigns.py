@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bye_lint.evidence.campaigns import Origin, campaign_findings, find_campaigns
+from bye_lint.evidence.campaigns import campaign_findings, find_campaigns
 from bye_lint.records import Phrase, Reconstruction, ScoredSample
 
 CLASSES = ("forest", "river", "lake", "road", "town")
@@ -50,7 +50,7 @@ def test_two_suspects_are_no_campaign():
 
 
 def test_no_suspects_no_blame():
-    def blame(path: str) -> dict[int, Origin]:
+    def blame(path: str) -> dict[int, tuple[str, str]]:
         raise AssertionError("asked without need")
 
     assert find_campaigns([sample(i) for i in range(50)], blame=blame) == ()
@@ -78,9 +78,9 @@ def test_one_file_of_many():
 
 
 def test_author_and_commit_by_blame():
-    def blame(path: str) -> dict[int, Origin]:
+    def blame(path: str) -> dict[int, tuple[str, str]]:
         return {
-            i + 1: Origin("bad1", "mallory") if i % 10 == 0 else Origin(f"c{i % 7}", "alice")
+            i + 1: ("bad1", "mallory") if i % 10 == 0 else (f"c{i % 7}", "alice")
             for i in range(200)
         }
 

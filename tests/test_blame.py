@@ -1,0 +1,41 @@
+"""Which commit and author brought a line in, by the real git."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gitrepo import Repo
+
+from bye_lint.errors import VcsError
+from bye_lint.vcs import blame
+
+
+def test_an_untracked_file_has_no_authors(tmp_path: Path):
+    repo = Repo(tmp_path / "r")
+    repo.write("a.json", "x\n")
+    repo.git("commit", "-q", "--allow-empty", "-m", "empty")
+    repo.write("b.json", "y\n")
+    assert blame(repo.root, "b.json") == {}
+    assert blame(repo.root, "none.json") == {}
+
+
+def test_outside_of_a_repository_is_an_error(tmp_path: Path):
+    with pytest.raises(VcsError):
+        blame(tmp_path, "a.json")
+
+
+def test_lines_are_told_apart_and_uncommitted_ones_left_out(tmp_path: Path):
+    repo = Repo(tmp_path / "r")
+    repo.write("a.jsonl", "author mallory\n2\x0c\u2028 still 2\n")
+    first = repo.commit()
+    repo.write("a.jsonl", "author mallory\n2\x0c\u2028 still 2\n3\n")
+    repo.git("add", "-A")
+    repo.git("commit", "-q", "-m", "two", "--author", "Eve <eve@example.org>")
+    second = repo.git("rev-parse", "HEAD")
+    repo.write("a.jsonl", "author mallory\n2\x0c\u2028 still 2\n3\nnot yet\n")
+    assert blame(repo.root, "a.jsonl") == {
+        1: (first, "A <a@example.org>"),
+        2: (first, "A <a@example.org>"),
+        3: (second, "Eve <eve@example.org>"),
+    }
