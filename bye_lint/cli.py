@@ -18,6 +18,8 @@ import click
 
 from bye_lint import __version__, tables
 from bye_lint.commands.baseline import baseline
+from bye_lint.commands.evaluate import evaluate
+from bye_lint.commands.remedy import clean, explain
 from bye_lint.errors import ByeLintError
 
 EXIT_ERROR = 2
@@ -221,7 +223,7 @@ def rule(code: str | None) -> int:
     return 0
 
 
-for _command in (baseline,):
+for _command in (baseline, explain, clean, evaluate):
     cli.add_command(_command)
 
 

@@ -8,7 +8,7 @@ from bye_lint.errors import UsageError
 from bye_lint.records import ScanResult
 from bye_lint.reports import github, gitlab, json_result, junit, markdown, sarif, terminal
 from bye_lint.reports.base import RenderContext, Report
-from bye_lint.reports.files import check_writable, load_result, write_report
+from bye_lint.reports.files import check_writable, load_result, write_bytes, write_report
 from bye_lint.reports.schema import result_schema
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "load_result",
     "render",
     "result_schema",
+    "write_bytes",
     "write_report",
 ]
 

@@ -48,8 +48,18 @@ def write_report(text: str, path: Path) -> None:
     ReportError
         If it cannot be written.
     """
+    write_bytes(text.encode("utf-8", "backslashreplace"), path)
+
+
+def write_bytes(data: bytes, path: Path) -> None:
+    """Write a file whole, or leave what was there as it was; see :func:`write_report`.
+
+    Raises
+    ------
+    ReportError
+        If it cannot be written.
+    """
     target = _target(path)
-    data = text.encode("utf-8", "backslashreplace")
     with _reported(path):
         if _is_device(target):
             target.write_bytes(data)

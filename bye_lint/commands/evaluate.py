@@ -1,0 +1,57 @@
+"""``bye-lint evaluate``: how good the detectors are, measured on poisoned copies of clean data."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+
+class Shard(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
+    """``K/N``: the K-th of N parts."""
+
+    name = "K/N"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Read one value of ``--shard``."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\d+)/(\d+)", str(value))
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            self.fail(f"{value!r} is not K/N with K from 1 to N, for example 3/8", param, ctx)
+        return int(found[1]), int(found[2])
+
+
+@click.command()
+@click.argument("grid", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder for results and tables; a second run goes on where the first one stopped.",
+)
+@click.option("--shard", type=Shard(), default="1/1", help="Run one part of the cells.")
+@click.option("--plots", is_flag=True, help="Also draw plots (needs the [plots] extra).")
+@click.option("--no-progress", is_flag=True, help="Show no progress bars.")
+def evaluate(grid: Path, out: Path, shard: tuple[int, int], plots: bool, no_progress: bool) -> int:
+    """Run a GRID of poisoned copies: triggers, rates, datasets, every detector on each.
+
+    The clean data are never written to.
+    """
+    from bye_lint.evaluate.gridfile import load_grid
+    from bye_lint.evaluate.runner import load_results, run_grid
+    from bye_lint.progress import RichProgress
+
+    loaded = load_grid(grid)
+    results = run_grid(loaded, out, progress=RichProgress(bars=not no_progress), shard=shard)
+    click.echo(f"{len(results)} cells: {out / 'tables.md'}")
+    if plots:
+        from bye_lint.evaluate.plots import write_plots
+
+        for path in write_plots(load_results(out), out / "plots"):
+            click.echo(path)
+    return 0
