@@ -1,0 +1,106 @@
+"""Planted triggers: silence on clean data, poison of kin, and honesty about power."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from synthetic import make_features, plant_canaries
+
+from bye_lint.detectors import DETECTORS
+from bye_lint.detectors.planted import bulk_threshold
+from bye_lint.policy import DetectionPolicy
+
+KINDS = {"patch": ((0,), -1.0), "blend": ((1, 2), 1.0)}
+
+
+def detect(features, method="canary", **settings):
+    return DETECTORS[method].detect(features, DetectionPolicy(**settings), seed=0)
+
+
+@pytest.mark.parametrize("noise", ["normal", "heavy", "skewed", "left", "scales", "natural"])
+def test_clean_records_give_nothing_and_a_pass_that_is_vouched_for(noise):
+    features, _ = make_features(400, noise=noise, seed=2)
+    whole = plant_canaries(features, KINDS, shift=16.0 if noise == "heavy" else 10.0)
+    detection = detect(whole)
+    assert not detection.suspicious.any()
+    assert detection.inconclusive == ""
+    assert [power.kind for power in detection.summary.power] == ["blend", "patch"]
+    assert all(power.recall > 0.8 and power.planted == 15 for power in detection.summary.power)
+
+
+def test_copies_are_neither_scored_nor_accused():
+    features, _ = make_features(300, seed=2)
+    whole = plant_canaries(features, {**KINDS, "control": ((0,), 0.0)})
+    detection = detect(whole)
+    planted = whole.is_canary
+    assert np.isnan(detection.score[planted]).all()
+    assert np.isnan(detection.posterior[planted]).all()
+    assert not detection.suspicious.any()
+    assert np.isfinite(detection.score[~planted]).all()
+    assert "0 of 15 empty canaries flagged" in detection.summary.notes
+    assert "control" not in [power.kind for power in detection.summary.power]
+
+
+@pytest.mark.parametrize(
+    ("rate", "layers", "shift"),
+    [(0.02, (0,), -9), (0.08, (1, 2), 7), (0.25, (0,), -9)],
+    ids=["two-percent", "global", "a-quarter"],
+)
+def test_poison_of_a_planted_kind_is_found(rate, layers, shift):
+    features, poisoned = make_features(600, rate=rate, layers=layers, shift=shift, seed=4)
+    detection = detect(plant_canaries(features, KINDS))
+    flagged = detection.suspicious[:600]
+    assert (flagged & poisoned).sum() >= 0.9 * poisoned.sum()
+    assert (flagged & ~poisoned).sum() <= 0.03 * flagged.sum()
+    assert detection.summary.side == ("lower" if shift < 0 else "upper")
+    assert detection.summary.null_p_value < 1e-3
+    assert detection.summary.heads
+
+
+def test_a_kind_that_is_not_separated_forbids_a_pass():
+    features, _ = make_features(300, seed=2)
+    detection = detect(plant_canaries(features, {**KINDS, "waves": ((1,), 0.0)}))
+    assert "waves (not separated)" in detection.inconclusive
+    assert "patch" not in detection.inconclusive
+
+
+def test_canaries_that_were_not_learned_forbid_a_pass():
+    features, _ = make_features(300, seed=2)
+    detection = detect(plant_canaries(features, KINDS, learned=0.1))
+    assert "patch (not learned)" in detection.inconclusive
+    assert "blend (not learned)" in detection.inconclusive
+
+
+def test_found_poison_is_no_less_found_for_a_blind_kind():
+    features, poisoned = make_features(600, rate=0.08, shift=-9, seed=4)
+    detection = detect(plant_canaries(features, {**KINDS, "waves": ((1,), 0.0)}))
+    assert detection.suspicious[:600][poisoned].mean() > 0.9
+    assert detection.inconclusive == ""
+    assert any("waves" in warning for warning in detection.warnings)
+
+
+def test_auto_takes_the_canaries_where_there_are_any():
+    features, _ = make_features(200)
+    assert detect(features, "auto").summary.method == "conditional"
+    assert detect(plant_canaries(features, KINDS), "auto").summary.method == "canary"
+
+
+def test_too_few_records_or_copies_are_inconclusive():
+    features, _ = make_features(30)
+    assert "30 scored records" in detect(plant_canaries(features, KINDS)).inconclusive
+    features, _ = make_features(100)
+    assert "no kind" in detect(plant_canaries(features, KINDS, copies=3)).inconclusive
+    assert "no kind" in detect(features).inconclusive
+
+
+@pytest.mark.parametrize("poison", [0.0, 0.1, 0.3])
+def test_the_threshold_is_that_of_the_bulk_whatever_the_poison(poison):
+    rng = np.random.default_rng(0)
+    records = rng.standard_normal(3000)
+    records[: int(3000 * poison)] = rng.normal(10, 1.5, int(3000 * poison))
+    assert 3.0 <= bulk_threshold(records, 1e-3) <= 4.8
+
+
+def test_the_threshold_follows_a_heavy_tail():
+    records = np.random.default_rng(0).standard_t(3, 3000)
+    assert (records > bulk_threshold(records, 1e-3)).mean() < 0.006
