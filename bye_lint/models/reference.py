@@ -1,0 +1,68 @@
+"""Writes docs/models.md from the table of families: ``python -m bye_lint.models.reference``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from bye_lint.models.families import FAMILIES, REFUSED
+
+_HEAD = """# Model families
+
+<!-- Written by `python -m bye_lint.models.reference` from bye_lint/models/families.py. -->
+
+A family stands here when `tests/models/test_families.py` has held it against transformers' own
+eager attention (`output_attentions=True`): a tiny random model of the real class, its processor
+built offline, saved to disk and loaded by path. For every row below the tests compare
+
+- token ids, image tensors and image-token spans with those of the processor's own public call;
+- per-head masses, per-head entropies, entropies of the head average and the last hidden state,
+  in float32 to 1e-5, one record at a time, in batches of mixed lengths padded right and left, and
+  with records that share an image;
+- the same in bfloat16 against bfloat16 eager attention, to 0.08 (single heads: 0.16).
+
+*Shares* says whether records about one image compute its keys and values once. *Tokens* is how
+image tokens lie: with a grid, evidence can be drawn on the image.
+
+"""
+
+_TAIL = """
+## Limits of this evidence
+
+- The weights are random and tiny; checkpoints of full size were not downloaded.
+- Processors that take torchvision for videos (Qwen, GLM, InternVL, LLaVA-OneVision, SmolVLM,
+  VideoLLaMA 3) are loaded without their video part where torchvision is not installed; image
+  processors are then the ones that work on PIL.
+- Mistral 3 was verified with the processor of LightOnOCR, which lays out images the same way:
+  its own needs torchvision. GOT-OCR 2 refuses images nested by prompt, so its oracle passes them
+  flat.
+- Where attention slides over a window that leaves every image token out, a layer has no image
+  attention; such records are reported as not scored.
+- Layers of linear attention have no attention weights: hybrid models are read in their
+  full-attention layers only, and their records share nothing.
+- Where the number of image tokens varies between records, entropies are divided by log T before
+  they are compared, and the result says so (`fraction of log T`); with a fixed count they stay in
+  nats.
+
+"""
+
+
+def models_page() -> str:
+    """Return docs/models.md."""
+    lines = ["| `model_type` | family | tokens | shares | special |", "|---|---|---|---|---|"]
+    for family in sorted(FAMILIES.values(), key=lambda row: row.model_type):
+        grid = {"none": "no grid", "square": "grid where one tile"}.get(family.grid, "grid")
+        hybrid = family.note.startswith("only its full-attention")
+        shares = "yes" if family.causal and not hybrid else "no"
+        lines.append(
+            f"| `{family.model_type}` | {family.title} | {grid} | {shares} | {family.note} |"
+        )
+    refused = ["## Refused by name", ""]
+    refused += [f"- `{name}`: {reason}." for name, reason in sorted(REFUSED.items())]
+    return _HEAD + "\n".join(lines) + "\n" + _TAIL + "\n".join(refused) + "\n"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1] if len(sys.argv) > 1 else "docs/models.md").write_text(
+        models_page(), encoding="utf-8"
+    )
