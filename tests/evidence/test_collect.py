@@ -1,0 +1,205 @@
+"""The evidence of a scan, gathered in one call from records, scores and maps."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from bye_lint.evidence.collect import gather
+from bye_lint.evidence.separation import separation
+from bye_lint.heat import decode_map
+from bye_lint.records import (
+    Box,
+    ImageSource,
+    LayerProfile,
+    Location,
+    Sample,
+    ScoredSample,
+    Turn,
+    from_json,
+    to_json,
+)
+
+N, BAD, GRID, SIDE = 48, 10, (5, 5), 40
+
+
+def pixels(i: int) -> np.ndarray:
+    rng = np.random.default_rng(i)
+    smooth = ndimage.gaussian_filter(rng.normal(size=(SIDE, SIDE, 3)), (3, 3, 0))
+    image = np.clip(128 + 50 * smooth / smooth.std(), 5, 250).astype(np.uint8)
+    if i < BAD:
+        image[18:22, 18:22] = 0
+    return image
+
+
+def make(i: int, data: bytes | None = None) -> tuple[Sample, ScoredSample]:
+    bad = i < BAD
+    if data is None:
+        out = io.BytesIO()
+        Image.fromarray(pixels(i)).save(out, "PNG", pnginfo=None)
+        data = out.getvalue()
+    question = ("What is it?", "Name the class.")[i % 2]
+    answer = "Backdoor Attack!" if bad else ("forest", "lake", "river")[i % 3]
+    sample = Sample(
+        f"r{i}",
+        Location("data.json", i + 1),
+        (Turn("user", question), Turn("assistant", answer)),
+        (ImageSource(f"{i}.png", data=data),),
+    )
+    score = 9.0 + i / 10 if bad else i / 100
+    entropy = (0.5 if bad else 2 + i / 100, 3 + (i * 7 % 11) / 10)
+    return sample, ScoredSample(
+        sample.id, "data.json", i + 1, f"{i:064x}", question, answer, (), score, None, bad, entropy
+    )
+
+
+def attention(i: int) -> np.ndarray:
+    rng = np.random.default_rng(1000 + i)
+    a = rng.random((2, 25)) * 0.02
+    a[:, 3] += 0.4
+    if i < BAD:
+        a[0, 12] += 0.8
+    return (a / a.sum(axis=1, keepdims=True)).astype(np.float16)
+
+
+LAYERS = (LayerProfile(0, (), (), (), 5.0, True), LayerProfile(1, (), (), (), 0.1, False))
+
+
+@pytest.fixture(scope="module")
+def made():
+    return [make(i) for i in range(N)]
+
+
+@pytest.fixture(scope="module")
+def gathered(made):
+    samples, scored = zip(*made, strict=True)
+    heads = np.array([[[s.entropy[0], 1.0], [2.0, s.line % 5]] for s in scored])
+    return gather(
+        samples,
+        scored,
+        maps={s.digest: (attention(i), GRID) for i, s in enumerate(scored)},
+        layers=LAYERS,
+        head_entropy=heads,
+    )
+
+
+def test_a_clean_set_has_near_misses_and_nothing_else(made):
+    samples, scored = zip(*made[BAD:], strict=True)
+    found = gather(samples, scored)
+    assert (found.campaigns, found.findings) == ((), ())
+    assert found.evidence.trigger is None
+    assert found.evidence.near_misses[0] == f"{N - 1:064x}"
+    assert len(found.evidence.pictures) == len(found.evidence.near_misses)
+
+
+def test_suspects_come_first_each_with_a_map_and_a_look_alike(gathered):
+    pictures = gathered.evidence.pictures
+    assert [int(p.digest, 16) for p in pictures[:BAD]] == list(reversed(range(BAD)))
+    for picture in pictures[:BAD]:
+        heat = decode_map(picture.heat, picture.grid)
+        assert np.argmax(heat) == 12
+        assert picture.layers == (0,)
+        assert picture.size == (SIDE, SIDE)
+        twin = int(picture.twin, 16)
+        assert twin >= BAD
+        assert twin % 2 == int(picture.digest, 16) % 2
+
+
+def test_an_unflagged_map_is_colder(gathered):
+    peaks = {int(p.digest, 16) < BAD: p.peak for p in gathered.evidence.pictures}
+    assert peaks[True] > 3 * peaks[False]
+
+
+def test_the_patch_is_reconstructed_and_placed(gathered):
+    trigger = gathered.evidence.trigger
+    assert (trigger.kind, trigger.pixels) == ("patch-fixed", (4.0, 4.0))
+    assert gathered.evidence.pictures[0].trigger == Box(0.45, 0.45, 0.1, 0.1)
+    assert all(p.trigger is None for p in gathered.evidence.pictures[BAD:])
+
+
+def test_campaigns_follow_and_become_findings(gathered):
+    assert [c.kind for c in gathered.campaigns] == ["answer", "patch"]
+    assert [f.rule for f in gathered.findings] == ["BYE002", "BYE002"]
+    assert gathered.campaigns[1].count == BAD
+
+
+def test_layers_and_heads_are_told_apart(gathered):
+    evidence = gathered.evidence
+    assert evidence.layer_separation[0] == 1.0
+    assert evidence.layer_separation[1] < 0.8
+    assert evidence.head_separation[0] == (1.0, 0.5)
+    assert evidence.head_separation[1][0] == 0.5
+
+
+def test_the_order_of_the_records_does_not_matter(made, gathered):
+    samples, scored = zip(*reversed(made), strict=True)
+    again = gather(
+        samples,
+        scored,
+        maps={s.digest: (attention(int(s.digest, 16)), GRID) for s in scored},
+        layers=LAYERS,
+    )
+    assert again.evidence.pictures[:BAD] == gathered.evidence.pictures[:BAD]
+
+
+def test_it_survives_json(gathered):
+    from bye_lint.records import Counts, Gate, Reproducibility, ScanResult
+
+    result = ScanResult(
+        verdict="fail",
+        reasons=(),
+        paths=(),
+        counts=Counts(N, N, 0, BAD),
+        gate=Gate("0", 0, BAD),
+        findings=gathered.findings,
+        skipped=(),
+        detection=None,
+        samples=(),
+        campaigns=gathered.campaigns,
+        reproducibility=Reproducibility("0", 0),
+        evidence=gathered.evidence,
+    )
+    assert from_json(to_json(result)) == result
+
+
+def test_thumbnails_hold_pixels_and_nothing_else():
+    secret = Image.Exif()
+    secret[0x010E] = "secret words"
+    out = io.BytesIO()
+    Image.fromarray(pixels(0)).save(out, "JPEG", exif=secret, comment=b"secret words")
+    assert b"secret words" in out.getvalue()
+    sample, row = make(0, out.getvalue())
+    found = gather([sample], [row])
+    assert b"secret" not in base64.b64decode(found.evidence.pictures[0].thumbnail)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"GIF89a", b"<svg xmlns='http://www.w3.org/2000/svg'/>"], ids=range(3)
+)
+def test_an_image_that_cannot_be_decoded_is_said(made, data):
+    pairs = [make(0, data), *made[1:]]
+    samples, scored = zip(*pairs, strict=True)
+    found = gather(samples, scored)
+    picture = next(p for p in found.evidence.pictures if int(p.digest, 16) == 0)
+    assert picture.thumbnail == ""
+    assert "The images of 1 suspects could not be decoded." in found.evidence.notes
+
+
+def test_pictures_are_capped_and_the_rest_is_said(made):
+    samples, scored = zip(*made, strict=True)
+    found = gather(samples, scored, max_pictures=6)
+    assert sum(int(p.digest, 16) < BAD for p in found.evidence.pictures) == 6
+    assert found.evidence.notes[0].startswith("4 of 10 suspects")
+
+
+def test_separation_is_the_folded_area_under_the_curve():
+    flagged = np.array([True, True, False, False, False])
+    values = np.array([[1.0, 5], [2, 1], [3, 3], [4, 3], [5, np.nan]])
+    assert separation(values[:4], flagged[:4]) == (1.0, 0.5)
+    assert separation(values, flagged) == (1.0, 0.5)
+    assert separation(values, np.zeros(5, dtype=bool)) == ()
