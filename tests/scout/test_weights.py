@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-import bye_lint.scout as scout
+from bye_lint import scout
 from bye_lint.errors import ModelError
 
 
