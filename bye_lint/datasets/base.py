@@ -83,16 +83,15 @@ def to_sample(raw: RawRecord, settings: ReadSettings, convert: Convert) -> Sampl
     """Make a sample of a raw record, or say why there is none."""
     if raw.error:
         return _skipped(raw, settings, "BYE101", raw.error, raw.text)
-    found_id = None
     try:
         if not isinstance(raw.value, dict):
             raise RecordError(f"the record is {kind(raw.value)}, expected an object with fields")
-        found_id = record_id(raw.value, settings.fields)
         parsed = convert(raw.value, settings.fields)
         _refuse_halves(parsed)
         images = tuple(_image(image, settings) for image in parsed.images)
     except RecordError as error:
-        return _skipped(raw, settings, error.rule, str(error), _content(raw.value), found_id)
+        content = _content(raw.value)
+        return _skipped(raw, settings, error.rule, str(error), content, _id_of(raw, settings))
     return Sample(
         parsed.id if parsed.id is not None else _made_id(raw, settings),
         Location(settings.display, raw.line, raw.column, raw.end_column),
@@ -141,6 +140,13 @@ def _skipped(
         sample_id,
         hashlib.sha256(key).hexdigest(),
     )
+
+
+def _id_of(raw: RawRecord, settings: ReadSettings) -> str | None:
+    try:
+        return record_id(raw.value, settings.fields) if isinstance(raw.value, dict) else None
+    except RecordError:
+        return None
 
 
 def _content(value: object) -> str:

@@ -29,7 +29,10 @@ class ImageRoot:
         self.folder = os.path.realpath(folder)
         self._inside = self.folder.rstrip(os.sep) + os.sep
         # one look-up a folder instead of one an image
-        self._real_folder = lru_cache(maxsize=4096)(os.path.realpath)
+        self._real = lru_cache(maxsize=4096)(self._resolve)
+
+    def _resolve(self, folder: str) -> str:
+        return os.path.realpath(os.path.join(self.folder, folder))  # noqa: PTH118
 
     def find(self, name: str) -> ImageSource | str:
         """Return the image of a name, or, in words, why it is refused.
@@ -38,12 +41,10 @@ class ImageRoot:
         """
         if problem := _refused(name):
             return problem
-        path = os.path.join(self.folder, *re.split(r"[\\/]", name))  # noqa: PTH118 - hot path
-        head, tail = os.path.split(path)
-        real = str(self._real_folder(head))
+        head, _, tail = name.replace("\\", "/").rpartition("/")
         if tail in ("", ".", ".."):
             return "is a folder"
-        path = os.path.join(real, tail)  # noqa: PTH118
+        path = os.path.join(self._real(head), tail)  # noqa: PTH118 - pathlib is slow here
         try:
             if stat.S_ISLNK(os.lstat(path).st_mode):
                 path = os.path.realpath(path)
