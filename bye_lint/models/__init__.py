@@ -28,7 +28,8 @@ from bye_lint.models.schedule import (
 
 if TYPE_CHECKING:
     from bye_lint.models.extraction import extract
-    from bye_lint.models.loading import LoadedModel, estimate_memory, load_model
+    from bye_lint.models.loading import LoadedModel, load_model
+    from bye_lint.models.memory import estimate_memory
     from bye_lint.models.prompts import Encoded, EncodeError, Encoder
     from bye_lint.models.tuning import tune
 
@@ -37,7 +38,7 @@ _LAZY = {
     "Encoded": "prompts",
     "Encoder": "prompts",
     "LoadedModel": "loading",
-    "estimate_memory": "loading",
+    "estimate_memory": "memory",
     "extract": "extraction",
     "load_model": "loading",
     "tune": "tuning",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -18,6 +16,7 @@ from torch import nn
 from bye_lint.errors import MissingExtraError, ModelError, UnsupportedModelError
 from bye_lint.models import probe as probing
 from bye_lint.models.families import Family, find_family
+from bye_lint.models.memory import check_memory
 from bye_lint.models.processors import load_processor
 from bye_lint.models.prompts import Encoder
 from bye_lint.models.resolve import ResolvedModel
@@ -27,8 +26,6 @@ _DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-
-_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1}
 
 
 @dataclass
@@ -221,7 +218,7 @@ def load_model(
     place = _device(device)
     number = _dtype(dtype, place)
     quantization = quantization or resolved.quantization
-    _check_memory(resolved, place, number, quantization)
+    check_memory(resolved, place, number, quantization)
     options: dict[str, Any] = {
         "dtype": number,
         "use_safetensors": True,
@@ -321,95 +318,3 @@ def _with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
             "Give the base model that the adapter was trained on.",
         ) from error
     return adapted.merge_and_unload() if merge else adapted
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryEstimate:
-    """Bytes that a check will take: the weights, and the activations of one batch."""
-
-    weights: int
-    activations: int
-
-    @property
-    def total(self) -> int:
-        """Both together."""
-        return self.weights + self.activations
-
-
-def estimate_memory(
-    resolved: ResolvedModel,
-    *,
-    dtype: str = "bfloat16",
-    quantization: str = "none",
-    batch_tokens: int = 8192,
-) -> MemoryEstimate:
-    """Estimate the memory of a check from the headers of the weight files; nothing is loaded.
-
-    Raises
-    ------
-    ModelError
-        If a weight file is damaged.
-    """
-    size = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}[dtype]
-    size = {"8bit": 1.0, "4bit": 0.55}.get(quantization, size)
-    weights = sum(_parameters(file) for file in sorted(resolved.path.glob("*.safetensors")))
-    config = json.loads((resolved.path / "config.json").read_text(encoding="utf-8"))
-    text = config.get("text_config") or config
-    width = int(text.get("hidden_size", 4096))
-    inner = int(text.get("intermediate_size", 4 * width))
-    # Alive at once in a decoder layer: residual, normed input, q, k, v, output and two MLP rows.
-    live = batch_tokens * (6 * width + 2 * inner) * (4 if dtype == "float32" else 2)
-    return MemoryEstimate(int(weights * size), live)
-
-
-def _parameters(file: Path) -> int:
-    """Count the numbers in a safetensors file by its header."""
-    try:
-        with file.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            if length > 100_000_000:
-                raise ValueError("the header is too long")
-            header = json.loads(stream.read(length))
-        total = 0
-        for name, entry in header.items():
-            if name != "__metadata__":
-                start, stop = entry["data_offsets"]
-                total += (stop - start) // _BYTES.get(entry["dtype"], 1)
-        return total
-    except (OSError, ValueError, KeyError, struct.error) as error:
-        raise ModelError(
-            f"{file.name}: a damaged weight file: {error}", "Fetch or save the model again."
-        ) from error
-
-
-def _check_memory(
-    resolved: ResolvedModel, device: torch.device, dtype: torch.dtype, quantization: str
-) -> None:
-    needed = estimate_memory(
-        resolved,
-        dtype=str(dtype).removeprefix("torch."),
-        quantization=quantization,
-        batch_tokens=2048,
-    ).total
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-    else:
-        free = _free_memory()
-    if needed > free:
-        raise ModelError(
-            f"{resolved.name}: needs about {needed / 2**30:.1f} GiB, and {device} has "
-            f"{free / 2**30:.1f} GiB free",
-            "Use a larger device, `quantization: 4bit`, or a smaller model.",
-        )
-
-
-def _free_memory() -> int:
-    """Memory of this machine that is still free, in bytes; huge where it cannot be told."""
-    try:
-        with Path("/proc/meminfo").open(encoding="ascii") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 2**62

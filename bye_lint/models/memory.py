@@ -1,0 +1,114 @@
+"""Whether a model fits, told from the headers of its weight files before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bye_lint.errors import ModelError
+from bye_lint.models.resolve import ResolvedModel
+
+_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Bytes that a check will take: the weights, and the activations of one batch."""
+
+    weights: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """Both together."""
+        return self.weights + self.activations
+
+
+def estimate_memory(
+    resolved: ResolvedModel,
+    *,
+    dtype: str = "bfloat16",
+    quantization: str = "none",
+    batch_tokens: int = 8192,
+) -> MemoryEstimate:
+    """Estimate the memory of a check from the headers of the weight files; nothing is loaded.
+
+    Raises
+    ------
+    ModelError
+        If a weight file is damaged.
+    """
+    size = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}[dtype]
+    size = {"8bit": 1.0, "4bit": 0.55}.get(quantization, size)
+    weights = sum(_parameters(file) for file in sorted(resolved.path.glob("*.safetensors")))
+    config = json.loads((resolved.path / "config.json").read_text(encoding="utf-8"))
+    text = config.get("text_config") or config
+    width = int(text.get("hidden_size", 4096))
+    inner = int(text.get("intermediate_size", 4 * width))
+    # Alive at once in a decoder layer: residual, normed input, q, k, v, output and two MLP rows.
+    live = batch_tokens * (6 * width + 2 * inner) * (4 if dtype == "float32" else 2)
+    return MemoryEstimate(int(weights * size), live)
+
+
+def _parameters(file: Path) -> int:
+    """Count the numbers in a safetensors file by its header."""
+    try:
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            if length > 100_000_000:
+                raise ValueError("the header is too long")
+            header = json.loads(stream.read(length))
+        total = 0
+        for name, entry in header.items():
+            if name != "__metadata__":
+                start, stop = entry["data_offsets"]
+                total += (stop - start) // _BYTES.get(entry["dtype"], 1)
+        return total
+    except (OSError, ValueError, KeyError, struct.error) as error:
+        raise ModelError(
+            f"{file.name}: a damaged weight file: {error}", "Fetch or save the model again."
+        ) from error
+
+
+def check_memory(
+    resolved: ResolvedModel, device: torch.device, dtype: torch.dtype, quantization: str
+) -> None:
+    """Refuse a model that will not fit, before it is loaded.
+
+    Raises
+    ------
+    ModelError
+        Saying how much is needed and how much there is.
+    """
+    needed = estimate_memory(
+        resolved,
+        dtype=str(dtype).removeprefix("torch."),
+        quantization=quantization,
+        batch_tokens=2048,
+    ).total
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+    else:
+        free = _free_memory()
+    if needed > free:
+        raise ModelError(
+            f"{resolved.name}: needs about {needed / 2**30:.1f} GiB, and {device} has "
+            f"{free / 2**30:.1f} GiB free",
+            "Use a larger device, `quantization: 4bit`, or a smaller model.",
+        )
+
+
+def _free_memory() -> int:
+    """Memory of this machine that is still free, in bytes; huge where it cannot be told."""
+    try:
+        with Path("/proc/meminfo").open(encoding="ascii") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 2**62
