@@ -120,3 +120,30 @@ def test_structure_under_pre_commit(repo: Repo, pre_commit: PreCommit) -> None:
     unrelated = pre_commit.run(repo, "run")
     assert unrelated.returncode == 0, unrelated.stdout
     assert "Skipped" in unrelated.stdout
+
+
+def test_before_a_push(repo: Repo, pre_commit: PreCommit) -> None:
+    """A push without data, and one whose check lacks the extra: told, and not let through."""
+    repo.write(
+        "bye-lint.yaml", "dataset: {paths: [data]}\ngate: {min_samples: 1, min_changed: 1}\n"
+    )
+    pre_commit.configure(repo, "bye-lint-structure")
+    assert pre_commit.run(repo, "install-hooks").returncode == 0
+    base = repo.commit("base")
+    pre_commit.configure(repo, "bye-lint")
+    words = repo.commit("no data")
+    push = ("run", "--hook-stage", "pre-push", "--from-ref")
+    unrelated = pre_commit.run(repo, *push, base, "--to-ref", words)
+    assert unrelated.returncode == 0, unrelated.stdout
+    assert "Skipped" in unrelated.stdout
+
+    repo.image("data/n.png", 77)
+    repo.records([*(record(f"r{i}") for i in range(3)), record("n")])
+    data = repo.commit("data")
+    without_torch = f"{pre_commit.environment() / 'bin'}:/usr/bin:/bin"
+    told = pre_commit.run(repo, *push, words, "--to-ref", data, path=without_torch)
+    assert told.returncode == 1, told.stdout
+    assert "1 records changed since" in told.stdout
+    assert "pip install 'bye-lint[model]'" in told.stdout
+    assert "Traceback" not in told.stdout
+    assert "internal error" not in told.stdout
