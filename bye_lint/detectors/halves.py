@@ -15,6 +15,7 @@ _SPLITS = 5
 _SEEDS = 3
 _ROUNDS = 2
 _LARGEST_SHARE = 0.4
+_DOUBTFUL = 1e-3
 
 
 @dataclass(frozen=True)
@@ -105,4 +106,7 @@ def _minority(mode: Mode, n: int) -> bool:
 
 
 def _rank(mode: Mode) -> tuple[float, float]:
+    # Among modes that are beyond doubt the farther one, not the larger, is what is looked for.
+    if mode.p_value <= _DOUBTFUL:
+        return (0.0, -mode.separation)
     return (mode.p_value, -mode.separation)

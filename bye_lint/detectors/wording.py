@@ -144,10 +144,12 @@ def _predict(
     n_options = 1 + len(_STRENGTHS)
     parts = [_Fold(design, folds, fold) for fold in np.unique(folds)]
     chosen = np.broadcast_to(np.median(values, axis=0), values.shape)
-    for _ in range(_ROUNDS):
+    for round_ in range(_ROUNDS):
         rest = values - chosen
         spread = np.maximum(1.4826 * np.median(np.abs(rest), axis=0), 0.1 * rest.std(axis=0))
-        y = chosen + np.clip(rest, -_CLIP * spread, _CLIP * spread)
+        # At first nothing is clipped: a rare question may move a feature by a hundred spreads.
+        limit = _CLIP * spread if round_ else np.full_like(spread, np.inf)
+        y = chosen + np.clip(rest, -limit, limit)
         options = np.zeros((n_options, *values.shape))
         for part in parts:
             options[:, part.test] = part.predict(y)
