@@ -1,8 +1,8 @@
 """Method ``canary``: planted triggers teach where to look, how far to trust it, and its power.
 
 Copies of some records carry known triggers with targets of their own. What sets the copies of
-one kind apart from the records is a direction over layers, heads and components, raw and given
-the question; what lies far along it, where hardly any record lies by the bulk's own tail, is
+one kind apart from the records is a direction over layers, heads and components, given the
+question; what lies far along it, where hardly any record lies by the bulk's own tail, is
 suspicious if more records lie there than the stated false-alarm rate explains. The copies'
 own out-of-fold scores say which share of such poison would have been found: a kind that was
 not learned, or is not separated, is not vouched for, and without it there is no pass.
@@ -20,9 +20,9 @@ from scipy.stats import binom
 from bye_lint.detectors import conditional
 from bye_lint.detectors.accuse import accuse
 from bye_lint.detectors.answer import nothing, scored_rows, spread
-from bye_lint.detectors.attention import attention_columns
+from bye_lint.detectors.attention import Column, attention_columns
+from bye_lint.detectors.neighbours import given_neighbours, nearest_questions
 from bye_lint.detectors.planted import CONTROL, Kind, judge_kind
-from bye_lint.detectors.wording import residuals, standardise, wording_design
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
 from bye_lint.policy import DetectionPolicy
 from bye_lint.records import DetectionSummary, HeadProfile, TriggerPower
@@ -53,40 +53,45 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         return nothing(features, blank, reason)
 
     rows = np.concatenate([records, copies])
-    Z, columns, unit = _matrix(features, rows, len(records), seed)
+    prompts = [features.prompts[i] for i in rows.tolist()]
+    columns = attention_columns(features, rows)
+    Z = given_neighbours(columns.values, nearest_questions(prompts, seed=seed))
     n = len(records)
+    second = conditional.detect(features, settings, seed=seed)
+    rest = np.zeros(len(rows), dtype=np.bool_)
+    rest[:n] = ~second.suspicious[records]
     rate = settings.false_alarm_rate / len(usable)
-    kinds = [
-        judge_kind(name, Z, np.append(np.full(n, ""), label), n, rate, seed=seed) for name in usable
-    ]
+    every = np.append(np.full(n, ""), label)
+    kinds = [judge_kind(name, Z, every, rest, rate, seed=seed) for name in usable]
     learned = {name: _learned(features, copies[label == name]) for name in names}
     power = tuple(_power(name, label, kinds, learned[name]) for name in names)
     seeing = [kind for kind in kinds if kind.recall >= FOUND] or kinds
     ratio = np.max([kind.ratio for kind in seeing], axis=0)
-    above = int((ratio[:n] > 1).sum())
-    p_value = float(binom.sf(above - 1, n, settings.false_alarm_rate)) if above else 1.0
+    # What the blind method accuses already is no evidence for more.
+    quiet = np.flatnonzero(rest[:n])
+    above = int((ratio[quiet] > 1).sum())
+    expected = len(quiet) * settings.false_alarm_rate
+    p_value = float(binom.sf(above - 1, len(quiet), settings.false_alarm_rate)) if above else 1.0
 
-    answers = [features.answers[i] for i in records]
     suspicious: BoolArray = np.zeros(n, dtype=np.bool_)
     posterior: FloatArray = np.zeros(n)
     notes, warnings = [], []
     if above >= 3 and p_value <= SIGNIFICANCE:
-        group = accuse(Z[:n], ratio[:n], 1.0, answers, seed=seed)
+        answers = [features.answers[i] for i in records[quiet].tolist()]
+        group = accuse(Z[quiet], ratio[quiet], 1.0, answers, seed=seed)
         what = (
-            f"{above} records above the threshold where {n * settings.false_alarm_rate:.1f} are "
-            f"expected, separation {group.separation:.1f}; {group.alike:.0%} give answers that "
-            "the rest does not"
+            f"{above} records above the threshold where {expected:.1f} are expected, separation "
+            f"{group.separation:.1f}; {group.alike:.0%} give answers that the rest does not"
         )
         if group.suspicious.any() and conditional.convincing(group):
-            suspicious, posterior = group.suspicious, group.posterior
+            suspicious[quiet], posterior[quiet] = group.suspicious, group.posterior
             notes.append(what)
         else:
             warnings.append(f"{what}: not told apart well enough to accuse them")
     else:
-        notes.append(f"{above} records above the threshold, no more than chance puts there")
-    second = conditional.detect(features, settings, seed=seed)
+        notes.append(f"{above} other records above the threshold, no more than chance puts there")
     if (second.suspicious[records] & ~suspicious).any():
-        notes.append("the method conditional adds suspects of its own")
+        notes += second.summary.notes
     suspicious |= second.suspicious[records]
     posterior = np.fmax(posterior, second.posterior[records])
     warnings += second.warnings
@@ -110,13 +115,13 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
             "kinds": ", ".join(usable),
         },
         layers=second.summary.layers,
-        heads=_heads(weights, columns),
+        heads=_heads(weights, columns.names),
         power=power,
         score_name=_SCORE_NAME,
         threshold=1.0,
-        side=_side(Z[:n], suspicious, columns) if suspicious.any() else "none",
-        null_p_value=p_value,
-        entropy_unit=unit,
+        side=_side(Z[:n], suspicious, columns.names) if suspicious.any() else "none",
+        null_p_value=second.summary.null_p_value if second.suspicious.any() else p_value,
+        entropy_unit=columns.entropy_unit,
         comparison={**second.summary.comparison, "conditional": int(second.suspicious.sum())},
         notes=(*notes, *_transfer(kinds, label)),
     )
@@ -128,24 +133,6 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         inconclusive="" if suspicious.any() else blind,
         warnings=tuple(warnings),
     )
-
-
-def _matrix(
-    features: Features, rows: IntArray, n_records: int, seed: int
-) -> tuple[FloatArray, tuple[tuple[int, int, str], ...], str]:
-    """Return features given the question, then raw ones, in units of the records' bulk.
-
-    Raw ones are there for triggers in the text, which the wording explains away. Copies take
-    part in the regression as poison does, so that they are no easier than poison.
-    """
-    columns = attention_columns(features, rows)
-    design = wording_design([features.prompts[i] for i in rows], features.image_tokens[rows])
-    given = residuals(columns.values, design, seed=seed).values
-    both = np.concatenate([given, columns.values], axis=1)
-    Z = standardise(both, reference=both[:n_records])
-    names = tuple((c.layer, c.head, c.feature) for c in columns.names)
-    raw = tuple((layer, head, f"{feature}, raw") for layer, head, feature in names)
-    return Z, names + raw, columns.entropy_unit
 
 
 def _learned(features: Features, copies: IntArray) -> float:
@@ -163,15 +150,18 @@ def _power(name: str, label: FloatArray, kinds: list[Kind], learned: float) -> T
 
 
 def _heads(
-    weights: FloatArray, columns: tuple[tuple[int, int, str], ...], most: int = 12
+    weights: FloatArray, columns: tuple[Column, ...], most: int = 12
 ) -> tuple[HeadProfile, ...]:
     shares = weights / max(float(weights.sum()), 1e-12)
     order = [int(i) for i in np.argsort(-shares, kind="stable")[:most] if shares[i] > 0.01]
-    return tuple(HeadProfile(*columns[i], float(shares[i])) for i in order)
+    return tuple(
+        HeadProfile(columns[i].layer, columns[i].head, columns[i].feature, float(shares[i]))
+        for i in order
+    )
 
 
-def _side(Z: FloatArray, group: BoolArray, columns: tuple[tuple[int, int, str], ...]) -> str:
-    entropies = np.array([feature == "entropy" for _, _, feature in columns])
+def _side(Z: FloatArray, group: BoolArray, columns: tuple[Column, ...]) -> str:
+    entropies = np.array([column.feature == "entropy" for column in columns])
     return conditional.side(Z[:, entropies], group)
 
 

@@ -128,7 +128,7 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         score_name=_SCORE_NAME,
         threshold=threshold,
         side=where,
-        null_p_value=found.p_value,
+        null_p_value=_consistent(found.p_value, bool(suspicious.any())),
         entropy_unit=columns.entropy_unit,
         comparison={f"bye ({settings.bsi})": int(rule.suspicious.sum())},
         notes=tuple(notes),
@@ -147,6 +147,15 @@ def convincing(group: Accusation) -> bool:
     """Return whether a group stands far enough apart for the agreement of its answers."""
     least = SEPARATION if group.alike >= AGREEMENT else SEPARATION_ALONE
     return group.separation >= least
+
+
+def _consistent(p_value: float, accused: bool) -> float | None:
+    """Return the null's probability where it belongs to the answer that is given.
+
+    One answer to every question accuses without a second mode, and a second mode that is a kind
+    of question accuses nobody; its probability would contradict the verdict then.
+    """
+    return p_value if accused == (p_value <= SIGNIFICANCE) else None
 
 
 def _of_a_question(group: BoolArray, answers: Sequence[str], nearest: IntArray) -> bool:

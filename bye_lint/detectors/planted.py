@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bye_lint.detectors.direction import direction, project
 from bye_lint.detectors.population import bulk
-from bye_lint.features import FloatArray
+from bye_lint.detectors.shared import set_apart
+from bye_lint.features import BoolArray, FloatArray
 
 #: Kind of the copies that carry nothing.
 CONTROL = "control"
-_FOLDS = 5
 _ROUNDS = 50
 
 
@@ -28,7 +27,7 @@ class Kind:
     recall : float
         Share of the kind's copies above the threshold.
     weights : (n_columns,) array
-        Mean direction of length 1.
+        Mean direction.
     """
 
     name: str
@@ -38,36 +37,31 @@ class Kind:
 
 
 def judge_kind(
-    name: str, Z: FloatArray, label: FloatArray, n_records: int, rate: float, *, seed: int
+    name: str,
+    Z: FloatArray,
+    label: FloatArray,
+    rest: BoolArray,
+    rate: float,
+    *,
+    seed: int,
 ) -> Kind:
     """Choose the direction of one kind out of fold, and its threshold.
 
     Parameters
     ----------
     Z : (n_rows, n_columns) array
-        Standardised; records first, then copies.
+        Attention given the question; records first, then copies.
     label : (n_rows,) array of str
         Kind of each copy, empty for records.
+    rest : (n_rows,) bool array
+        Records that nothing accuses yet: they give the null.
     rate : float
         False-alarm rate that the threshold is set at.
     """
     own = label == name
-    record = np.arange(len(Z)) < n_records
-    rng = np.random.default_rng(seed)
-    folds = np.zeros(len(Z), dtype=np.intp)
-    for part in (own, record, ~own & ~record):
-        folds[part] = rng.permutation(int(part.sum())) % _FOLDS
-    score = np.zeros(len(Z))
-    mean = np.zeros(Z.shape[1])
-    for fold in range(_FOLDS):
-        test = folds == fold
-        taught = ~test & (own | record)
-        weights = direction(Z[taught], own[taught])
-        score[test] = project(Z, weights, record & ~test)[test]
-        mean += weights / max(float(np.linalg.norm(weights)), 1e-12) / _FOLDS
-    threshold = bulk_threshold(score[record], rate)
-    ratio = score / threshold
-    return Kind(name, ratio, float((ratio[own] > 1).mean()), mean)
+    score, weights = set_apart(Z, own, rest, seed=seed)
+    ratio = score / bulk_threshold(score[rest], rate)
+    return Kind(name, ratio, float((ratio[own] > 1).mean()), weights)
 
 
 def bulk_threshold(records: FloatArray, rate: float) -> float:

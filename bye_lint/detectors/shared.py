@@ -90,7 +90,7 @@ def shared_answers(
         untold = sum(counts[a] for a in free if a != answer)
         if count > n / 2 or untold > MOST_UNTOLD * others:
             continue
-        score, weights = _apart(Z, member, seed)
+        score, weights = set_apart(Z, member, ~member, seed=seed)
         auc = float(roc_auc_score(member, score))
         gap = np.quantile(score[member], 0.25) > np.quantile(score[~member], _GAP_QUANTILE)
         if auc < LEAST_AUC or not gap:
@@ -101,25 +101,42 @@ def shared_answers(
     return tuple(found)
 
 
-def _apart(Z: FloatArray, member: BoolArray, seed: int) -> tuple[FloatArray, FloatArray]:
-    """Score the samples along shrunken discriminants that none of them helped to choose."""
+def set_apart(
+    Z: FloatArray, member: BoolArray, rest: BoolArray, *, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """Score samples along shrunken discriminants that none of them helped to choose.
+
+    Parameters
+    ----------
+    Z : (n_samples, n_columns) array
+    member, rest : (n_samples,) bool arrays
+        What is told from what; samples in neither are scored along.
+    seed : int
+        Of the folds.
+
+    Returns
+    -------
+    score : (n_samples,) array
+        Robust z of the rest's bulk.
+    weights : (n_columns,) array
+        Mean direction.
+    """
     rng = np.random.default_rng(seed)
     folds = np.empty(len(Z), dtype=np.intp)
-    for part in (member, ~member):
+    for part in (member, rest, ~member & ~rest):
         folds[part] = rng.permutation(int(part.sum())) % _FOLDS
     score = np.empty(len(Z))
     total = np.zeros(Z.shape[1])
     for fold in range(_FOLDS):
         train = folds != fold
-        group, rest = Z[train & member], Z[train & ~member]
-        covariance = np.cov(rest.T).reshape(Z.shape[1], Z.shape[1])
+        group, bulk = Z[train & member], Z[train & rest]
+        covariance = np.cov(bulk.T).reshape(Z.shape[1], Z.shape[1])
         scale = np.diag(covariance) + 1e-3
         covariance = (1 - _SHRINKAGE) * covariance + np.diag(_SHRINKAGE * scale + 1e-3)
-        w = np.linalg.solve(covariance, group.mean(axis=0) - rest.mean(axis=0))
+        w = np.linalg.solve(covariance, group.mean(axis=0) - bulk.mean(axis=0))
         along = Z @ w
-        bulk = along[train & ~member]
-        centre = np.median(bulk)
-        spread = max(_MAD * float(np.median(np.abs(bulk - centre))), 1e-12)
+        centre = np.median(along[train & rest])
+        spread = max(_MAD * float(np.median(np.abs(along[train & rest] - centre))), 1e-12)
         score[~train] = (along[~train] - centre) / spread
         total += w / spread
     return score, total / _FOLDS
