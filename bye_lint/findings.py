@@ -15,6 +15,7 @@ from bye_lint.policy import Policy
 from bye_lint.records import Campaign, Checked, Evidence, Finding, Sample, ScoredSample, Skipped
 
 if TYPE_CHECKING:
+    from bye_lint.evidence.campaigns import Blame
     from bye_lint.scoring import Scores
 
 #: Longest prompt and answer kept in a result; a report shows less, a record may hold a book.
@@ -34,7 +35,12 @@ class Weighed:
 
 
 def weigh(
-    usable: Sequence[Checked], scores: Scores, *, changed: Sequence[bool], policy: Policy
+    usable: Sequence[Checked],
+    scores: Scores,
+    *,
+    changed: Sequence[bool],
+    policy: Policy,
+    blame: Blame | None = None,
 ) -> Weighed:
     """Turn scores into samples, findings and the records that the model could not read.
 
@@ -59,6 +65,7 @@ def weigh(
         maps={d: found for d, found in zip(digests, scores.maps, strict=True) if found},
         layers=summary.layers,
         head_entropy=scores.features.head_entropy,
+        blame=blame,
         max_pixels=policy.dataset.max_pixels,
     )
     found = suspicious_findings(rows, summary.score_name, summary.threshold)

@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bye_lint import __version__
+from bye_lint import __version__, vcs
 from bye_lint.baseline import apply_baseline
 from bye_lint.changes import find_changes, select
 from bye_lint.datasets import read_datasets
+from bye_lint.errors import VcsError
 from bye_lint.findings import Weighed, weigh
 from bye_lint.policy import show_policy
 from bye_lint.progress import Progress
@@ -79,8 +81,28 @@ def scan(request: Request, *, progress: Progress) -> ScanResult:
 
         scores = score(chosen.samples, policy, progress=progress)
         with progress.stage("evidence", "Gathering evidence"):
-            seen = weigh(chosen.items, scores, changed=chosen.changed, policy=policy)
+            seen = weigh(
+                chosen.items,
+                scores,
+                changed=chosen.changed,
+                policy=policy,
+                blame=_blame(request.root),
+            )
     return _result(request, checked, chosen, scores, seen, progress)
+
+
+def _blame(root: Path) -> Callable[[str], Mapping[int, tuple[str, str]]] | None:
+    """Return who wrote each line of a file, where git can tell."""
+    if vcs.repository_root(root) != root:
+        return None
+
+    def ask(path: str) -> Mapping[int, tuple[str, str]]:
+        try:
+            return vcs.blame(root, path)
+        except VcsError:
+            return {}
+
+    return ask
 
 
 def _choose(request: Request, usable: Sequence[Checked], progress: Progress) -> Chosen:

@@ -236,4 +236,6 @@ def detect(features: Features, policy: Policy) -> Detection:
     entropy, unit = models.normalised_entropy(features)
     detector = get_detector(policy.detection.method)
     found = detector.detect(replace(features, entropy=entropy), policy.detection, seed=policy.seed)
+    if found.summary.entropy_unit != "nats":
+        return found
     return replace(found, summary=replace(found.summary, entropy_unit=unit))

@@ -121,7 +121,7 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         threshold=1.0,
         side=_side(Z[:n], suspicious, columns.names) if suspicious.any() else "none",
         null_p_value=second.summary.null_p_value if second.suspicious.any() else p_value,
-        entropy_unit=columns.entropy_unit,
+        entropy_unit=second.summary.entropy_unit,
         comparison={**second.summary.comparison, "conditional": int(second.suspicious.sum())},
         notes=(*notes, *_transfer(kinds, label)),
     )

@@ -48,6 +48,8 @@ QUESTION = 0.9
 ONE_ANSWER = 0.9
 _FEWEST = 60
 _MOST_HEADS = 12
+#: Unit of the layers' profiles: what the question leaves, in spreads of the bulk.
+GIVEN = "robust z, given the question"
 _SCORE_NAME = "robust z of attention given the question"
 
 
@@ -129,7 +131,7 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         threshold=threshold,
         side=where,
         null_p_value=_consistent(found.p_value, bool(suspicious.any())),
-        entropy_unit=columns.entropy_unit,
+        entropy_unit=GIVEN,
         comparison={f"bye ({settings.bsi})": int(rule.suspicious.sum())},
         notes=tuple(notes),
     )
