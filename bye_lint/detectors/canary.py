@@ -120,7 +120,7 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         score_name=_SCORE_NAME,
         threshold=1.0,
         side=_side(Z[:n], suspicious, columns.names) if suspicious.any() else "none",
-        null_p_value=second.summary.null_p_value if second.suspicious.any() else p_value,
+        null_p_value=_null(p_value, second, bool(suspicious.any())),
         entropy_unit=second.summary.entropy_unit,
         comparison={**second.summary.comparison, "conditional": int(second.suspicious.sum())},
         notes=(*notes, *_transfer(kinds, label)),
@@ -133,6 +133,13 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         inconclusive="" if suspicious.any() else blind,
         warnings=tuple(warnings),
     )
+
+
+def _null(p_value: float, second: Detection, accused: bool) -> float | None:
+    """Return the probability on clean data that belongs to the answer that is given."""
+    if second.suspicious.any():
+        return second.summary.null_p_value
+    return p_value if accused == (p_value <= SIGNIFICANCE) else None
 
 
 def _learned(features: Features, copies: IntArray) -> float:
