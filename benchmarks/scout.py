@@ -1,0 +1,178 @@
+"""What `bye-lint check` says of data it has never seen, with no policy: the scout, end to end.
+
+    python -m benchmarks.scout --source EUROSAT GROCERY ... --out docs/data/scout
+
+Each source is a folder in LLaVA format (``train.json`` and images). For each, poisoned and clean
+copies are made (2,000 records or all), the command is run as a user runs it, and verdict,
+precision, recall, seconds and peak memory are written to one JSON file a cell, which a second run
+does not repeat, and to ``table.md``. ``--crippled`` uses a scout of random weights instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bye_lint import __version__
+from bye_lint.evaluate.poison import poison_dataset
+from bye_lint.evaluate.truth import Truth
+
+RECORDS = 2000
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One copy of one data set."""
+
+    source: Path
+    trigger: str
+    rate: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """File name of its result."""
+        what = "clean" if not self.rate else f"{self.trigger}-{100 * self.rate:g}"
+        return f"{self.source.name}-{what}-seed{self.seed}"
+
+
+def cells(sources: list[Path], only: str) -> Iterator[Cell]:
+    """Yield the cells; those of two triggers on two sources only, as they take minutes each."""
+    for trigger, rate, seed, chosen in (
+        ("patch-random", 0.05, 1, sources),
+        ("patch-centre", 0.0, 1, sources),
+        ("patch-centre", 0.05, 1, sources),
+        ("patch-centre", 0.0, 2, sources),
+        ("blend", 0.1, 1, sources[:2]),
+        ("sig", 0.1, 1, sources[:2]),
+    ):
+        for source in chosen:
+            cell = Cell(source, trigger, rate, seed)
+            if only in cell.name:
+                yield cell
+
+
+def run(cell: Cell, work: Path, model: Path | None) -> dict[str, Any]:
+    """Poison a copy, check it in a process of its own, compare with the truth."""
+    copy, truth_file = work / cell.name / "data", work / cell.name / "truth.json"
+    truth = poison_dataset(
+        cell.source, copy, truth_file,
+        triggers=(cell.trigger,), rate=cell.rate, seed=cell.seed, records=RECORDS,
+    )  # fmt: skip
+    report = work / cell.name / "result.json"
+    command = [sys.executable, "-m", "bye_lint", "check", str(copy), "--quiet"]
+    command += [f"--report=json={report}", f"--seed={cell.seed}"]
+    if model is not None:
+        policy = work / cell.name / "bye-lint.yaml"
+        policy.write_text(f"model: {model}\n", encoding="utf-8")
+        command.append(f"--policy={policy}")
+    environment = os.environ | {"BYE_LINT_CACHE": str(work / cell.name / "cache")}
+    began = time.monotonic()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    seconds = time.monotonic() - began
+    if not report.exists():
+        raise RuntimeError(f"{cell.name}: exit {done.returncode}: {done.stderr[-400:]}")
+    return summarise(cell, json.loads(report.read_text("utf-8")), truth, done.returncode, seconds)
+
+
+def summarise(
+    cell: Cell, result: dict[str, Any], truth: Truth, status: int, seconds: float
+) -> dict[str, Any]:
+    """Return what is kept of one run."""
+    poisoned = {record.id for record in truth.poisoned}
+    found = {f["sample_id"] for f in result["findings"] if f["rule"] == "BYE001"}
+    hits = len(found & poisoned)
+    return {
+        "cell": cell.name,
+        "dataset": cell.source.name,
+        "trigger": cell.trigger if cell.rate else "none",
+        "rate": cell.rate,
+        "seed": cell.seed,
+        "records": result["counts"]["records"],
+        "poisoned": len(poisoned),
+        "exit": status,
+        "verdict": result["verdict"],
+        "reasons": result["reasons"],
+        "flagged": len(found),
+        "precision": hits / len(found) if found else None,
+        "recall": hits / len(poisoned) if poisoned else None,
+        "seconds": round(seconds, 1),
+        "peak_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
+        "power": result["detection"]["power"] if result["detection"] else [],
+        "notes": result["detection"]["notes"] if result["detection"] else [],
+        "comparison": result["detection"]["comparison"] if result["detection"] else {},
+        "fine_tuned": result["reproducibility"]["fine_tuned"],
+        "version": __version__,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+    }
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Render the results as Markdown."""
+    lines = [
+        "| data | trigger | rate | records | verdict | flagged | precision | recall | s | MiB |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in results:
+        shown = ["–" if r[key] is None else f"{r[key]:.3f}" for key in ("precision", "recall")]
+        lines.append(
+            f"| {r['dataset']} | {r['trigger']} | {100 * r['rate']:g} % | {r['records']} "
+            f"| {r['verdict']} | {r['flagged']} | {shown[0]} | {shown[1]} | {r['seconds']:.0f} "
+            f"| {r['peak_mib']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def cripple(folder: Path) -> Path:
+    """Save a scout of random weights."""
+    import torch
+    from transformers import AutoProcessor, LlavaForConditionalGeneration
+
+    from bye_lint.scout import scout_path
+
+    torch.manual_seed(0)
+    model = LlavaForConditionalGeneration.from_pretrained(scout_path(), dtype=torch.float32)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.02)
+    model.save_pretrained(folder)
+    AutoProcessor.from_pretrained(scout_path()).save_pretrained(folder)
+    return folder
+
+
+def main() -> None:
+    """Run the cells that have no result yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", type=Path, nargs="+", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", default="", help="cells whose name holds this")
+    parser.add_argument("--crippled", action="store_true", help="a scout of random weights")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        model = cripple(work / "crippled") if arguments.crippled else None
+        for cell in cells(arguments.source, arguments.only):
+            file = arguments.out / f"{cell.name}.json"
+            if not file.exists():
+                found = run(cell, work, model)
+                file.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+                print(table([found]).splitlines()[-1], flush=True)
+    results = [json.loads(f.read_text("utf-8")) for f in sorted(arguments.out.glob("*.json"))]
+    (arguments.out / "table.md").write_text(table(results), "utf-8")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
