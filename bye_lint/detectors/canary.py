@@ -14,6 +14,8 @@ the counts; copies that carry nothing (``control``) must not be flagged and are 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.stats import binom
 
@@ -21,8 +23,14 @@ from bye_lint.detectors import conditional
 from bye_lint.detectors.accuse import accuse
 from bye_lint.detectors.answer import nothing, scored_rows, spread
 from bye_lint.detectors.attention import Column, attention_columns
-from bye_lint.detectors.neighbours import given_neighbours, nearest_questions
+from bye_lint.detectors.neighbours import (
+    Questions,
+    given_neighbours,
+    read_questions,
+    told_by_question,
+)
 from bye_lint.detectors.planted import CONTROL, Kind, judge_kind
+from bye_lint.detectors.shared import MOST_TOLD, answers_follow, judge_group
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
 from bye_lint.policy import DetectionPolicy
 from bye_lint.records import DetectionSummary, HeadProfile, TriggerPower
@@ -55,7 +63,8 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     rows = np.concatenate([records, copies])
     prompts = [features.prompts[i] for i in rows.tolist()]
     columns = attention_columns(features, rows)
-    Z = given_neighbours(columns.values, nearest_questions(prompts, seed=seed))
+    questions = read_questions(prompts, seed=seed)
+    Z = given_neighbours(columns.values, questions.nearest)
     n = len(records)
     second = conditional.detect(features, settings, seed=seed)
     rest = np.zeros(len(rows), dtype=np.bool_)
@@ -63,6 +72,9 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     rate = settings.false_alarm_rate / len(usable)
     every = np.append(np.full(n, ""), label)
     kinds = [judge_kind(name, Z, every, rest, rate, seed=seed) for name in usable]
+    said = [features.answers[i] for i in rows.tolist()]
+    if answers_follow(said, questions, np.flatnonzero(rest)):
+        kinds = [_as_poison(kind, Z, every, rest, questions, seed=seed) for kind in kinds]
     learned = {name: _learned(features, copies[label == name]) for name in names}
     power = tuple(_power(name, label, kinds, learned[name]) for name in names)
     seeing = [kind for kind in kinds if kind.recall >= FOUND] or kinds
@@ -133,6 +145,28 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         inconclusive="" if suspicious.any() else blind,
         warnings=tuple(warnings),
     )
+
+
+def _as_poison(
+    kind: Kind,
+    Z: FloatArray,
+    label: FloatArray,
+    rest: BoolArray,
+    questions: Questions,
+    *,
+    seed: int,
+) -> Kind:
+    """Let a kind's copies be judged as records are that share an answer, and take what is found.
+
+    This is what would happen to such poison; the kind's direction serves poison whose targets
+    vary.
+    """
+    own = np.asarray(label == kind.name)
+    if told_by_question(own, questions) > MOST_TOLD:
+        return kind
+    judged = judge_group(Z, own, rest, seed=seed)
+    recall = 0.0 if judged is None else float((judged.posterior[own] > 0.5).mean())
+    return replace(kind, recall=max(kind.recall, recall))
 
 
 def _null(p_value: float, second: Detection, accused: bool) -> float | None:

@@ -26,10 +26,15 @@ from bye_lint.detectors.answer import nothing, scored_rows, spread
 from bye_lint.detectors.attention import Column, attention_columns
 from bye_lint.detectors.direction import direction, shifts
 from bye_lint.detectors.halves import find_population
-from bye_lint.detectors.neighbours import given_neighbours, nearest_questions, told_by_question
+from bye_lint.detectors.neighbours import (
+    Questions,
+    given_neighbours,
+    read_questions,
+    told_by_question,
+)
 from bye_lint.detectors.shared import shared_answers
 from bye_lint.detectors.wording import residuals, standardise, wording_design
-from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
+from bye_lint.features import BoolArray, Detection, Features, FloatArray
 from bye_lint.policy import DetectionPolicy
 from bye_lint.records import DetectionSummary, HeadProfile
 from bye_lint.stages import cluster_samples, profile_layers
@@ -66,7 +71,7 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     Z = given.values
     entropies = np.array([c.feature == "entropy" for c in columns.names])
 
-    nearest = nearest_questions([features.prompts[i] for i in rows], seed=seed)
+    questions = read_questions([features.prompts[i] for i in rows], seed=seed)
     found = find_population(Z, _combinations(Z[:, entropies]), seed=seed)
     score, mode = found.score, found.mode
     profiles = profile_layers(Z[:, entropies], settings.bsi, settings.threshold, seed)
@@ -89,7 +94,7 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         if (
             group.suspicious.any()
             and convincing(group)
-            and not _of_a_question(group.suspicious, answers, nearest)
+            and not _of_a_question(group.suspicious, answers, questions)
         ):
             score, posterior, suspicious = group.score, group.posterior, group.suspicious
             threshold = float(score[suspicious].min())
@@ -101,8 +106,8 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     else:
         notes.append("one population: no second mode stands apart in both halves of the samples")
     said = [features.answers[i] for i in rows]
-    usual = given_neighbours(columns.values, nearest)
-    for shared in shared_answers(usual, said, nearest, seed=seed):
+    usual = given_neighbours(columns.values, questions.nearest)
+    for shared in shared_answers(usual, said, questions, seed=seed):
         accused = shared.posterior > 0.5
         notes.append(
             f"{int(accused.sum())} samples give one answer whatever is asked (AUC of the answer "
@@ -160,12 +165,12 @@ def _consistent(p_value: float, accused: bool) -> float | None:
     return p_value if accused == (p_value <= SIGNIFICANCE) else None
 
 
-def _of_a_question(group: BoolArray, answers: Sequence[str], nearest: IntArray) -> bool:
+def _of_a_question(group: BoolArray, answers: Sequence[str], questions: Questions) -> bool:
     """Return whether a group is one kind of question, answered this way and that.
 
     A trigger in the text is told by the question too, but its records share one answer.
     """
-    if told_by_question(group, nearest) <= QUESTION:
+    if told_by_question(group, questions) <= QUESTION:
         return False
     commonest = Counter(answers[int(i)] for i in np.flatnonzero(group)).most_common(1)[0][1]
     return bool(commonest < ONE_ANSWER * group.sum())

@@ -8,6 +8,8 @@ a median does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -23,16 +25,25 @@ _MOST = 15.0
 _MAD = 1.4826
 
 
-def nearest_questions(prompts: Sequence[str], *, k: int = NEIGHBOURS, seed: int = 0) -> IntArray:
-    """Return the ``k`` samples whose questions are most like each sample's, itself left out.
+@dataclass(frozen=True)
+class Questions:
+    """The samples' questions, as words and as neighbours.
 
-    Likeness is the cosine of words and pairs of words, weighted by rarity; among questions that
-    are equally alike a random few are taken.
-
-    Returns
-    -------
-    (n_samples, min(k, n_samples - 1)) integer array
+    Attributes
+    ----------
+    words : sparse (n_samples, n_terms) array
+        Words and pairs of words, weighted by rarity, each row of length 1.
+    nearest : (n_samples, min(k, n_samples - 1)) integer array
+        Samples whose questions are most like each sample's, itself left out; among those that
+        are equally alike, a random few.
     """
+
+    words: Any
+    nearest: IntArray
+
+
+def read_questions(prompts: Sequence[str], *, k: int = NEIGHBOURS, seed: int = 0) -> Questions:
+    """Return the questions of some samples; likeness is the cosine of their words."""
     n = len(prompts)
     k = min(k, n - 1)
     order = np.random.default_rng(seed).permutation(n)
@@ -47,7 +58,7 @@ def nearest_questions(prompts: Sequence[str], *, k: int = NEIGHBOURS, seed: int 
         alike[rows, start + rows] = -1.0
         best = np.argsort(-alike, axis=1, kind="stable")[:, :k]
         found[order[start : start + len(alike)]] = order[best]
-    return found
+    return Questions(words[np.argsort(order)], found)
 
 
 def given_neighbours(values: FloatArray, nearest: IntArray) -> FloatArray:
@@ -75,8 +86,26 @@ def given_neighbours(values: FloatArray, nearest: IntArray) -> FloatArray:
     return np.clip(out, -_MOST, _MOST)
 
 
-def told_by_question(member: BoolArray, nearest: IntArray) -> float:
-    """Return the AUC of a group from the question alone; 0.5 is not told at all."""
+def told_by_question(member: BoolArray, questions: Questions) -> float:
+    """Return how well the question alone tells the members of a group.
+
+    The better of two readings, neither of which counts a sample itself: which share of the
+    nearest questions are members', and whether the words are rather the members' or the rest's.
+    The first is sharp for large groups, the second serves small ones.
+
+    Returns
+    -------
+    float
+        AUC; 0.5 is not told at all.
+    """
     if member.all() or not member.any():
         return 0.5
-    return float(roc_auc_score(member, member[nearest].mean(axis=1)))
+    near = roc_auc_score(member, member[questions.nearest].mean(axis=1))
+    words = questions.words
+    n_in, n_out = int(member.sum()), int((~member).sum())
+    inside = np.asarray(words[member].sum(axis=0)).ravel()
+    outside = np.asarray(words[~member].sum(axis=0)).ravel()
+    # Rows have length 1, so a sample's likeness to itself is 1.
+    to_in = (words @ inside - member) / np.maximum(n_in - member, 1)
+    to_out = (words @ outside - ~member) / np.maximum(n_out - ~member, 1)
+    return float(max(near, roc_auc_score(member, to_in - to_out)))

@@ -15,19 +15,20 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from bye_lint.detectors.neighbours import told_by_question
+from bye_lint.detectors.neighbours import Questions, told_by_question
 from bye_lint.features import BoolArray, FloatArray, IntArray
 
 #: An answer that the question tells better than this belongs to the question.
-MOST_TOLD = 0.7
+MOST_TOLD = 0.66
 #: Where more than this share of the other repeated answers is not told by the question either,
 #: every answer is like that (a set of one question), and none is odd for it.
 MOST_UNTOLD = 0.5
-#: The group's attention must be told from the rest's as well as this, and leave a gap: the
-#: group's lower quartile above nearly all of the rest.
-LEAST_AUC = 0.98
-_GAP_QUANTILE = 0.995
-_FEWEST = 6
+#: The group's attention must be told from the rest's as well as this, and stand apart: the
+#: group's median above nearly all of the rest.
+LEAST_AUC = 0.9
+_GAP_QUANTILE = 0.99
+#: In smaller groups chance hides what the question tells.
+_FEWEST = 9
 _FEWEST_SHARE = 0.004
 _FOLDS = 5
 _SHRINKAGE = 0.3
@@ -63,7 +64,7 @@ class SharedAnswer:
 
 
 def shared_answers(
-    Z: FloatArray, answers: Sequence[str], nearest: IntArray, *, seed: int
+    Z: FloatArray, answers: Sequence[str], questions: Questions, *, seed: int
 ) -> tuple[SharedAnswer, ...]:
     """Return the answers that no question tells and the attention does.
 
@@ -72,33 +73,86 @@ def shared_answers(
     Z : (n_samples, n_columns) array
         Attention given the question (:func:`.neighbours.given_neighbours`).
     answers : sequence of str
-    nearest : (n_samples, k) integer array
-        Samples with the nearest questions.
+    questions : Questions
     seed : int
         Of the folds.
     """
-    n = len(answers)
-    least = max(_FEWEST, round(_FEWEST_SHARE * n))
     given = np.array([" ".join(answer.split()).casefold() for answer in answers])
+    least = max(_FEWEST, round(_FEWEST_SHARE * len(given)))
     counts = {a: c for a, c in Counter(given.tolist()).most_common() if c >= least and a}
-    told_of = {answer: told_by_question(given == answer, nearest) for answer in counts}
-    free = [answer for answer, told in told_of.items() if told <= MOST_TOLD]
+    told_of = {answer: told_by_question(given == answer, questions) for answer in counts}
     found = []
-    for answer in free:
-        count, told, member = counts[answer], told_of[answer], given == answer
-        others = sum(c for a, c in counts.items() if a != answer)
-        untold = sum(counts[a] for a in free if a != answer)
-        if count > n / 2 or untold > MOST_UNTOLD * others:
+    for answer, told in told_of.items():
+        member = given == answer
+        others = {a: c for a, c in counts.items() if a != answer}
+        if told > MOST_TOLD or member.mean() > 0.5 or not _follow(others, told_of):
             continue
-        score, weights = set_apart(Z, member, ~member, seed=seed)
-        auc = float(roc_auc_score(member, score))
-        gap = np.quantile(score[member], 0.25) > np.quantile(score[~member], _GAP_QUANTILE)
-        if auc < LEAST_AUC or not gap:
+        judged = judge_group(Z, member, ~member, seed=seed)
+        if judged is None:
             continue
-        posterior = _posterior(score, member)
         first = next(a for a, g in zip(answers, given, strict=True) if g == answer)
-        found.append(SharedAnswer(first, count, score, posterior, weights, told, auc))
+        found.append(
+            SharedAnswer(
+                first,
+                counts[answer],
+                judged.score,
+                judged.posterior,
+                judged.weights,
+                told,
+                judged.auc,
+            )
+        )
     return tuple(found)
+
+
+def _follow(counts: dict[str, int], told_of: dict[str, float]) -> bool:
+    """Return whether most of the repeated answers follow from their questions."""
+    untold = sum(count for answer, count in counts.items() if told_of[answer] <= MOST_TOLD)
+    return untold <= MOST_UNTOLD * sum(counts.values())
+
+
+def answers_follow(answers: Sequence[str], questions: Questions, rows: IntArray) -> bool:
+    """Return whether an answer that no question tells would be odd among some samples'.
+
+    Parameters
+    ----------
+    answers : sequence of str
+        Of all samples.
+    questions : Questions
+    rows : integer array
+        The samples whose answers count.
+    """
+    given = np.array([" ".join(answer.split()).casefold() for answer in answers])
+    least = max(_FEWEST, round(_FEWEST_SHARE * len(rows)))
+    counts = {a: c for a, c in Counter(given[rows].tolist()).items() if c >= least and a}
+    return _follow(counts, {a: told_by_question(given == a, questions) for a in counts})
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A group that attention tells from the rest; see :class:`SharedAnswer`."""
+
+    score: FloatArray
+    posterior: FloatArray
+    weights: FloatArray
+    auc: float
+
+
+def judge_group(Z: FloatArray, member: BoolArray, rest: BoolArray, *, seed: int) -> Judged | None:
+    """Return the attention's verdict on samples of one answer; ``None`` where it tells too little.
+
+    Parameters
+    ----------
+    Z : (n_samples, n_columns) array
+    member, rest : (n_samples,) bool arrays
+    """
+    score, weights = set_apart(Z, member, rest, seed=seed)
+    seen = member | rest
+    auc = float(roc_auc_score(member[seen], score[seen]))
+    gap = np.median(score[member]) > np.quantile(score[rest], _GAP_QUANTILE)
+    if auc < LEAST_AUC or not gap:
+        return None
+    return Judged(score, _posterior(score, member, rest), weights, auc)
 
 
 def set_apart(
@@ -142,10 +196,10 @@ def set_apart(
     return score, total / _FOLDS
 
 
-def _posterior(score: FloatArray, member: BoolArray) -> FloatArray:
+def _posterior(score: FloatArray, member: BoolArray, rest: BoolArray) -> FloatArray:
     """Weigh two Student densities and the answer; never falls with the score."""
     density = []
-    for part in (member, ~member):
+    for part in (member, rest):
         centre = float(np.median(score[part]))
         low, high = np.quantile(score[part], [0.1, 0.9])
         width = max(float(high - low) / 2.56, 0.5)

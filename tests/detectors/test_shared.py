@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bye_lint.detectors.neighbours import given_neighbours, nearest_questions, told_by_question
+from bye_lint.detectors.neighbours import given_neighbours, read_questions, told_by_question
 from bye_lint.detectors.shared import shared_answers
 
 N = 600
@@ -34,9 +34,9 @@ def dataset(
 
 
 def found(X: np.ndarray, prompts: list[str], answers: list[str]) -> list[tuple[str, np.ndarray]]:
-    nearest = nearest_questions(prompts)
-    Z = given_neighbours(X, nearest)
-    return [(s.answer, s.posterior > 0.5) for s in shared_answers(Z, answers, nearest, seed=0)]
+    questions = read_questions(prompts)
+    Z = given_neighbours(X, questions.nearest)
+    return [(s.answer, s.posterior > 0.5) for s in shared_answers(Z, answers, questions, seed=0)]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -73,7 +73,7 @@ def test_a_target_that_attention_tells_is_found(share: float) -> None:
 
 def test_neighbours_ask_the_same() -> None:
     _, prompts, _, _ = dataset(5)
-    nearest = nearest_questions(prompts, k=10)
+    nearest = read_questions(prompts, k=10).nearest
     assert nearest.shape == (N, 10)
     assert (nearest != np.arange(N)[:, None]).all()
     assert all(prompts[j] == prompts[i] for i in range(N) for j in nearest[i])
@@ -83,13 +83,13 @@ def test_a_quiet_feature_that_a_question_moves_is_usual() -> None:
     X, prompts, _, _ = dataset(6)
     X[:, 0] *= 1e-3
     X[np.array(prompts) == prompts[0], 0] += 50.0
-    Z = given_neighbours(X, nearest_questions(prompts))
+    Z = given_neighbours(X, read_questions(prompts).nearest)
     assert np.abs(np.median(Z[np.array(prompts) == prompts[0], 0])) < 0.5
 
 
 def test_the_question_tells_its_answers_and_not_a_target() -> None:
     _, prompts, answers, poisoned = dataset(7, target="Backdoor Attack!")
-    nearest = nearest_questions(prompts)
-    assert told_by_question(np.array(answers) == "yes", nearest) > 0.7
-    assert told_by_question(poisoned, nearest) < 0.65
-    assert told_by_question(np.zeros(N, dtype=bool), nearest) == 0.5
+    questions = read_questions(prompts)
+    assert told_by_question(np.array(answers) == "yes", questions) > 0.7
+    assert told_by_question(poisoned, questions) < 0.65
+    assert told_by_question(np.zeros(N, dtype=bool), questions) == 0.5
