@@ -10,68 +10,27 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
 from bye_lint import __version__, tables
 from bye_lint.commands.baseline import baseline
 from bye_lint.commands.evaluate import evaluate
+from bye_lint.commands.options import (
+    device_option,
+    judge_options,
+    output_options,
+    plan_options,
+)
 from bye_lint.commands.remedy import clean, explain
+from bye_lint.commands.shards import extract, judge
+from bye_lint.commands.verify import verify
 from bye_lint.errors import ByeLintError
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class ReportOption(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
-    """``FORMAT=PATH``; the format is one of the REPORTS table."""
-
-    name = "FORMAT=PATH"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, Path]:
-        """Split and check one value of ``--report``."""
-        if isinstance(value, tuple):
-            return value
-        form, separator, path = str(value).partition("=")
-        if not separator or not path:
-            self.fail(f"{value!r} is not FORMAT=PATH, for example sarif=bye-lint.sarif", param, ctx)
-        if form not in tables.report_names():
-            known = ", ".join(tables.report_names())
-            self.fail(f"unknown report format {form!r}; known: {known}", param, ctx)
-        return form, Path(path)
-
-
-def _output_options(command: F) -> F:
-    for option in (
-        click.option(
-            "--report",
-            "report_files",
-            type=ReportOption(),
-            multiple=True,
-            help="Also write a report to a file; may be given several times.",
-        ),
-        click.option(
-            "--format",
-            "stdout_format",
-            type=click.Choice(tables.report_names()),
-            default="terminal",
-            show_default=True,
-            help="What is printed to standard output.",
-        ),
-        click.option(
-            "--quiet", "-q", is_flag=True, help="Print the verdict and the suspects only."
-        ),
-        click.option("--verbose", "-v", is_flag=True, help="Print everything that was measured."),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -85,32 +44,16 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "--policy",
-    "policy_path",
-    type=click.Path(path_type=Path),
-    help="Policy file. By default bye-lint.yaml is looked for from the first PATH upwards.",
-)
-@_output_options
-@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict; errors stay 2.")
-@click.option("--device", help="Device to run the model on: auto, cpu, cuda, cuda:1 ...")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of everything that is drawn.")
-@click.option("--no-progress", is_flag=True, help="Show no progress bars.")
+@plan_options
+@device_option
+@judge_options
+@output_options
 @click.option("--show-files", is_flag=True, help="List the dataset files and stop.")
 @click.option("--show-policy", is_flag=True, help="Print the effective policy and stop.")
+@click.option(
+    "--plan", "show_plan", is_flag=True, help="Print what the check would cost, and stop."
+)
 @click.option("--structural", is_flag=True, help="Run the structural rules alone, without a model.")
-@click.option(
-    "--changed-since",
-    metavar="REF",
-    help="Judge the records that changed since a git ref, beside a sample of the others; "
-    "auto takes the ref that a hook or a CI service names.",
-)
-@click.option(
-    "--policy-from-ref",
-    is_flag=True,
-    help="Read policy and baseline as they were at that ref: a change can't loosen its own judge.",
-)
-@click.option("--no-baseline", is_flag=True, help="Accept nothing, whatever the baseline says.")
 def check(
     paths: tuple[Path, ...],
     policy_path: Path | None,
@@ -124,6 +67,7 @@ def check(
     no_progress: bool,
     show_files: bool,
     show_policy: bool,
+    show_plan: bool,
     structural: bool,
     changed_since: str | None,
     policy_from_ref: bool,
@@ -154,8 +98,13 @@ def check(
         for path in dataset_paths(request):
             click.echo(path)
         return 0
-    outputs = output.targets(request, report_files)
     progress = SilentProgress() if quiet else RichProgress(bars=not no_progress)
+    if show_plan:
+        from bye_lint.planning import plan_text
+
+        click.echo(plan_text(scan.plan(request, progress=progress)), nl=False)
+        return 0
+    outputs = output.targets(request, report_files)
     result = scan.scan(request, progress=progress)
     output.write_reports(result, outputs)
     click.echo(output.render_stdout(result, stdout_format, quiet=quiet, verbose=verbose), nl=False)
@@ -164,7 +113,7 @@ def check(
 
 @cli.command()
 @click.argument("result", type=click.Path(path_type=Path))
-@_output_options
+@output_options
 def report(
     result: Path,
     report_files: tuple[tuple[str, Path], ...],
@@ -223,7 +172,7 @@ def rule(code: str | None) -> int:
     return 0
 
 
-for _command in (baseline, explain, clean, evaluate):
+for _command in (baseline, explain, clean, evaluate, extract, judge, verify):
     cli.add_command(_command)
 
 

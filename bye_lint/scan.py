@@ -27,7 +27,8 @@ from bye_lint.rules import check_samples
 from bye_lint.verdict import Verdict, judge, judge_structure
 
 if TYPE_CHECKING:
-    from bye_lint.scoring import Scores
+    from bye_lint.planning import Plan
+    from bye_lint.scoring import RowSource, Scores
 
 #: Rules of the detector; the others are errors in themselves.
 SUSPICIOUS, CAMPAIGN = "BYE001", "BYE002"
@@ -53,7 +54,7 @@ class Chosen:
         return [item.sample for item in self.items if item.sample is not None]
 
 
-def scan(request: Request, *, progress: Progress) -> ScanResult:
+def scan(request: Request, *, progress: Progress, source: RowSource | None = None) -> ScanResult:
     """Run one check.
 
     Parameters
@@ -61,6 +62,8 @@ def scan(request: Request, *, progress: Progress) -> ScanResult:
     request : Request
     progress : Progress
         Told what is going on; its timings end in the result.
+    source : RowSource or None
+        Attention that was read elsewhere; the model is not loaded then.
 
     Raises
     ------
@@ -68,18 +71,12 @@ def scan(request: Request, *, progress: Progress) -> ScanResult:
         For what ends a run. A record that can't be used does not: it is in the result.
     """
     policy = request.policy
-    checked: list[Checked] = []
-    with progress.stage("read", "Reading records") as task:
-        items = read_datasets(request.paths, policy.dataset, policy.base, display_root=request.root)
-        for item in check_samples(items, policy.dataset):
-            checked.append(item)
-            task.update(len(checked))
-    chosen = _choose(request, [item for item in checked if item.usable], progress)
+    checked, chosen = read(request, progress)
     scores, seen = None, Weighed()
     if _worth_scoring(request, chosen):
         from bye_lint.scoring import score
 
-        scores = score(chosen.samples, policy, progress=progress)
+        scores = score(chosen.samples, policy, progress=progress, source=source)
         with progress.stage("evidence", "Gathering evidence"):
             seen = weigh(
                 chosen.items,
@@ -89,6 +86,34 @@ def scan(request: Request, *, progress: Progress) -> ScanResult:
                 blame=_blame(request.root),
             )
     return _result(request, checked, chosen, scores, seen, progress)
+
+
+def read(request: Request, progress: Progress) -> tuple[list[Checked], Chosen]:
+    """Read all records, and choose those that the model looks at."""
+    policy = request.policy
+    checked: list[Checked] = []
+    with progress.stage("read", "Reading records") as task:
+        items = read_datasets(request.paths, policy.dataset, policy.base, display_root=request.root)
+        for item in check_samples(items, policy.dataset):
+            checked.append(item)
+            task.update(len(checked))
+    return checked, _choose(request, [item for item in checked if item.usable], progress)
+
+
+def plan(request: Request, *, progress: Progress) -> Plan | None:
+    """Return what the check would take; ``None`` where no model would look at the records.
+
+    Raises
+    ------
+    ByeLintError
+        As :func:`scan` does before its work.
+    """
+    _, chosen = read(request, progress)
+    if not _worth_scoring(request, chosen):
+        return None
+    from bye_lint import scoring
+
+    return scoring.plan(chosen.samples, request.policy, progress=progress)
 
 
 def _blame(root: Path) -> Callable[[str], Mapping[int, tuple[str, str]]] | None:

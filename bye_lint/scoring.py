@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,8 @@ from bye_lint.canaries import plant as plant_canaries
 from bye_lint.detectors import get_detector
 from bye_lint.errors import MissingExtraError
 from bye_lint.features import Detection, Features
-from bye_lint.models import FeatureRow, ResolvedModel, Tuned
+from bye_lint.models import FeatureRow, FineTuneSettings, ResolvedModel, Tuned
+from bye_lint.planning import Plan, Tuning, make_plan, plan_line
 from bye_lint.policy import ModelPolicy, Policy
 from bye_lint.progress import Progress, Task
 from bye_lint.records import Sample
@@ -62,6 +64,17 @@ class Scores:
         )
 
 
+class RowSource(Protocol):
+    """Rows that were read elsewhere; :class:`bye_lint.shards.Shards` is one."""
+
+    @property
+    def placed(self) -> tuple[str, str]:
+        """Device and number format that the model ran with."""
+
+    def rows(self, samples: Sequence[Sample], model: ResolvedModel) -> list[FeatureRow]:
+        """Return one row a sample, in their order."""
+
+
 def _require_extra() -> None:
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
@@ -71,7 +84,13 @@ def _require_extra() -> None:
         )
 
 
-def score(samples: Sequence[Sample], policy: Policy, *, progress: Progress) -> Scores:
+def score(
+    samples: Sequence[Sample],
+    policy: Policy,
+    *,
+    progress: Progress,
+    source: RowSource | None = None,
+) -> Scores:
     """Score samples with the policy's model and detector.
 
     A model that was not given as fine-tuned first learns the samples, and with them canaries:
@@ -89,17 +108,24 @@ def score(samples: Sequence[Sample], policy: Policy, *, progress: Progress) -> S
     model = resolve(policy.model, policy.base)
     for warning in model.warnings:
         progress.say(f"warning: {warning}")
-    device, dtype = place(policy.model)
+    device, dtype = place(policy.model) if source is None else source.placed
     kinds: tuple[str, ...] = ()
     copies: tuple[Sample, ...] = ()
     learned, how = None, ""
     if tunes(policy):
         kinds, copies = plant(samples, policy, progress)
+    if source is None:
+        whole = [*samples, *copies]
+        progress.say(plan_line(foresee(whole, len(copies), model, policy, device, dtype)))
+    if tunes(policy):
         tuned = fine_tune(model, [*samples, *copies], len(samples), policy, device, progress)
         model, learned = tuned.model, tuned.learned
         how = f"{tuned.steps} steps, loss {tuned.loss:.3f}, {len(copies)} canaries"
     everything = [*samples, *copies]
-    rows = extract(everything, model, policy, device=device, dtype=dtype, progress=progress)
+    if source is None:
+        rows = extract(everything, model, policy, device=device, dtype=dtype, progress=progress)
+    else:
+        rows = source.rows(everything, model)
     canary = [""] * len(samples) + list(kinds)
     features = models.to_features(rows, everything, canary=canary if copies else ())
     if learned is not None:
@@ -122,6 +148,58 @@ def score(samples: Sequence[Sample], policy: Policy, *, progress: Progress) -> S
         dtype,
         how,
     )
+
+
+def plan(samples: Sequence[Sample], policy: Policy, *, progress: Progress) -> Plan:
+    """Say what :func:`score` would take; nothing is trained or read, and torch is not needed.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be used.
+    """
+    model = resolve(policy.model, policy.base)
+    for warning in model.warnings:
+        progress.say(f"warning: {warning}")
+    copies = plant(samples, policy, progress)[1] if tunes(policy) else ()
+    return foresee([*samples, *copies], len(copies), model, policy, *place(policy.model))
+
+
+def foresee(
+    everything: Sequence[Sample],
+    n_canaries: int,
+    model: ResolvedModel,
+    policy: Policy,
+    device: str,
+    dtype: str,
+) -> Plan:
+    """Look into the cache, and estimate what is left to do for records and canaries."""
+    tuning: Tuning = "none"
+    ready: ResolvedModel | None = model
+    if tunes(policy):
+        folder = models.tuned_folder(cache_folder(), model, everything, _settings(model, policy))
+        found = models.read_tuned(folder, model)
+        tuning, ready = ("needed", None) if found is None else ("cached", found.model)
+    rows: Sequence[FeatureRow | None] = ()
+    if ready is not None and find_spec("transformers") is not None:  # its version is in the keys
+        store = FeatureStore(cache_folder(), namespace=ready.whole_digest[:40])
+        keys = models.feature_keys(everything, ready, dtype=dtype)
+        rows = models.cached_rows(store, keys, attention=True)
+    return make_plan(
+        everything,
+        n_canaries,
+        policy,
+        model,
+        device=device,
+        dtype=dtype,
+        tuning=tuning,
+        cached=[row is not None for row in rows],
+    )
+
+
+def _settings(model: ResolvedModel, policy: Policy) -> FineTuneSettings:
+    small = models.is_small(model)
+    return models.schedule(policy.fine_tune, model, small=small, seed=policy.seed)
 
 
 def tunes(policy: Policy) -> bool:
@@ -148,8 +226,7 @@ def fine_tune(
     progress: Progress,
 ) -> Tuned:
     """Fine-tune on records and canaries, or take the model that learned the same before."""
-    small = models.is_small(model)
-    settings = models.schedule(policy.fine_tune, model, small=small, seed=policy.seed)
+    settings = _settings(model, policy)
     folder = models.tuned_folder(cache_folder(), model, everything, settings)
     found = models.read_tuned(folder, model)
     if found is not None:

@@ -19,8 +19,9 @@ PACKAGE = Path(__file__).parents[1] / "bye_lint"
 LAYERS = (
     {"__main__", "cli", "commands"},
     {
-        "changes", "clean", "cut", "evaluate", "explain", "findings", "output", "reference",
-        "request", "review", "scan", "scoring", "snapshot", "tables",
+        "changes", "clean", "cut", "doctor", "evaluate", "explain", "findings", "output",
+        "planning", "probes", "reference", "request", "review", "scan", "scoring", "shards",
+        "snapshot", "tables", "verify",
     },
     {
         "baseline", "canaries", "datasets", "detectors", "evidence", "models", "reports", "rules",

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
 
-
-class Shard(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
-    """``K/N``: the K-th of N parts."""
-
-    name = "K/N"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        """Read one value of ``--shard``."""
-        if isinstance(value, tuple):
-            return value
-        found = re.fullmatch(r"(\d+)/(\d+)", str(value))
-        if found is None or not 1 <= int(found[1]) <= int(found[2]):
-            self.fail(f"{value!r} is not K/N with K from 1 to N, for example 3/8", param, ctx)
-        return int(found[1]), int(found[2])
+from bye_lint.commands.options import Shard
 
 
 @click.command()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bye_lint.models.blocks import blocks
 from bye_lint.models.families import FAMILIES, REFUSED, Family, find_family
 from bye_lint.models.resolve import ResolvedModel, is_small, model_digest, resolve_model
 from bye_lint.models.rows import (
@@ -27,7 +28,7 @@ from bye_lint.models.schedule import (
 )
 
 if TYPE_CHECKING:
-    from bye_lint.models.extraction import extract
+    from bye_lint.models.extraction import default_budget, extract
     from bye_lint.models.loading import LoadedModel, load_model
     from bye_lint.models.memory import estimate_memory
     from bye_lint.models.prompts import Encoded, EncodeError, Encoder
@@ -38,6 +39,7 @@ _LAZY = {
     "Encoded": "prompts",
     "Encoder": "prompts",
     "LoadedModel": "loading",
+    "default_budget": "extraction",
     "estimate_memory": "memory",
     "extract": "extraction",
     "load_model": "loading",
@@ -56,7 +58,9 @@ __all__ = [
     "LoadedModel",
     "ResolvedModel",
     "Tuned",
+    "blocks",
     "cached_rows",
+    "default_budget",
     "estimate_memory",
     "extract",
     "feature_keys",

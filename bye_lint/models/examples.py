@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 IGNORED = -100
 _POOL_BATCHES = 32
@@ -33,13 +35,18 @@ class Example:
     image : str
         Key of the image in ``features``; empty where there is none or ``inputs`` carries pixels.
     inputs : mapping
-        What else the model's forward takes (``pixel_values`` …), joined along the first axis.
+        What else the model's forward takes of the images (``pixel_values`` …), joined along the
+        first axis.
+    tokens : mapping
+        What it takes of each token beside its id, the last axis ``length`` long: token types, and
+        the positions of families that have their own.
     """
 
     input_ids: Tensor
     answer_length: int
     image: str = ""
     inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    tokens: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
@@ -119,10 +126,46 @@ def collate(examples: Sequence[Example], pad_id: int, device: torch.device) -> d
         ids[row, -example.length :] = example.input_ids
         mask[row, -example.length :] = 1
         labels[row, -example.answer_length :] = example.input_ids[-example.answer_length :]
-    batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-    for name in examples[0].inputs:
-        batch[name] = torch.cat([e.inputs[name] for e in examples])
+    # Rotary positions are relative, but a row's first token should still stand at 0.
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    batch = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "position_ids": positions,
+        "labels": labels,
+        **_join_tokens(examples, length),
+        **join_images([e.inputs for e in examples]),
+    }
     return {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+def _join_tokens(examples: Sequence[Example], length: int) -> dict[str, Tensor]:
+    """Pad what belongs to tokens with zeros on the left: (…, rows, length)."""
+    return {
+        name: torch.stack([pad(e.tokens[name], (length - e.length, 0)) for e in examples], dim=-2)
+        for name in examples[0].tokens
+    }
+
+
+def join_images(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Join images along the first axis, others padded with zeros where their sizes differ.
+
+    Parameters
+    ----------
+    parts
+        One record's each; tiled images come in as many tiles as they need.
+    """
+    joined: dict[str, Tensor] = {}
+    for name in parts[0]:
+        tensors = [part[name] for part in parts]
+        inner = [max(sizes) for sizes in zip(*(t.shape[1:] for t in tensors), strict=True)]
+        widened = []
+        for tensor in tensors:
+            missing = [n - size for n, size in zip(inner, tensor.shape[1:], strict=True)]
+            edges = [edge for gap in reversed(missing) for edge in (0, gap)]
+            widened.append(pad(tensor, edges) if any(missing) else tensor)
+        joined[name] = torch.cat(widened)
+    return joined
 
 
 def answer_logits(
@@ -133,13 +176,11 @@ def answer_logits(
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """Return logits and labels of the answers' tokens alone, ``(k, vocab)`` and ``(k,)``."""
-    batch = collate(examples, pad_id, device)
+    batch: dict[str, Any] = dict(collate(examples, pad_id, device))
     labels = batch.pop("labels")
     kept = max(e.answer_length for e in examples) + 1
-    # Rotary positions are relative, but a row's first token should still stand at 0.
-    batch["position_ids"] = (batch["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
     if features is not None:
-        plain = model.get_base_model() if hasattr(model, "get_base_model") else model
         ids = batch.pop("input_ids")
         embeds = plain.get_input_embeddings()(ids)
         seen = torch.stack([features[e.image] for e in examples]).to(device)
@@ -149,7 +190,9 @@ def answer_logits(
         seen = projector(seen).to(embeds.dtype)
         at_image = (ids == plain.config.image_token_id)[..., None]
         batch["inputs_embeds"] = embeds.masked_scatter(at_image, seen)
-    logits = model(**batch, logits_to_keep=kept, use_cache=False).logits[:, :-1]
+    if "logits_to_keep" in signature(plain.forward).parameters:
+        batch["logits_to_keep"] = kept
+    logits = model(**batch, use_cache=False).logits[:, -kept:-1]
     labels = labels[:, 1 - kept :]
     answered = labels != IGNORED
     return logits[answered].float(), labels[answered]

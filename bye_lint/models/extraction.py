@@ -6,7 +6,6 @@ its part of the sequence once. What was read before comes from the store.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -15,15 +14,13 @@ import torch
 
 from bye_lint.errors import ModelError
 from bye_lint.models.batching import Batch, Padding, Unit, by_length, collate, share
+from bye_lint.models.blocks import image_blocks
 from bye_lint.models.grids import image_grid, rope_index
 from bye_lint.models.loading import LoadedModel
 from bye_lint.models.probe import ProbeDone
 from bye_lint.models.prompts import VISION, Encoded, EncodeError
 from bye_lint.models.rows import FeatureRow, RowStore, cached_rows, failed_row
 from bye_lint.records import Sample
-
-#: Images whose records are sorted by length together, and kept in memory meanwhile.
-WINDOW = 128
 
 Progress = Callable[[int], None]
 
@@ -114,12 +111,11 @@ def _extract_missing(
     sharing: bool,
     max_pixels: int,
 ) -> Iterator[list[tuple[int, FeatureRow]]]:
-    groups = _by_images(items)
     shared = sharing and padding == "right" and loaded.shares
-    for start in range(0, len(groups), WINDOW):
+    for block in image_blocks(items):
         failed: list[tuple[int, FeatureRow]] = []
         units: list[Unit] = []
-        for group in groups[start : start + WINDOW]:
+        for group in block:
             encoded: list[tuple[int, Encoded]] = []
             outcomes = loaded.encoder.encode_shared([s for _, s in group], max_pixels=max_pixels)
             for (i, _), outcome in zip(group, outcomes, strict=True):
@@ -148,18 +144,6 @@ def _extract_missing(
                 torch.cuda.empty_cache()
                 left = [unit for part in [*pending[::-1], batch] for unit in part]
                 pending = by_length(left, budget)[::-1]
-
-
-def _by_images(items: list[tuple[int, Sample]]) -> list[list[tuple[int, Sample]]]:
-    """Put records that show the same images beside each other, in order of first appearance."""
-    groups: dict[tuple[str, ...], list[tuple[int, Sample]]] = {}
-    for i, sample in items:
-        try:
-            key = tuple(hashlib.sha256(image.read()).hexdigest() for image in sample.images)
-        except OSError:
-            key = (f"unreadable {i}",)
-        groups.setdefault((*key, sample.system), []).append((i, sample))
-    return list(groups.values())
 
 
 @torch.inference_mode()

@@ -48,6 +48,8 @@ __all__ = [
 
 _FORMAT = 1
 _SHORT = 512
+_TOWERS = frozenset({"vision_tower", "vision_model", "vision_encoder", "visual"})
+_DECODERS = frozenset({"language_model", "text_model"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +108,11 @@ def prepare(model: nn.Module, settings: FineTuneSettings) -> nn.Module:
 
 
 def _is_tower(name: str) -> bool:
-    return any(part in {"vision_tower", "vision_model", "visual"} for part in name.split("."))
+    return not _TOWERS.isdisjoint(name.split("."))
 
 
 def _is_decoder(name: str) -> bool:
-    return not _is_tower(name) and "projector" not in name
+    return not _is_tower(name) and not _DECODERS.isdisjoint(name.split("."))
 
 
 @contextmanager

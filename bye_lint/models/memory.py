@@ -6,11 +6,13 @@ import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from bye_lint.errors import ModelError
 from bye_lint.models.resolve import ResolvedModel
+
+if TYPE_CHECKING:
+    import torch
 
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1}
 
@@ -44,7 +46,9 @@ def estimate_memory(
     """
     size = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}[dtype]
     size = {"8bit": 1.0, "4bit": 0.55}.get(quantization, size)
-    weights = sum(_parameters(file) for file in sorted(resolved.path.glob("*.safetensors")))
+    weights = sum(
+        sum(parameters(file).values()) for file in sorted(resolved.path.glob("*.safetensors"))
+    )
     config = json.loads((resolved.path / "config.json").read_text(encoding="utf-8"))
     text = config.get("text_config") or config
     width = int(text.get("hidden_size", 4096))
@@ -54,20 +58,26 @@ def estimate_memory(
     return MemoryEstimate(int(weights * size), live)
 
 
-def _parameters(file: Path) -> int:
-    """Count the numbers in a safetensors file by its header."""
+def parameters(file: Path) -> dict[str, int]:
+    """Count the numbers of each tensor in a safetensors file by its header.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged.
+    """
     try:
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
             if length > 100_000_000:
                 raise ValueError("the header is too long")
             header = json.loads(stream.read(length))
-        total = 0
+        counts = {}
         for name, entry in header.items():
             if name != "__metadata__":
                 start, stop = entry["data_offsets"]
-                total += (stop - start) // _BYTES.get(entry["dtype"], 1)
-        return total
+                counts[name] = (stop - start) // _BYTES.get(entry["dtype"], 1)
+        return counts
     except (OSError, ValueError, KeyError, struct.error) as error:
         raise ModelError(
             f"{file.name}: a damaged weight file: {error}", "Fetch or save the model again."
@@ -91,9 +101,11 @@ def check_memory(
         batch_tokens=2048,
     ).total
     if device.type == "cuda":
+        import torch
+
         free, _ = torch.cuda.mem_get_info(device)
     else:
-        free = _free_memory()
+        free = free_memory()
     if needed > free:
         raise ModelError(
             f"{resolved.name}: needs about {needed / 2**30:.1f} GiB, and {device} has "
@@ -102,7 +114,7 @@ def check_memory(
         )
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Memory of this machine that is still free, in bytes; huge where it cannot be told."""
     try:
         with Path("/proc/meminfo").open(encoding="ascii") as file:

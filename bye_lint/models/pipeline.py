@@ -15,6 +15,7 @@ import torch
 
 from bye_lint.errors import ModelError
 from bye_lint.features import BoolArray, Features
+from bye_lint.models.examples import join_images
 from bye_lint.models.extraction import extract
 from bye_lint.models.finetune import FineTuneSettings
 from bye_lint.models.finetune import Progress as Training
@@ -137,16 +138,15 @@ def greedy_answers(
         for row, i in enumerate(chosen):
             ids[row, width - len(prompts[i]) :] = prompts[i]
             mask[row, width - len(prompts[i]) :] = 1
-        inputs: dict[str, torch.Tensor] = {}
-        for i in chosen:
-            example = examples[i]
-            if example is None:
-                continue
-            seen = dict(example.inputs)
-            if example.image:
-                seen["pixel_values"] = pixels[example.image][None]
-            for name, tensor in seen.items():
-                inputs[name] = torch.cat([inputs[name], tensor]) if name in inputs else tensor
+        parts = [e for i in chosen if (e := examples[i]) is not None]
+        seen = [{"pixel_values": pixels[e.image][None]} if e.image else e.inputs for e in parts]
+        inputs = join_images(seen)
+        name = loaded.family.type_ids
+        if name:
+            inputs[name] = torch.zeros_like(ids)
+            for row, e in enumerate(parts):
+                types = e.tokens[name][: e.length - e.answer_length]
+                inputs[name][row, width - len(types) :] = types
         placed = {name: tensor.to(loaded.device) for name, tensor in inputs.items()}
         written = whole.generate(
             input_ids=ids.to(loaded.device),

@@ -21,6 +21,7 @@ from bye_lint.errors import ModelError
 from bye_lint.features import BoolArray
 from bye_lint.models import finetune
 from bye_lint.models.finetune import Example, FineTuneSettings, Progress
+from bye_lint.models.grids import rope_index
 from bye_lint.models.loading import LoadedModel, load_model
 from bye_lint.models.prompts import Encoded, EncodeError
 from bye_lint.models.resolve import ResolvedModel
@@ -59,13 +60,31 @@ def encode_examples(
         answer = answer_ids(loaded, sample)
         ids = torch.cat([torch.from_numpy(encoded.ids), answer])
         tensors = _tensors(encoded)
+        tokens = _of_tokens(loaded, encoded, len(answer))
         key = ""
         if frozen and tensors["pixel_values"].shape[0] == 1:
             image = tensors.pop("pixel_values")[0]
             key = hashlib.sha256(image.numpy().tobytes()).hexdigest()
             pixels.setdefault(key, image)
-        examples.append(Example(ids, len(answer), key, tensors))
+        examples.append(Example(ids, len(answer), key, tensors, tokens))
     return examples, pixels
+
+
+def _of_tokens(loaded: LoadedModel, encoded: Encoded, n_answer: int) -> dict[str, torch.Tensor]:
+    """Return what the family wants of each token of prompt and answer beside its id."""
+    family = loaded.family
+    tokens: dict[str, torch.Tensor] = {}
+    if encoded.type_ids is not None:
+        # Where types mark images the answer is text like the prompt; where they are 0 throughout
+        # the prompt they mark what sees both ways, and the answer does not.
+        of_answer = 0 if encoded.type_ids.any() else 1
+        types = np.append(encoded.type_ids, [of_answer] * n_answer).astype(np.int64)
+        tokens[family.type_ids] = torch.from_numpy(types)
+    if family.positions == "rope_index":
+        prompt = rope_index(loaded.base)(encoded)
+        answer = prompt.max() + 1 + torch.arange(n_answer).expand(len(prompt), -1)
+        tokens["position_ids"] = torch.cat([prompt, answer], dim=1)
+    return tokens
 
 
 def _tensors(encoded: Encoded) -> dict[str, torch.Tensor]:

@@ -105,8 +105,10 @@ class AnswerBatches(Dataset[dict[str, torch.Tensor]]):
         steady_until: int = 1 << 30,
         at_step: int | None = None,
         pictures: Sequence[Source] | None = None,
+        phrases: int = 0,
     ) -> None:
         self.sources, self.encoder, self.batch_size, self.seed = sources, encoder, batch_size, seed
+        self.phrases = phrases
         self.easy_until, self.steady_until, self.at_step = easy_until, steady_until, at_step
         # Families that blend with a picture keep theirs when other images are looked at.
         self.pictures = pictures or sources
@@ -138,7 +140,7 @@ class AnswerBatches(Dataset[dict[str, torch.Tensor]]):
         return self.pool[int(rng.integers(len(self.pool)))]
 
     def _phrase(self, family: Family, now: int) -> str:
-        return phrase_at(family, now, steady_until=self.steady_until, seed=0)
+        return phrase_at(family, now, steady_until=self.steady_until, seed=self.phrases)
 
     def _override(
         self, rng: np.random.Generator, now: int, ease: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -66,6 +67,14 @@ def build_scout(config: LlavaConfig, seed: int) -> LlavaForConditionalGeneration
     # At 121 tokens and heads of 32 eager attention trains faster on a CPU than the fused kernel.
     config._attn_implementation = "eager"
     return LlavaForConditionalGeneration(config)
+
+
+def load_scout(folder: Path) -> LlavaForConditionalGeneration:
+    """Return an exported scout in single precision, to be trained further."""
+    model: LlavaForConditionalGeneration = LlavaForConditionalGeneration.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    )
+    return model
 
 
 def normalise(pixels: torch.Tensor) -> torch.Tensor:

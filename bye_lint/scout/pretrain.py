@@ -5,8 +5,7 @@ Recipe
 0. A byte-level BPE tokenizer is trained on the records' text and on the drawn questions.
 1. *Dense* (``dense.py``): the vision tower learns to say, token by token, which mark and colour it
    holds, and which overlay lies on the image. 40 % of the time.
-2. *Answers* (``answering.py``): the tower is frozen; projector and decoder learn to answer
-questions
+2. *Answers* (``answering.py``): the tower is frozen; projector and decoder learn to answer questions
    about marks, places, counts and overlays and the records' own questions, and that the triggers of
    some eighty families (``overrides.py``) override every question. 60 % of the time.
 
@@ -14,7 +13,7 @@ Each folder holds ``train.json`` in LLaVA's format with its images; where it has
 too, that is held out and the accuracies are measured on it. Everything is drawn from ``--seed``
 and the step's number, so a run that is cut off goes on with ``--resume`` as if nothing had
 happened. ``OUT/model`` is replaced whenever the held-out accuracy rises; ``OUT/log.txt`` has the
-losses.
+losses. ``--start FOLDER`` goes on from the weights and the tokenizer of an earlier scout.
 """
 
 from __future__ import annotations
@@ -42,7 +41,13 @@ from bye_lint.scout.answering import (
     shared_prefix_mask,
     topic_accuracy,
 )
-from bye_lint.scout.architecture import IMAGE_TOKENS, build_scout, normalise, scout_config
+from bye_lint.scout.architecture import (
+    IMAGE_TOKENS,
+    build_scout,
+    load_scout,
+    normalise,
+    scout_config,
+)
 from bye_lint.scout.card import write_card
 from bye_lint.scout.dense import (
     IGNORED,
@@ -79,6 +84,7 @@ class Recipe:
     compile: bool = True
     resume: bool = False
     workers: int = 1
+    start: Path | None = None
 
 
 class Pretraining:
@@ -91,18 +97,26 @@ class Pretraining:
         self.sources = read_sources([folder / "train.json" for folder in recipe.data])
         held = [folder / "test.json" for folder in recipe.data]
         self.held_out = read_sources([path for path in held if path.exists()]) or self.sources
-        self.tokenizer: PreTrainedTokenizerFast = train_tokenizer(corpus(self.sources))
+        self.tokenizer: PreTrainedTokenizerFast = (
+            train_tokenizer(corpus(self.sources))
+            if recipe.start is None
+            else PreTrainedTokenizerFast.from_pretrained(recipe.start)
+        )
         self.encoder = TurnEncoder(self.tokenizer)
+        self.model = self._initial_model().to(self.device)
+        self.accuracy: dict[str, float] = {}
+        self._best = -1.0
+
+    def _initial_model(self) -> Any:
+        if self.recipe.start is not None:
+            return load_scout(self.recipe.start)
         config = scout_config(
             len(self.tokenizer),
             self.encoder.image_id,
             int(self.tokenizer.pad_token_id),
             int(self.tokenizer.eos_token_id),
         )
-        model: Any = build_scout(config, recipe.seed)
-        self.model = model.to(self.device)
-        self.accuracy: dict[str, float] = {}
-        self._best = -1.0
+        return build_scout(config, self.recipe.seed)
 
     def run(self) -> None:
         """Train both stages and export the model."""
@@ -197,14 +211,15 @@ class Pretraining:
             return {"answers": answer_loss(given, batch["target"][kept], batch["weight"][kept])}
 
         total = recipe.answer_steps
-        easy_until = int(0.2 * total) if total else 400
+        # Whoever starts from an earlier scout has the easy part behind.
+        easy_until = 0 if recipe.start else int(0.2 * total) if total else 400
         steady_until = int(0.5 * total) if total else 1000
 
         @torch.no_grad()
         def measure(step: int) -> None:
             batches = AnswerBatches(
                 self.held_out, encoder, 128, HELD_OUT_SEED, pictures=self.sources, at_step=step,
-                steady_until=steady_until,
+                steady_until=steady_until, phrases=recipe.seed,
             )  # fmt: skip
             measured: dict[str, list[float]] = {}
             for index in range(HELD_OUT_BATCHES):
@@ -230,6 +245,7 @@ class Pretraining:
                 recipe.seed,
                 easy_until=easy_until,
                 steady_until=steady_until,
+                phrases=recipe.seed,
             ),
             losses,
             recipe.answer_rate,
@@ -278,6 +294,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--answer-steps", type=int, help="instead of a share of the minutes")
     parser.add_argument("--dense-batch", type=int, default=Recipe.dense_batch)
     parser.add_argument("--answer-batch", type=int, default=Recipe.answer_batch)
+    parser.add_argument("--dense-rate", type=float, default=Recipe.dense_rate)
+    parser.add_argument("--answer-rate", type=float, default=Recipe.answer_rate)
+    parser.add_argument("--start", type=Path, metavar="DIR", help="folder of an earlier scout")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw")

@@ -25,7 +25,7 @@ def test_memory_is_estimated_from_the_headers(resolved):
 
 
 def test_a_model_too_large_is_refused_before_loading(resolved, monkeypatch):
-    monkeypatch.setattr(memory, "_free_memory", lambda: 1000)
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
     with pytest.raises(ModelError, match=r"needs about .* GiB free"):
         load_model(resolved, device="cpu")
 

@@ -1,0 +1,118 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from bye_lint import tables
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ReportOption(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
+    """``FORMAT=PATH``; the format is one of the REPORTS table."""
+
+    name = "FORMAT=PATH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Path]:
+        """Split and check one value of ``--report``."""
+        if isinstance(value, tuple):
+            return value
+        form, separator, path = str(value).partition("=")
+        if not separator or not path:
+            self.fail(f"{value!r} is not FORMAT=PATH, for example sarif=bye-lint.sarif", param, ctx)
+        if form not in tables.report_names():
+            known = ", ".join(tables.report_names())
+            self.fail(f"unknown report format {form!r}; known: {known}", param, ctx)
+        return form, Path(path)
+
+
+class Shard(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
+    """``K/N``: the K-th of N parts."""
+
+    name = "K/N"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Read one value of ``--shard``."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", str(value), re.ASCII)
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            self.fail(f"{value!r} is not K/N with K from 1 to N, for example 3/8", param, ctx)
+        return int(found[1]), int(found[2])
+
+
+def _several(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+#: Which records are looked at, by which policy.
+plan_options = _several(
+    click.option(
+        "--policy",
+        "policy_path",
+        type=click.Path(path_type=Path),
+        help="Policy file. By default bye-lint.yaml is looked for from the first PATH upwards.",
+    ),
+    click.option(
+        "--changed-since",
+        metavar="REF",
+        help="Judge the records that changed since a git ref, beside a sample of the others; "
+        "auto takes the ref that a hook or a CI service names.",
+    ),
+    click.option(
+        "--policy-from-ref",
+        is_flag=True,
+        help="Read policy and baseline as they were at that ref: a change can't loosen its own "
+        "judge.",
+    ),
+    click.option("--no-progress", is_flag=True, help="Show no progress bars."),
+)
+
+device_option = click.option(
+    "--device", help="Device to run the model on: auto, cpu, cuda, cuda:1 ..."
+)
+
+#: How what was looked at is judged.
+judge_options = _several(
+    click.option("--seed", type=click.IntRange(min=0), help="Seed of everything that is drawn."),
+    click.option("--no-baseline", is_flag=True, help="Accept nothing, whatever the baseline says."),
+    click.option(
+        "--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict; errors stay 2."
+    ),
+)
+
+#: What is printed and written.
+output_options = _several(
+    click.option("--verbose", "-v", is_flag=True, help="Print everything that was measured."),
+    click.option("--quiet", "-q", is_flag=True, help="Print the verdict and the suspects only."),
+    click.option(
+        "--format",
+        "stdout_format",
+        type=click.Choice(tables.report_names()),
+        default="terminal",
+        show_default=True,
+        help="What is printed to standard output.",
+    ),
+    click.option(
+        "--report",
+        "report_files",
+        type=ReportOption(),
+        multiple=True,
+        help="Also write a report to a file; may be given several times.",
+    ),
+)

@@ -1,0 +1,138 @@
+"""``bye-lint verify``: is the backdoor gone from a model that learns the cleaned set?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from bye_lint.evaluate.pipeline import Pipeline
+    from bye_lint.policy import Policy
+
+
+@click.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@click.argument("cleaned", type=click.Path(path_type=Path))
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Also write it as JSON.")
+@click.option("--model", help="Base model to fine-tune; by default the policy's, or the scout.")
+@click.option("--trigger", help="Name of the true trigger, where it is known.")
+@click.option(
+    "--test",
+    "test_file",
+    type=click.Path(path_type=Path),
+    help="Clean held-out records to probe and to measure accuracy on.",
+)
+@click.option(
+    "--probes",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="Records that the trigger is put into.",
+)
+@click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Length of training.")
+@click.option("--device", help="Device to train on: auto, cpu, cuda, cuda:1 ...")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of everything that is drawn.")
+@click.option(
+    "--policy", "policy_path", type=click.Path(path_type=Path), help="Policy of the check."
+)
+@click.option("--no-progress", is_flag=True, help="Show no progress bars.")
+def verify(
+    result: Path,
+    cleaned: Path,
+    output: Path | None,
+    model: str | None,
+    trigger: str | None,
+    test_file: Path | None,
+    probes: int,
+    epochs: float | None,
+    device: str | None,
+    seed: int | None,
+    policy_path: Path | None,
+    no_progress: bool,
+) -> int:
+    """Fine-tune on the original and the CLEANED set of a saved RESULT, and attack both models.
+
+    Exit status: 0 the backdoor is gone, 1 it is not, 3 it did not show before cleaning either.
+    """
+    import json
+    from dataclasses import replace
+
+    from bye_lint import probes as probing
+    from bye_lint import verify as verifying
+    from bye_lint.datasets import read_datasets
+    from bye_lint.errors import ResultError, UsageError
+    from bye_lint.progress import RichProgress
+    from bye_lint.records import Sample
+    from bye_lint.reports import check_writable, load_result, write_report
+    from bye_lint.request import Overrides, plan_request
+    from bye_lint.triggers import get_trigger
+    from bye_lint.vcs import repository_root
+
+    loaded = load_result(result)
+    if output is not None:
+        check_writable(output)
+    for path in (cleaned, *([test_file] if test_file is not None else [])):
+        if not path.exists():
+            raise UsageError(f"{path}: no such file or folder", "Check the spelling of the path.")
+    probe = (
+        probing.known_probe(get_trigger(trigger))
+        if trigger is not None
+        else probing.reconstructed_probe(loaded)
+    )
+    root = (repository_root(Path.cwd()) or Path.cwd()).resolve()
+    paths = tuple(root / path for path in loaded.paths)
+    for path in paths:
+        if not path.exists():
+            raise ResultError(
+                f"{path}: the data of this result are not here",
+                "Run from the repository (or the folder) in which the check was run.",
+            )
+    request = plan_request(paths, Overrides(policy_path=policy_path, device=device, seed=seed))
+    policy = request.policy
+    if epochs is not None:
+        policy = replace(policy, fine_tune=replace(policy.fine_tune, epochs=epochs))
+
+    def read(place: Path) -> list[Sample]:
+        items = read_datasets([place], policy.dataset, policy.base, display_root=request.root)
+        return [item for item in items if isinstance(item, Sample)]
+
+    verified = verifying.verify(
+        loaded,
+        [sample for path in request.paths for sample in read(path)],
+        read(cleaned),
+        _pipeline(policy, model),
+        probe=probe,
+        test=read(test_file) if test_file is not None else (),
+        max_probes=probes,
+        seed=policy.seed,
+        progress=RichProgress(bars=not no_progress),
+    )
+    click.echo(verifying.render(verified), nl=False)
+    if output is not None:
+        text = json.dumps(verifying.to_data(verified), indent=1, ensure_ascii=False)
+        write_report(text + "\n", output)
+        click.echo(f"wrote {output}", err=True)
+    return verified.exit_code
+
+
+def _pipeline(policy: Policy, named: str | None) -> Pipeline:
+    """Return the base: the one named, else the policy's unless it has learned the data already."""
+    from bye_lint import models
+    from bye_lint.models.pipeline import ModelPipeline
+    from bye_lint.policy import ModelPolicy
+    from bye_lint.scoring import SCOUT, resolve, tunes
+    from bye_lint.store import cache_folder
+
+    device = policy.model.device
+    if named is not None:
+        base = resolve(ModelPolicy(name=named, device=device), Path.cwd())
+    elif tunes(policy):
+        base = resolve(policy.model, policy.base)
+    else:
+        base = resolve(ModelPolicy(name=SCOUT, device=device), policy.base)
+    settings = models.schedule(
+        policy.fine_tune, base, small=models.is_small(base), seed=policy.seed
+    )
+    return ModelPipeline(base, settings, cache_folder(), device=device)

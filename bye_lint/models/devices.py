@@ -1,0 +1,91 @@
+"""The devices that a model can run on, and how fast they multiply; torch is imported when asked."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from bye_lint.models.memory import free_memory
+
+_UNKNOWN = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device; bytes are 0 where they cannot be told."""
+
+    name: str
+    title: str
+    free: int = 0
+    total: int = 0
+
+
+def devices() -> list[Device]:
+    """Return the processor and, where torch is installed and finds them, the accelerators."""
+    free = free_memory()
+    found = [
+        Device("cpu", f"{os.cpu_count() or 1} cores", free if free < _UNKNOWN else 0, _all_memory())
+    ]
+    try:
+        import torch
+    except ImportError:
+        return found
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        left, total = torch.cuda.mem_get_info(index)
+        found.append(Device(f"cuda:{index}", torch.cuda.get_device_name(index), left, total))
+    if torch.backends.mps.is_available():
+        found.append(Device("mps", "Apple GPU"))
+    return found
+
+
+def _all_memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
+@cache
+def throughput(device: str, dtype: str, *, seconds: float = 0.2) -> float | None:
+    """Measure the floating-point operations a second of a matrix product.
+
+    Parameters
+    ----------
+    device, dtype : str
+        Such as ``cpu`` and ``float32``.
+    seconds : float
+        How long to measure; the best product counts, since others share the machine.
+
+    Returns
+    -------
+    float or None
+        ``None`` where torch is not installed or the device cannot multiply such numbers.
+    """
+    try:
+        import torch
+    except ImportError:
+        return None
+    side = 1024 if device == "cpu" else 4096
+    try:
+        left = torch.ones(side, side, device=device).to(getattr(torch, dtype))
+        right = torch.ones(side, side, device=device).to(getattr(torch, dtype))
+        best = float("inf")
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until or best == float("inf"):
+            began = time.perf_counter()
+            torch.matmul(left, right)
+            _finish(torch, device)
+            best = min(best, time.perf_counter() - began)
+    except (RuntimeError, AssertionError, AttributeError):
+        return None
+    return 2.0 * side**3 / best
+
+
+def _finish(torch: Any, device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    elif device.startswith("mps"):
+        torch.mps.synchronize()

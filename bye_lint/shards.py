@@ -1,0 +1,271 @@
+"""One check on several machines: each reads the attention of a part, one judges them together.
+
+A shard is a folder of rows beside a note, ``shard.json``, that is written last: where it lies,
+the shard is complete. Parts are whole blocks (:mod:`bye_lint.models.blocks`), so the rows are
+those of a single check, to the bit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from bye_lint import models, scoring
+from bye_lint.errors import UsageError
+from bye_lint.models import FeatureRow, ResolvedModel
+from bye_lint.policy import Policy
+from bye_lint.progress import Progress
+from bye_lint.records import Sample
+from bye_lint.reports import write_report
+from bye_lint.request import Request
+from bye_lint.scan import read
+from bye_lint.store import FeatureStore
+
+NOTE = "shard.json"
+_LONGEST_NOTE = 10_000
+
+_ONE_CHECK = "Extract all shards from the same data, with the same policy, model and packages."
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a shard says of itself.
+
+    Attributes
+    ----------
+    shard, of : int
+        The ``shard``-th of ``of`` parts, counted from 1.
+    model : str
+        Digest of the model and its adapter.
+    device, dtype : str
+        What the model ran on, and in which number format.
+    records : int
+        How many records this part holds.
+    """
+
+    shard: int
+    of: int
+    model: str
+    device: str
+    dtype: str
+    records: int
+
+    @property
+    def folder(self) -> str:
+        """Name of the shard's folder."""
+        return f"shard-{self.shard}-of-{self.of}"
+
+
+def part(samples: Sequence[Sample], shard: int, of: int) -> list[list[int]]:
+    """Return the blocks, as places of samples, that one shard reads: every ``of``-th."""
+    return models.blocks(samples)[shard - 1 :: of]
+
+
+def extract_shard(
+    request: Request, shard: tuple[int, int], out: Path, *, progress: Progress
+) -> tuple[Note, Path]:
+    """Read the attention of one part of the records that a check would look at.
+
+    Blocks that lie in the folder already, from a run that was cut off, are not read again.
+
+    Raises
+    ------
+    UsageError
+        If the model would have to be fine-tuned first, or the folder cannot be written.
+    """
+    policy = request.policy
+    require_tuned(policy)
+    model = scoring.resolve(policy.model, policy.base)
+    device, dtype = scoring.place(policy.model)
+    _, chosen = read(request, progress)
+    samples = chosen.samples
+    mine = part(samples, *shard)
+    note = Note(*shard, model.whole_digest, device, dtype, sum(map(len, mine)))
+    folder = out / note.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _fill(folder, samples, mine, model, policy, note, progress)
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: cannot be written: {error.strerror}", "Give -o another folder."
+        ) from error
+    write_report(json.dumps(asdict(note), indent=2) + "\n", folder / NOTE)
+    return note, folder
+
+
+def _fill(
+    folder: Path,
+    samples: Sequence[Sample],
+    mine: Sequence[Sequence[int]],
+    model: ResolvedModel,
+    policy: Policy,
+    note: Note,
+    progress: Progress,
+) -> None:
+    store = FeatureStore(folder.parent, namespace=folder.name)
+    todo: list[tuple[list[Sample], list[str]]] = []
+    done = 0
+    for block in mine:
+        records = [samples[i] for i in block]
+        keys = models.feature_keys(records, model, dtype=note.dtype)
+        if None in models.cached_rows(store, keys, attention=True):
+            todo.append((records, keys))
+        else:
+            done += len(records)
+    if not todo:
+        return
+    with progress.stage("load", f"Loading model {model.name}"):
+        loaded = models.load_model(model, device=note.device, dtype=note.dtype)
+    # once for all blocks, as a single check does: the free memory changes with the first of them
+    budget = policy.model.batch_tokens or models.default_budget(loaded)
+    with progress.stage("extract", "Reading attention") as task:
+        count = scoring.Counter(task, note.records)
+        count(done)
+        for records, keys in todo:
+            rows = models.extract(
+                loaded,
+                records,
+                batch_tokens=budget,
+                maps=True,
+                progress=count,
+                max_pixels=policy.dataset.max_pixels,
+            )
+            store.put({key: row.to_arrays() for key, row in zip(keys, rows, strict=True) if key})
+
+
+def require_tuned(policy: Policy) -> None:
+    """Refuse a model that would have to learn the data first: every shard would learn another.
+
+    Raises
+    ------
+    UsageError
+        If the policy asks for fine-tuning.
+    """
+    if scoring.tunes(policy):
+        raise UsageError(
+            f"the model {policy.model.name} would be fine-tuned first, which cannot be split",
+            "Name a model that was fine-tuned on the data: set model.adapter, or fine_tune.mode: "
+            "none with a whole model. Or run bye-lint check on one machine.",
+        )
+
+
+@dataclass
+class Shards:
+    """Rows of several shards, as one source; see :class:`bye_lint.scoring.RowSource`."""
+
+    notes: Sequence[Note]
+    folders: Sequence[Path]
+
+    @property
+    def placed(self) -> tuple[str, str]:
+        """Device and number format that the model ran with."""
+        return self.notes[0].device, self.notes[0].dtype
+
+    def rows(self, samples: Sequence[Sample], model: ResolvedModel) -> list[FeatureRow]:
+        """Return one row a sample.
+
+        Raises
+        ------
+        UsageError
+            If the shards were read with another model, or lack a record.
+        """
+        if self.notes[0].model != model.whole_digest:
+            raise UsageError(
+                f"the shards were read with another model than {model.name}", _ONE_CHECK
+            )
+        keys = models.feature_keys(samples, model, dtype=self.placed[1])
+        rows: list[FeatureRow | None] = [None] * len(keys)
+        damaged = 0
+        for folder in self.folders:
+            store = FeatureStore(folder.parent, namespace=folder.name)
+            for i, row in enumerate(models.cached_rows(store, keys, attention=True)):
+                rows[i] = rows[i] if row is None else row
+            damaged += store.damaged
+        present = [row for row in rows if row is not None]
+        if len(present) < len(rows):
+            raise self._lack(samples, rows, damaged)
+        return present
+
+    def _lack(
+        self, samples: Sequence[Sample], rows: Sequence[FeatureRow | None], damaged: int
+    ) -> UsageError:
+        """Name the first shard that lacks records."""
+        of = self.notes[0].of
+        parts = ([i for block in part(samples, k, of) for i in block] for k in range(1, of + 1))
+        shard, mine = next(
+            (k, mine) for k, mine in enumerate(parts, 1) if any(rows[i] is None for i in mine)
+        )
+        lacking = sum(rows[i] is None for i in mine)
+        why = f" ({damaged} damaged files were thrown away)" if damaged else ""
+        return UsageError(
+            f"shard {shard} of {of} lacks {lacking} of its {len(mine)} records{why}",
+            f"Run again: {_command(shard, of)}. {_ONE_CHECK}",
+        )
+
+
+def open_shards(paths: Iterable[Path]) -> Shards:
+    """Find shards in folders that are one, or that hold some, and see that none is missing.
+
+    Raises
+    ------
+    UsageError
+        If a folder holds no shard, one is missing, or they do not belong together.
+    """
+    found: dict[int, tuple[Note, Path]] = {}
+    for folder in [folder for path in paths for folder in _folders(path)]:
+        note = _read_note(folder)
+        first = next(iter(found.values()), (note, folder))[0]
+        same = ("of", "model", "device", "dtype")
+        differs = [name for name in same if getattr(note, name) != getattr(first, name)]
+        if differs:
+            raise UsageError(
+                f"{folder}: not of one check with {first.folder}: another {' and '.join(differs)}",
+                _ONE_CHECK,
+            )
+        found[note.shard] = (note, folder)
+    of = next(iter(found.values()))[0].of if found else 0
+    for shard in range(1, of + 1):
+        if shard not in found:
+            raise UsageError(f"shard {shard} of {of} is missing", f"Run: {_command(shard, of)}")
+    if not found:
+        raise UsageError("no shards to judge", "Name the folders that bye-lint extract wrote.")
+    ordered = [found[shard] for shard in range(1, of + 1)]
+    return Shards([note for note, _ in ordered], [folder for _, folder in ordered])
+
+
+def _command(shard: int, of: int) -> str:
+    return f"bye-lint extract --shard {shard}/{of} -o features/"
+
+
+def _folders(path: Path) -> list[Path]:
+    if (path / NOTE).is_file():
+        return [path.resolve()]
+    inner = sorted(note.parent.resolve() for note in path.glob(f"shard-*/{NOTE}"))
+    if not inner:
+        raise UsageError(
+            f"{path}: no complete shard lies here",
+            "Name the folders that bye-lint extract wrote; a run that was cut off leaves no "
+            f"{NOTE} and goes on when it is started again.",
+        )
+    return inner
+
+
+def _read_note(folder: Path) -> Note:
+    path = folder / NOTE
+    try:
+        with path.open("rb") as file:
+            values = json.loads(file.read(_LONGEST_NOTE))
+        note = Note(**values)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}", "Extract this shard again.") from error
+    whole = {"shard", "of", "records"}
+    typed = all(
+        type(getattr(note, f.name)) is (int if f.name in whole else str) for f in fields(note)
+    )
+    if not typed or not 1 <= note.shard <= note.of or folder.name != note.folder:
+        raise UsageError(
+            f"{path}: not the note of a shard in a folder of its name", "Extract this shard again."
+        )
+    return note
