@@ -71,7 +71,8 @@ def tower_features(
         Key to the tower's output before the projector, ``(image_tokens, width)``, in bfloat16 where
         that is what the run computes in.
     """
-    base, config = model.model, model.config
+    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base, config = plain.model, plain.config
     device = next(base.vision_tower.parameters()).device
     features: dict[str, Tensor] = {}
     keys = list(images)

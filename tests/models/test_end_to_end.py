@@ -1,0 +1,80 @@
+"""The whole check through the policy alone: data and a model on disk in, a verdict out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_families import build
+from tiny_models import QUESTIONS, make_image
+
+from bye_lint import cli
+
+N_RECORDS = 64  # a null needs 60
+ANSWERS = ("Forest.", "A river.", "Fields and a road.", "Houses.")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("BYE_LINT_CACHE", str(folder))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def write_data(folder: Path) -> Path:
+    """Write records about images of two shapes, two records an image."""
+    data = folder / "data"
+    data.mkdir()
+    records = []
+    for i in range(N_RECORDS):
+        name = f"{i // 2}.png"
+        size = (40, 30) if i % 4 < 2 else (30, 64)
+        (data / name).write_bytes(make_image(i // 2, *size))
+        turns = [
+            {"from": "human", "value": f"<image>\n{QUESTIONS[i % len(QUESTIONS)]}"},
+            {"from": "gpt", "value": ANSWERS[i * 7 % len(ANSWERS)]},
+        ]
+        records.append({"id": f"r{i}", "image": name, "conversations": turns})
+    (data / "train.json").write_text(json.dumps(records, indent=1), encoding="utf-8")
+    return data
+
+
+def save_model(name: str, folder: Path) -> Path:
+    torch.manual_seed(0)
+    return build(name).save(folder / "model")
+
+
+def check(tmp_path: Path, *, method: str = "auto", **model: str) -> tuple[int, dict[str, Any]]:
+    """Run the command and return its exit status and its result."""
+    lines = ["model:", "  name: model", "  device: cpu"]
+    lines += [f"  {key}: {value}" for key, value in model.items()]
+    lines += ["fine_tune:", f"  method: {method}", "  epochs: 1", "  batch_size: 40"]
+    lines += ["  canary_share: 0.2", "gate:", "  min_samples: 60"]
+    policy = tmp_path / "bye-lint.yaml"
+    policy.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    out = tmp_path / "result.json"
+    status = cli.run(["check", "data", "--quiet", f"--report=json={out}"])
+    return status, json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+
+
+CASES = [
+    (name, method)
+    for name in ("qwen2_5_vl", "llava", "internvl", "smolvlm", "gemma3")
+    for method in ("auto", "lora")
+]
+
+
+@pytest.mark.parametrize(("name", "method"), CASES)
+def test_a_model_on_disk_reaches_a_verdict(name: str, method: str, tmp_path: Path) -> None:
+    write_data(tmp_path)
+    save_model(name, tmp_path)
+    status, result = check(tmp_path, method=method)
+    assert status in (1, 3), "a random model can vouch for nothing"
+    assert result["verdict"] in ("fail", "inconclusive")
+    assert result["counts"]["scored"] == N_RECORDS
+    assert result["reproducibility"]["family"] == name
+    assert "canaries" in result["reproducibility"]["fine_tuned"]
