@@ -12,21 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import resource
-import subprocess
-import sys
+import shutil
 import tempfile
-import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bye_lint import __version__
+from benchmarks.checking import check, common
 from bye_lint.evaluate.poison import poison_dataset
-from bye_lint.evaluate.truth import Truth
 
 RECORDS = 2000
 
@@ -66,32 +61,20 @@ def cells(sources: list[Path], only: str) -> Iterator[Cell]:
 def run(cell: Cell, work: Path, model: Path | None) -> dict[str, Any]:
     """Poison a copy, check it in a process of its own, compare with the truth."""
     copy, truth_file = work / cell.name / "data", work / cell.name / "truth.json"
+    shutil.rmtree(work / cell.name / "data", ignore_errors=True)
+    truth_file.unlink(missing_ok=True)
     truth = poison_dataset(
         cell.source, copy, truth_file,
         triggers=(cell.trigger,), rate=cell.rate, seed=cell.seed, records=RECORDS,
     )  # fmt: skip
-    report = work / cell.name / "result.json"
-    command = [sys.executable, "-m", "bye_lint", "check", str(copy), "--quiet"]
-    command += [f"--report=json={report}", f"--seed={cell.seed}"]
+    options = []
     if model is not None:
         policy = work / cell.name / "bye-lint.yaml"
         policy.write_text(f"model: {model}\n", encoding="utf-8")
-        command.append(f"--policy={policy}")
-    environment = os.environ | {"BYE_LINT_CACHE": str(work / cell.name / "cache")}
-    began = time.monotonic()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    seconds = time.monotonic() - began
-    if not report.exists():
-        raise RuntimeError(f"{cell.name}: exit {done.returncode}: {done.stderr[-400:]}")
-    return summarise(cell, json.loads(report.read_text("utf-8")), truth, done.returncode, seconds)
-
-
-def summarise(
-    cell: Cell, result: dict[str, Any], truth: Truth, status: int, seconds: float
-) -> dict[str, Any]:
-    """Return what is kept of one run."""
+        options.append(f"--policy={policy}")
+    checked = check(copy, work / cell.name, seed=cell.seed, options=options)
     poisoned = {record.id for record in truth.poisoned}
-    found = {f["sample_id"] for f in result["findings"] if f["rule"] == "BYE001"}
+    found = checked.flagged
     hits = len(found & poisoned)
     return {
         "cell": cell.name,
@@ -99,22 +82,10 @@ def summarise(
         "trigger": cell.trigger if cell.rate else "none",
         "rate": cell.rate,
         "seed": cell.seed,
-        "records": result["counts"]["records"],
         "poisoned": len(poisoned),
-        "exit": status,
-        "verdict": result["verdict"],
-        "reasons": result["reasons"],
-        "flagged": len(found),
         "precision": hits / len(found) if found else None,
         "recall": hits / len(poisoned) if poisoned else None,
-        "seconds": round(seconds, 1),
-        "peak_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
-        "power": result["detection"]["power"] if result["detection"] else [],
-        "notes": result["detection"]["notes"] if result["detection"] else [],
-        "comparison": result["detection"]["comparison"] if result["detection"] else {},
-        "fine_tuned": result["reproducibility"]["fine_tuned"],
-        "version": __version__,
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        **common(checked),
     }
 
 
@@ -156,12 +127,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--work", type=Path, help="keep copies and caches here for another run")
     parser.add_argument("--only", default="", help="cells whose name holds this")
     parser.add_argument("--crippled", action="store_true", help="a scout of random weights")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        work = Path(scratch)
+    with ExitStack() as stack:
+        work = arguments.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         model = cripple(work / "crippled") if arguments.crippled else None
         for cell in cells(arguments.source, arguments.only):
             file = arguments.out / f"{cell.name}.json"
