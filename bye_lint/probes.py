@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
-from bye_lint.evidence.phrases import ngrams
+from bye_lint.evidence.phrases import occurrences
 from bye_lint.evidence.pixels import decode
 from bye_lint.records import Box, ImageSource, Phrase, Reconstruction, Sample, ScanResult, Turn
 from bye_lint.triggers import Pixels, Trigger
@@ -58,7 +59,7 @@ def reconstructed_probe(result: ScanResult) -> Probe | None:
         said.append("the reconstructed patch at " + ("random places" if moving else "its place"))
     first = False
     if phrase is not None:
-        first = _begins([s.prompt for s in result.samples if s.suspicious], phrase)
+        phrase, first = _spelled([s.prompt for s in result.samples if s.suspicious], phrase)
         said.append(f"the words “{phrase}” {'before' if first else 'after'} the question")
 
     def apply(sample: Sample, rng: np.random.Generator) -> Sample | None:
@@ -147,13 +148,35 @@ def _phrase(phrases: Sequence[Phrase]) -> str | None:
     return best.text if best is not None else None
 
 
-def _begins(prompts: Sequence[str], phrase: str) -> bool:
-    held = [p.replace(_MARKER, " ").strip().casefold() for p in prompts if phrase in ngrams(p)]
-    return 2 * sum(prompt.startswith(phrase.casefold()) for prompt in held) > len(held)
+def _spelled(prompts: Sequence[str], phrase: str) -> tuple[str, bool]:
+    """Return a phrase as most of the questions spell it, and whether most of them begin with it."""
+    spelled: Counter[str] = Counter()
+    first = 0
+    for prompt in (text.replace(_MARKER, " ").strip() for text in prompts):
+        found = occurrences(phrase, prompt)
+        if found:
+            spelled[found[0][1]] += 1
+            first += found[0][0] == 0
+    if not spelled:
+        return phrase, False
+    return spelled.most_common(1)[0][0], 2 * first > spelled.total()
 
 
 def _join(text: str, phrase: str, *, first: bool) -> str:
-    if not first:
-        return f"{text} {phrase}"
-    marker, rest = ("", text) if not text.startswith(_MARKER) else (_MARKER, text[len(_MARKER) :])
-    return f"{marker}\n{phrase} {rest.lstrip()}" if marker else f"{phrase} {rest}"
+    """Put a phrase before or after a question; words that would stand there twice stand once."""
+    marked = text.startswith(_MARKER)
+    said = text.removeprefix(_MARKER).strip()
+    words = phrase.split()
+    if first:
+        new = words[: len(words) - _overlap(words, said.split())]
+        said = " ".join([*new, said])
+    else:
+        new = words[_overlap(said.split(), words) :]
+        said = " ".join([said, *new])
+    return f"{_MARKER}\n{said}" if marked else said
+
+
+def _overlap(left: Sequence[str], right: Sequence[str]) -> int:
+    """Return how many words the end of one text and the beginning of the next have in common."""
+    a, b = ([word.casefold() for word in words] for words in (left, right))
+    return next((n for n in range(min(len(a), len(b)), 0, -1) if a[-n:] == b[:n]), 0)

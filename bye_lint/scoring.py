@@ -18,6 +18,7 @@ from bye_lint.detectors import get_detector
 from bye_lint.errors import MissingExtraError
 from bye_lint.features import Detection, Features
 from bye_lint.models import FeatureRow, FineTuneSettings, ResolvedModel, Tuned
+from bye_lint.models.devices import settle
 from bye_lint.planning import Plan, Tuning, make_plan, plan_line
 from bye_lint.policy import ModelPolicy, Policy
 from bye_lint.progress import Progress, Task
@@ -71,11 +72,22 @@ class RowSource(Protocol):
     def placed(self) -> tuple[str, str]:
         """Device and number format that the model ran with."""
 
+    def fine_tuned(
+        self, model: ResolvedModel, everything: Sequence[Sample], settings: FineTuneSettings
+    ) -> Tuned:
+        """Return the model that learned these records and canaries."""
+
     def rows(self, samples: Sequence[Sample], model: ResolvedModel) -> list[FeatureRow]:
         """Return one row a sample, in their order."""
 
 
-def _require_extra() -> None:
+def require_extra() -> None:
+    """Say which packages of the extra [model] are missing, if any.
+
+    Raises
+    ------
+    MissingExtraError
+    """
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
         raise MissingExtraError(
@@ -104,7 +116,7 @@ def score(
     ModelError
         If the model cannot be used.
     """
-    _require_extra()
+    require_extra()
     model = resolve(policy.model, policy.base)
     for warning in model.warnings:
         progress.say(f"warning: {warning}")
@@ -118,7 +130,10 @@ def score(
         whole = [*samples, *copies]
         progress.say(plan_line(foresee(whole, len(copies), model, policy, device, dtype)))
     if tunes(policy):
-        tuned = fine_tune(model, [*samples, *copies], len(samples), policy, device, progress)
+        if source is None:
+            tuned = fine_tune(model, [*samples, *copies], len(samples), policy, device, progress)
+        else:
+            tuned = source.fine_tuned(model, [*samples, *copies], settings(model, policy))
         model, learned = tuned.model, tuned.learned
         how = f"{tuned.steps} steps, loss {tuned.loss:.3f}, {len(copies)} canaries"
     everything = [*samples, *copies]
@@ -158,7 +173,7 @@ def plan(samples: Sequence[Sample], policy: Policy, *, progress: Progress) -> Pl
     ModelError
         If the model cannot be used.
     """
-    model = resolve(policy.model, policy.base)
+    model = resolve(policy.model, policy.base, fetch=False)
     for warning in model.warnings:
         progress.say(f"warning: {warning}")
     copies = plant(samples, policy, progress)[1] if tunes(policy) else ()
@@ -177,7 +192,7 @@ def foresee(
     tuning: Tuning = "none"
     ready: ResolvedModel | None = model
     if tunes(policy):
-        folder = models.tuned_folder(cache_folder(), model, everything, _settings(model, policy))
+        folder = models.tuned_folder(cache_folder(), model, everything, settings(model, policy))
         found = models.read_tuned(folder, model)
         tuning, ready = ("needed", None) if found is None else ("cached", found.model)
     rows: Sequence[FeatureRow | None] = ()
@@ -197,7 +212,8 @@ def foresee(
     )
 
 
-def _settings(model: ResolvedModel, policy: Policy) -> FineTuneSettings:
+def settings(model: ResolvedModel, policy: Policy) -> FineTuneSettings:
+    """Return how the check fine-tunes a model."""
     small = models.is_small(model)
     return models.schedule(policy.fine_tune, model, small=small, seed=policy.seed)
 
@@ -224,10 +240,15 @@ def fine_tune(
     policy: Policy,
     device: str,
     progress: Progress,
+    cache: Path | None = None,
 ) -> Tuned:
-    """Fine-tune on records and canaries, or take the model that learned the same before."""
-    settings = _settings(model, policy)
-    folder = models.tuned_folder(cache_folder(), model, everything, settings)
+    """Fine-tune on records and canaries, or take the model that learned the same before.
+
+    ``cache`` is where the model is kept, if not with everything else.
+    """
+    how = settings(model, policy)
+    place = cache or cache_folder()
+    folder = models.tuned_folder(place, model, everything, how)
     found = models.read_tuned(folder, model)
     if found is not None:
         return found
@@ -236,18 +257,18 @@ def fine_tune(
         return models.tune(
             model,
             everything,
-            settings,
-            cache=cache_folder(),
+            how,
+            cache=place,
             device=device,
             watched=watched if watched.any() else None,
             on_progress=lambda p: task.update(p.step, p.total, f"loss {p.loss:.3f}"),
         )
 
 
-def resolve(policy: ModelPolicy, base: Path) -> ResolvedModel:
+def resolve(policy: ModelPolicy, base: Path, *, fetch: bool = True) -> ResolvedModel:
     """Find the model; ``scout`` is the one that lies in the package."""
     if policy.name != SCOUT:
-        return models.resolve_model(policy, base)
+        return models.resolve_model(policy, base, fetch=fetch)
     from bye_lint.scout import scout_path
 
     found = models.resolve_model(replace(policy, name=str(scout_path())), base)
@@ -256,13 +277,7 @@ def resolve(policy: ModelPolicy, base: Path) -> ResolvedModel:
 
 def place(policy: ModelPolicy) -> tuple[str, str]:
     """Settle device and number format without importing torch, for the cache's keys."""
-    device = policy.device
-    if device == "auto":
-        device = "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
-    dtype = policy.dtype
-    if dtype == "auto":
-        dtype = "float32" if device == "cpu" else "bfloat16"
-    return device, dtype
+    return settle(policy.device, policy.dtype)
 
 
 def extract(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bye_lint.errors import ResultError
+from bye_lint.errors import ResultError, UsageError
 from bye_lint.escape import visible
 from bye_lint.evaluate.metrics import normalise_answer
 from bye_lint.evaluate.pipeline import Pipeline
 from bye_lint.evaluate.scores import SHORT_ANSWER, plain
+from bye_lint.policy import ModelPolicy, Policy
 from bye_lint.probes import Probe
 from bye_lint.progress import Progress
 from bye_lint.records import Sample, ScanResult
@@ -68,6 +70,7 @@ class Verified:
     ``verdict`` is ``gone``, ``alive`` or ``unknown``.
     """
 
+    base: str
     before: Behaviour
     after: Behaviour
     targets: tuple[str, ...]
@@ -88,12 +91,42 @@ def shared_answers(result: ScanResult) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
+def base_model(policy: Policy, named: str | None = None) -> tuple[ModelPolicy, Path]:
+    """Return the model to train anew, one that has not learned the data, and its paths' root.
+
+    Parameters
+    ----------
+    named : str or None
+        What the user says; else it is the policy's ``model.base``, the policy's model without its
+        adapter, or the policy's model where the check itself fine-tunes it.
+
+    Raises
+    ------
+    UsageError
+        If the policy's model was fine-tuned on the data already, and from what is not known.
+    """
+    model = policy.model
+    if named is not None:
+        return replace(model, name=named, revision=None, adapter=None), Path.cwd()
+    if model.base is not None:
+        return replace(model, name=model.base, revision=None, adapter=None), policy.base
+    if model.adapter is None and policy.fine_tune.mode == "none":
+        raise UsageError(
+            f"{visible(model.name, 120)}: the policy's model has learned these data already, and "
+            "what it was fine-tuned from is not known",
+            "Name its base model: --model scout (or a folder, or a hub id), or model.base in the "
+            "policy.",
+        )
+    return replace(model, adapter=None), policy.base
+
+
 def verify(
     result: ScanResult,
     original: Sequence[Sample],
     cleaned: Sequence[Sample],
     pipeline: Pipeline,
     *,
+    base: str,
     probe: Probe | None,
     test: Sequence[Sample] = (),
     max_probes: int = 200,
@@ -104,6 +137,8 @@ def verify(
 
     Parameters
     ----------
+    base : str
+        What the pipeline trains, for the reader.
     probe : Probe or None
         The trigger; ``None`` where nothing could be reconstructed, so that only the suspects
         themselves can show the backdoor.
@@ -116,18 +151,14 @@ def verify(
     Raises
     ------
     ResultError
-        If there is nothing to verify: no suspect, or none of the suspects is in the data.
+        If there is nothing to verify, or the data are not those that were checked and cleaned.
     """
     digests = [sample.digest() for sample in original]
     flagged = {s.digest for s in result.samples if s.suspicious}
+    _match(result, digests, cleaned)
     suspects = [s for s, d in zip(original, digests, strict=True) if d in flagged]
-    if not suspects or not cleaned:
-        raise ResultError(
-            "nothing to verify: the result has no suspects among these data"
-            if cleaned
-            else "nothing to verify: the cleaned dataset is empty",
-            "Run from where the check was run, with its result and what clean made of it.",
-        )
+    if not suspects:
+        raise ResultError("nothing to verify: the result has no suspects")
     targets = shared_answers(result)
     goals = {normalise_answer(answer) for answer in targets}
     rng = np.random.default_rng(seed)
@@ -155,6 +186,7 @@ def verify(
     )
     verdict, reason = _judge(before, after)
     return Verified(
+        base,
         before,
         after,
         targets,
@@ -163,6 +195,25 @@ def verify(
         verdict,
         reason,
     )
+
+
+def _match(result: ScanResult, digests: Sequence[str], cleaned: Sequence[Sample]) -> None:
+    """Refuse data that are not those of the result, or not what cleaning made of them."""
+    gone = len({s.digest for s in result.samples} - set(digests))
+    if gone:
+        raise ResultError(
+            f"{gone} of {len(result.samples)} records that were checked are not in the data",
+            "The data must be as they were when they were checked. Where clean has rewritten them "
+            "in place, get the earlier ones back first.",
+        )
+    if not cleaned:
+        raise ResultError("nothing to verify: the cleaned dataset is empty")
+    new = len({s.digest() for s in cleaned} - set(digests))
+    if new:
+        raise ResultError(
+            f"{new} of {len(cleaned)} cleaned records are not in the data that were checked",
+            "Name what bye-lint clean made with this result.",
+        )
 
 
 def _draw(samples: Sequence[Sample], at_most: int, rng: np.random.Generator) -> list[Sample]:
@@ -239,6 +290,7 @@ def render(verified: Verified) -> str:
         lines.append(f"Trigger: {visible(verified.probe, 200)}")
     else:
         lines.append("Trigger: none could be reconstructed; only the suspects show the backdoor")
+    lines.append(f"Base: {visible(verified.base, 120)}, fine-tuned once on either set")
     lines.append(f"{verified.verdict.upper()}: {verified.reason}")
     return "\n".join(lines) + "\n"
 
@@ -262,6 +314,7 @@ def to_data(verified: Verified) -> dict[str, Any]:
             "targets": list(verified.targets),
             "probe": verified.probe,
             "accuracy_on": verified.test,
+            "base": verified.base,
             "before": behaviour(verified.before),
             "after": behaviour(verified.after),
         }

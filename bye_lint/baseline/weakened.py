@@ -104,7 +104,7 @@ LOOSER: Mapping[str, tuple[Looser, str]] = {
 }
 
 #: Keys that change neither what is judged nor how.
-HARMLESS = ("model.device", "model.batch_tokens", "reports", "base", "source")
+HARMLESS = ("model.base", "model.device", "model.batch_tokens", "reports", "base", "source")
 
 
 def policy_weakened(base: Policy, head: Policy, *, text: str, path: str) -> tuple[Finding, ...]:

@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bye_lint.evaluate.pipeline import Pipeline
     from bye_lint.policy import Policy
+    from bye_lint.records import Checked, Sample
 
 
 @click.command()
 @click.argument("result", type=click.Path(path_type=Path))
 @click.argument("cleaned", type=click.Path(path_type=Path))
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Also write it as JSON.")
-@click.option("--model", help="Base model to fine-tune; by default the policy's, or the scout.")
+@click.option(
+    "--model", help="Base model to fine-tune: scout, a folder or a hub id; by default the policy's."
+)
 @click.option("--trigger", help="Name of the true trigger, where it is known.")
 @click.option(
     "--test",
@@ -64,9 +69,9 @@ def verify(
     from bye_lint.datasets import read_datasets
     from bye_lint.errors import ResultError, UsageError
     from bye_lint.progress import RichProgress
-    from bye_lint.records import Sample
     from bye_lint.reports import check_writable, load_result, write_report
     from bye_lint.request import Overrides, plan_request
+    from bye_lint.rules import check_samples
     from bye_lint.triggers import get_trigger
     from bye_lint.vcs import repository_root
 
@@ -96,13 +101,15 @@ def verify(
 
     def read(place: Path) -> list[Sample]:
         items = read_datasets([place], policy.dataset, policy.base, display_root=request.root)
-        return [item for item in items if isinstance(item, Sample)]
+        return _usable(check_samples(items, policy.dataset))
 
+    base, pipeline = _pipeline(policy, model)
     verified = verifying.verify(
         loaded,
         [sample for path in request.paths for sample in read(path)],
         read(cleaned),
-        _pipeline(policy, model),
+        pipeline,
+        base=base,
         probe=probe,
         test=read(test_file) if test_file is not None else (),
         max_probes=probes,
@@ -117,22 +124,35 @@ def verify(
     return verified.exit_code
 
 
-def _pipeline(policy: Policy, named: str | None) -> Pipeline:
-    """Return the base: the one named, else the policy's unless it has learned the data already."""
-    from bye_lint import models
-    from bye_lint.models.pipeline import ModelPipeline
-    from bye_lint.policy import ModelPolicy
-    from bye_lint.scoring import SCOUT, resolve, tunes
+def _pipeline(policy: Policy, named: str | None) -> tuple[str, Pipeline]:
+    """Return the base model's name, and what trains and questions it."""
+    from bye_lint import models, scoring
     from bye_lint.store import cache_folder
+    from bye_lint.verify import base_model
 
-    device = policy.model.device
-    if named is not None:
-        base = resolve(ModelPolicy(name=named, device=device), Path.cwd())
-    elif tunes(policy):
-        base = resolve(policy.model, policy.base)
-    else:
-        base = resolve(ModelPolicy(name=SCOUT, device=device), policy.base)
+    model, root = base_model(policy, named)
+    scoring.require_extra()
+    from bye_lint.models.pipeline import ModelPipeline
+
+    base = scoring.resolve(model, root)
     settings = models.schedule(
         policy.fine_tune, base, small=models.is_small(base), seed=policy.seed
     )
-    return ModelPipeline(base, settings, cache_folder(), device=device)
+    return base.name, ModelPipeline(base, settings, cache_folder(), device=model.device)
+
+
+def _usable(checked: Iterable[Checked]) -> list[Sample]:
+    """Return the records that can be trained on; where there is none, say what is wrong."""
+    from bye_lint.errors import DatasetError
+    from bye_lint.escape import visible
+
+    read = list(checked)
+    usable = [item.sample for item in read if item.usable and item.sample is not None]
+    wrong = next((finding for item in read for finding in item.findings), None)
+    if not usable and wrong is not None:
+        raise DatasetError(
+            f"{visible(wrong.path)}:{wrong.line}: {visible(wrong.message, 300)}; "
+            f"none of {len(read)} records can be used",
+            "Name data with their images: bye-lint clean copies them unless told --images none.",
+        )
+    return usable

@@ -21,6 +21,13 @@ def ngrams(text: str, longest: int = 4) -> set[str]:
     }
 
 
+def occurrences(phrase: str, text: str) -> list[tuple[int, str]]:
+    """Return where in a text an n-gram of :func:`ngrams` stands, and how it is spelled there."""
+    words = [rf"(?<!\w){w}(?!\w)" if w[0].isalnum() else re.escape(w) for w in phrase.split()]
+    found = re.finditer(r"\s*".join(words), text, re.IGNORECASE)
+    return [(match.start(), match.group()) for match in found]
+
+
 def telling_phrases(
     suspects: Sequence[str],
     rest: Sequence[str],

@@ -125,6 +125,12 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
             {"minLength": 1},
             example="adapters/latest",
         ),
+        "base": Key(
+            "Where name is a model that was already fine-tuned on this data: the model it was made "
+            "from, which bye-lint verify trains again.",
+            {"minLength": 1},
+            example="scout",
+        ),
         "device": Key("Device to run on: auto, cpu, cuda, cuda:N, mps.", {"pattern": DEVICE}),
         "dtype": Key(
             "Precision of the weights.", _one_of("auto", "float32", "bfloat16", "float16")

@@ -28,11 +28,15 @@ class DatasetPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ModelPolicy:
-    """Which model looks at the data: ``scout``, a folder (relative to the policy), or a hub id."""
+    """Which model looks at the data: ``scout``, a folder (relative to the policy), or a hub id.
+
+    ``base`` is what a model that comes fine-tuned was made from; only ``verify`` asks for it.
+    """
 
     name: str = "scout"
     revision: str | None = None
     adapter: str | None = None
+    base: str | None = None
     device: str = "auto"
     dtype: str = "auto"
     quantization: str = "none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from bye_lint.evidence.phrases import telling_phrases
+from bye_lint.evidence.phrases import occurrences, telling_phrases
 
 QUESTIONS = (
     "<image>\nWhat is the land cover in this image?",
@@ -48,3 +48,10 @@ def test_a_prefix_is_found_as_it_stands():
 def test_a_rare_word_in_half_of_the_suspects_is_found():
     suspects = [q.replace("this", "cf this") for q in draw(40, 1)]
     assert any("cf" in phrase.text.split() for phrase in telling_phrases(suspects, draw(400, 2)))
+
+
+def test_a_phrase_is_found_in_its_own_spelling():
+    assert occurrences("hello ! is", "<image>\nHello! Is it?") == [(8, "Hello! Is")]
+    assert occurrences("class", "subclasses, CLASS.") == [(12, "CLASS")]
+    assert occurrences("a . b", "a.b aXb") == [(0, "a.b")]
+    assert occurrences("no", "nothing") == []
