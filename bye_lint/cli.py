@@ -17,6 +17,7 @@ import click
 
 from bye_lint import __version__, tables
 from bye_lint.commands.baseline import baseline
+from bye_lint.commands.doctor import doctor
 from bye_lint.commands.evaluate import evaluate
 from bye_lint.commands.options import (
     device_option,
@@ -172,7 +173,7 @@ def rule(code: str | None) -> int:
     return 0
 
 
-for _command in (baseline, explain, clean, evaluate, extract, judge, verify):
+for _command in (baseline, explain, clean, doctor, evaluate, extract, judge, verify):
     cli.add_command(_command)
 
 

@@ -6,6 +6,8 @@ import os
 import time
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from bye_lint.models.memory import free_memory
@@ -39,6 +41,30 @@ def devices() -> list[Device]:
     if torch.backends.mps.is_available():
         found.append(Device("mps", "Apple GPU"))
     return found
+
+
+def settle(device: str, dtype: str) -> tuple[str, str]:
+    """Settle what ``auto`` means without importing torch, for the cache's keys.
+
+    Returns
+    -------
+    device, dtype : str
+        A GPU if the driver and a torch that can use it are there, in bfloat16; else ``cpu`` and
+        float32.
+    """
+    if device == "auto":
+        seen = Path("/dev/nvidiactl").exists() and not _torch_is_for_cpus()
+        device = "cuda" if seen else "cpu"
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else "bfloat16"
+    return device, dtype
+
+
+def _torch_is_for_cpus() -> bool:
+    try:
+        return version("torch").endswith("+cpu")
+    except PackageNotFoundError:
+        return True
 
 
 def _all_memory() -> int:

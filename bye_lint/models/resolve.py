@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,16 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 #: What makes a model: configuration, weights, tokenizer and processor; never code or pickles.
 _MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 
+#: Set to 1 by the operator, code from the model's repository may run. No policy can say so.
+REMOTE_CODE_VARIABLE = "BYE_LINT_TRUST_REMOTE_CODE"
+
+_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_TRUE = frozenset({"1", "true", "yes", "on"})
+
 #: Files that a training run leaves beside the model and that do not change what it computes.
 _NO_PART = frozenset({"trainer_state.json", "train_results.json", "all_results.json"})
+
+_INDEX = "model.safetensors.index.json"
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
@@ -100,8 +108,17 @@ def _file_digest(stream: Any) -> str:
     return digest.hexdigest()
 
 
+def operator_trusts_code() -> bool:
+    """Whether the environment, which is the operator's, lets code from a model's repository run."""
+    return os.environ.get(REMOTE_CODE_VARIABLE, "").lower() in _TRUE
+
+
 def resolve_model(
-    policy: ModelPolicy, base: Path, *, allow_remote_code: bool = False
+    policy: ModelPolicy,
+    base: Path,
+    *,
+    allow_remote_code: bool | None = None,
+    fetch: bool = True,
 ) -> ResolvedModel:
     """Find the policy's model on disk, check that it can be read, and digest it.
 
@@ -109,8 +126,11 @@ def resolve_model(
     ----------
     base : Path
         Folder that relative paths of the policy start from.
-    allow_remote_code : bool
-        Code from the model's repository may run. Only the operator may say so.
+    allow_remote_code : bool or None
+        Code from the model's repository may run; by default what the environment says
+        (:func:`operator_trusts_code`). Only the operator may say so.
+    fetch : bool
+        A hub model that is not on this machine is fetched; otherwise it is an error.
 
     Raises
     ------
@@ -119,6 +139,9 @@ def resolve_model(
     UnsupportedModelError
         If its architecture is not one whose attention bye-lint knows how to read.
     """
+    if allow_remote_code is None:
+        allow_remote_code = operator_trusts_code()
+    hub = _Hub(fetch, _MODEL_FILES + ("*.py",) * allow_remote_code)
     folder = (base / policy.name).expanduser()
     warnings: tuple[str, ...] = ()
     revision = None
@@ -127,7 +150,7 @@ def resolve_model(
     elif folder.is_file():
         raise ModelError(f"{policy.name}: a file, not a model folder", "Name the folder it is in.")
     elif _HUB_ID.fullmatch(policy.name) and not policy.name.startswith("."):
-        folder, revision = _from_hub(policy.name, policy.revision)
+        folder, revision = hub.snapshot(policy.name, policy.revision)
         digest = hashlib.sha256(f"hub:{policy.name}@{revision}".encode()).hexdigest()
         if policy.revision != revision:
             warnings = (
@@ -141,7 +164,9 @@ def resolve_model(
     config = _read_config(folder, policy.name)
     family = find_family(config, policy.name)
     _require_weights(folder, policy.name)
-    adapter, adapter_digest = _resolve_adapter(policy.adapter, base)
+    adapter, adapter_digest = _resolve_adapter(policy.adapter, base, hub)
+    if allow_remote_code:
+        warnings += (f"code that comes with {policy.name} may run: {REMOTE_CODE_VARIABLE} is set",)
     return ResolvedModel(
         path=folder,
         name=policy.name,
@@ -181,17 +206,25 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
     return config
 
 
+def _missing_parts(folder: Path) -> tuple[list[str], int]:
+    """Return the weight files that the folder's index names and that are not there; all count."""
+    index = folder / _INDEX
+    if not index.is_file():
+        return [], 0
+    parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    return sorted(str(part) for part in parts if not (folder / str(part)).is_file()), len(parts)
+
+
 def _require_weights(folder: Path, name: str) -> None:
-    index = folder / "model.safetensors.index.json"
+    index = folder / _INDEX
     if index.is_file():
         try:
-            parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            missing, parts = _missing_parts(folder)
         except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise ModelError(f"{name}/{index.name}: cannot be read: {error}") from error
-        missing = sorted(part for part in parts if not (folder / str(part)).is_file())
+            raise ModelError(f"{name}/{_INDEX}: cannot be read: {error}") from error
         if missing:
             raise ModelError(
-                f"{name}: {len(missing)} of {len(parts)} weight files are missing ({missing[0]})",
+                f"{name}: {len(missing)} of {parts} weight files are missing ({missing[0]})",
                 "Download the model again.",
             )
     elif not (folder / "model.safetensors").is_file():
@@ -222,11 +255,13 @@ def _require_weights(folder: Path, name: str) -> None:
         )
 
 
-def _resolve_adapter(adapter: str | None, base: Path) -> tuple[Path | None, str]:
+def _resolve_adapter(adapter: str | None, base: Path, hub: _Hub) -> tuple[Path | None, str]:
     if adapter is None:
         return None, ""
     folder = (base / adapter).expanduser()
-    for file in ("adapter_config.json", "adapter_model.safetensors"):
+    if not folder.exists() and _HUB_ID.fullmatch(adapter) and not adapter.startswith("."):
+        folder, _ = replace(hub, patterns=_ADAPTER_FILES).snapshot(adapter, None, "adapter")
+    for file in _ADAPTER_FILES:
         if not (folder / file).is_file():
             raise ModelError(
                 f"{adapter}: not an adapter, {file} is missing",
@@ -235,48 +270,63 @@ def _resolve_adapter(adapter: str | None, base: Path) -> tuple[Path | None, str]
     return folder, model_digest(folder)
 
 
-def _from_hub(name: str, revision: str | None) -> tuple[Path, str]:
-    """Return the snapshot folder of a hub model and its commit; the local cache comes first."""
-    try:
-        import huggingface_hub as hub
-        from huggingface_hub import errors
-    except ImportError as error:
-        raise MissingExtraError(
-            f"model {name} is on the Hugging Face hub, and huggingface_hub is not installed",
-            "Run: pip install 'bye-lint[model]'",
-        ) from error
-    offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
-    patterns = list(_MODEL_FILES)
-    try:
-        found = hub.snapshot_download(
-            name, revision=revision, allow_patterns=patterns, local_files_only=True
-        )
-    except (errors.LocalEntryNotFoundError, OSError):
-        found = None
-    try:
-        if found is None and not offline:
-            found = hub.snapshot_download(name, revision=revision, allow_patterns=patterns)
-    except errors.GatedRepoError as error:
-        raise ModelError(
-            f"model {name} is gated: its owner must grant access",
-            f"Ask for access at https://huggingface.co/{name}, then run `hf auth login`.",
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise ModelError(
-            f"model {name} is on no disk here and not on the hub (or is private)",
-            "Check the spelling; for a private model run `hf auth login`.",
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise ModelError(f"model {name} has no revision {revision!r}") from error
-    except Exception as error:
-        raise ModelError(
-            f"model {name} cannot be fetched: {type(error).__name__}",
-            "Check the network, or give a local folder.",
-        ) from error
-    if found is None:
-        raise ModelError(
-            f"model {name} is not in the local cache, and HF_HUB_OFFLINE forbids fetching it",
-            "Fetch it once with `hf download`, or give a local folder.",
-        )
-    folder = Path(found)
-    return folder, folder.name
+@dataclass(frozen=True, slots=True)
+class _Hub:
+    """The Hugging Face hub: its cache on this machine first, then, if ``fetch``, the network."""
+
+    fetch: bool
+    patterns: tuple[str, ...]
+
+    def snapshot(self, name: str, revision: str | None, what: str = "model") -> tuple[Path, str]:
+        """Return the snapshot folder of a repository and its commit."""
+        try:
+            import huggingface_hub as hub
+            from huggingface_hub import errors
+        except ImportError as error:
+            raise MissingExtraError(
+                f"{what} {name} is on the Hugging Face hub, and huggingface_hub is not installed",
+                "Run: pip install 'bye-lint[model]'",
+            ) from error
+        offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in _TRUE
+        patterns = list(self.patterns)
+        try:
+            found = hub.snapshot_download(
+                name, revision=revision, allow_patterns=patterns, local_files_only=True
+            )
+        except (errors.LocalEntryNotFoundError, OSError):
+            found = None
+        try:
+            if (found is None or _cut_off(Path(found))) and self.fetch and not offline:
+                found = hub.snapshot_download(name, revision=revision, allow_patterns=patterns)
+        except errors.GatedRepoError as error:
+            raise ModelError(
+                f"{what} {name} is gated: its owner must grant access",
+                f"Ask for access at https://huggingface.co/{name}, then run `hf auth login`.",
+            ) from error
+        except errors.RepositoryNotFoundError as error:
+            raise ModelError(
+                f"{what} {name} is on no disk here and not on the hub (or is private)",
+                "Check the spelling; for a private model run `hf auth login`.",
+            ) from error
+        except errors.RevisionNotFoundError as error:
+            raise ModelError(
+                f"{what} {name} has no revision {revision!r}", "Name a commit, tag or branch of it."
+            ) from error
+        except Exception as error:
+            raise ModelError(
+                f"{what} {name} cannot be fetched: {type(error).__name__}",
+                "Check the network, or give a local folder.",
+            ) from error
+        if found is None:
+            why = "and HF_HUB_OFFLINE forbids fetching it" if offline else "and was not fetched yet"
+            raise ModelError(
+                f"{what} {name} is not in the local cache, {why}",
+                f"Fetch it once with `hf download {name}`, or give a local folder.",
+            )
+        folder = Path(found)
+        return folder, folder.name
+
+
+def _cut_off(snapshot: Path) -> bool:
+    """Whether a download was cut off before its weights were whole."""
+    return not any(snapshot.glob("*.safetensors")) or bool(_missing_parts(snapshot)[0])

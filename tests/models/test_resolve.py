@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 
 import pytest
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from bye_lint.errors import ModelError, UnsupportedModelError
 from bye_lint.models import FAMILIES, REFUSED, model_digest, resolve_model
+from bye_lint.models.resolve import REMOTE_CODE_VARIABLE
 from bye_lint.policy import ModelPolicy
 
 
@@ -130,6 +138,95 @@ def test_a_hub_model_in_the_local_cache_is_found_and_should_be_pinned(folder, mo
     assert "not pinned" in resolved.warnings[0]
     pinned = ModelPolicy(name="org/name", revision=folder.name)
     assert resolve_model(pinned, folder.parent).warnings == ()
+
+
+def hub_with(monkeypatch, folder, *, raises=None, cached=False):
+    """Stand in for the hub: a cache that holds the folder or nothing, a network that answers."""
+    asked = []
+
+    def snapshot(name, *, revision, allow_patterns, local_files_only=False):
+        asked.append("cache" if local_files_only else "network")
+        if local_files_only and not cached:
+            raise LocalEntryNotFoundError("not here")
+        if not local_files_only and raises is not None:
+            raise raises
+        return str(folder)
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    return asked
+
+
+def test_a_hub_model_is_fetched_once(folder, monkeypatch):
+    asked = hub_with(monkeypatch, folder)
+    assert resolve_model(ModelPolicy(name="org/name"), folder.parent).path == folder
+    assert asked == ["cache", "network"]
+
+
+def test_a_download_that_was_cut_off_goes_on(folder, monkeypatch):
+    asked = hub_with(monkeypatch, folder, cached=True)
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match="1 of 2 weight files"):
+        resolve_model(ModelPolicy(name="org/name"), folder.parent)
+    assert asked == ["cache", "network"]
+
+
+def test_looking_ahead_fetches_nothing(folder, monkeypatch):
+    asked = hub_with(monkeypatch, folder)
+    with pytest.raises(ModelError, match="not fetched yet") as caught:
+        resolve_model(ModelPolicy(name="org/name"), folder.parent, fetch=False)
+    assert asked == ["cache"]
+    assert "hf download org/name" in caught.value.remedy
+
+
+def bare(kind):
+    """Return an error without the response that its constructor wants."""
+    return kind.__new__(kind)
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "remedy"),
+    [
+        (bare(GatedRepoError), "gated", "hf auth login"),
+        (bare(RepositoryNotFoundError), "not on the hub", "spelling"),
+        (bare(RevisionNotFoundError), "no revision 'v9'", "commit"),
+        (ConnectionError("no route"), "ConnectionError", "local folder"),
+    ],
+    ids=["gated", "absent", "revision", "network"],
+)
+def test_what_the_hub_refuses_is_said(folder, monkeypatch, error, says, remedy):
+    hub_with(monkeypatch, folder, raises=error)
+    with pytest.raises(ModelError, match=says) as caught:
+        resolve_model(ModelPolicy(name="org/name", revision="v9"), folder.parent)
+    assert remedy in caught.value.remedy
+
+
+def test_an_adapter_from_the_hub(folder, tmp_path, monkeypatch):
+    adapter = tmp_path / "hub-adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    (adapter / "adapter_model.safetensors").write_bytes(b"1")
+    hub_with(monkeypatch, adapter, cached=True)
+    found = resolve(folder, adapter="org/adapter")
+    assert found.adapter == adapter
+    assert found.whole_digest != resolve(folder).whole_digest
+
+
+def test_an_adapter_that_is_nowhere(folder, monkeypatch):
+    hub_with(monkeypatch, folder)
+    with pytest.raises(ModelError, match="not an adapter, adapter_config"):
+        resolve(folder, adapter="./nowhere")
+
+
+def test_the_operator_alone_trusts_code(folder, monkeypatch):
+    monkeypatch.delenv(REMOTE_CODE_VARIABLE, raising=False)
+    assert not resolve(folder).allow_remote_code
+    monkeypatch.setenv(REMOTE_CODE_VARIABLE, "1")
+    trusting = resolve(folder)
+    assert trusting.allow_remote_code
+    assert "may run" in trusting.warnings[0]
+    assert not any("code" in field.name for field in fields(ModelPolicy))
 
 
 @pytest.mark.parametrize("model_type", sorted(REFUSED))

@@ -1,0 +1,99 @@
+"""Costs: the shape that is read off the files is that of the model itself."""
+
+from __future__ import annotations
+
+import pytest
+from tiny_families import BUILDERS, build
+
+from bye_lint.models import cost, resolve_model
+from bye_lint.models.devices import devices, settle, throughput
+from bye_lint.models.schedule import LARGE, SMALL
+from bye_lint.policy import ModelPolicy
+
+
+def shape_of(name, folder):
+    tiny = build(name)
+    tiny.save(folder / "model")
+    return tiny.model, cost.model_shape(resolve_model(ModelPolicy(name="model"), folder))
+
+
+@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl", "smolvlm", "gemma3", "internvl"])
+def test_parameters_are_counted_by_their_place(name, tmp_path):
+    model, shape = shape_of(name, tmp_path)
+    stored = {id(p): p for p in model.parameters()}.values()  # tied ones are stored once
+    assert shape.whole == sum(p.numel() for p in stored)
+    assert 0 < shape.tower < shape.whole
+    assert shape.layers == model.config.get_text_config().num_hidden_layers
+    assert shape.width == model.config.get_text_config().hidden_size
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens", "fixed"),
+    [
+        ("llava", 16, True),
+        ("gemma3", 4, True),
+        ("paligemma", 16, True),
+        ("internvl", 4, False),
+        ("qwen2_5_vl", cost.USUAL_IMAGE_TOKENS, False),
+    ],
+)
+def test_image_tokens_are_those_of_the_configuration(name, tokens, fixed, tmp_path):
+    _, shape = shape_of(name, tmp_path)
+    assert (shape.image_tokens, shape.fixed) == (tokens, fixed)
+
+
+def test_every_family_has_a_cost(tmp_path):
+    for name in BUILDERS:
+        _, shape = shape_of(name, tmp_path / name)
+        assert shape.decoder > 0, name
+        assert shape.forward(10, 10) > 20 * shape.decoder
+        assert shape.look(2) == 2 * shape.look(1) > 0, name
+
+
+def test_training_costs_three_readings_and_the_last_question(tmp_path):
+    _, shape = shape_of("llava", tmp_path)
+    read = cost.reading_operations(shape, records=100, images=0, length=50)
+    train = cost.training_operations(shape, SMALL, steps=100, records=100, images=0, length=50)
+    assert train == pytest.approx(3 * read * 16 + read)
+
+
+def test_adapters_take_less_memory_than_everything():
+    big = {"decoder": 7 * 10**9, "tower": 3 * 10**8, "tables": 3 * 10**8}
+    large = cost.Shape(**big, layers=32, width=4096, inner=11008, image_tokens=576, fixed=True,
+                       tower_tokens=576)  # fmt: skip
+    adapters = cost.training_memory(large, LARGE, images=1000, length=700)
+    assert adapters < cost.training_memory(large, SMALL, images=1000, length=700) / 2
+    assert adapters > 2 * large.whole
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [("", 0, 0), ("what is this", 3, 6), ("这是什么?" * 10, 20, 50)],
+    ids=["nothing", "words", "no spaces"],
+)
+def test_prompt_tokens_follow_words_and_bytes(text, least, most):
+    assert least <= cost.prompt_tokens(text) <= most
+
+
+def test_the_processor_is_always_a_device():
+    first = devices()[0]
+    assert first.name == "cpu"
+    assert 0 < first.free <= first.total
+    assert throughput("cpu", "float32", seconds=0.01) > 1e8
+    assert throughput("cpu", "no_such_dtype", seconds=0.01) is None
+
+
+@pytest.mark.parametrize(
+    ("torch", "driver", "expected"),
+    [
+        ("2.13.0+cpu", True, ("cpu", "float32")),
+        ("2.13.0", True, ("cuda", "bfloat16")),
+        ("2.13.0+cu130", True, ("cuda", "bfloat16")),
+        ("2.13.0+cu130", False, ("cpu", "float32")),
+    ],
+)
+def test_auto_is_the_gpu_that_torch_can_use(monkeypatch, torch, driver, expected):
+    monkeypatch.setattr("bye_lint.models.devices.version", lambda _: torch)
+    monkeypatch.setattr("bye_lint.models.devices.Path.exists", lambda _: driver)
+    assert settle("auto", "auto") == expected
+    assert settle("cpu", "bfloat16") == ("cpu", "bfloat16")

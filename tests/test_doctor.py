@@ -1,0 +1,136 @@
+"""``bye-lint doctor``: what it tells, and what it says when something is missing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bye_lint import cli, doctor
+from bye_lint.models.devices import Device
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "quickstart"
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BYE_LINT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(doctor, "throughput", lambda *_: 5e9)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    status = cli.run(["doctor", *arguments])
+    return status, capsys.readouterr().out
+
+
+def test_without_data_the_embedded_model_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = run(capsys)
+    assert status == 0
+    lines = dict(line.split(maxsplit=1) for line in text.splitlines() if "  " in line)
+    assert "torch" in lines["packages"]
+    assert lines["device"].startswith("cpu:")
+    assert lines["policy"] == "none found, defaults"
+    assert lines["model"].startswith("scout: LLaVA")
+    assert "121 tokens an image" in lines["model"]
+    assert "5 billion operations" in lines["runs"]
+    assert "full, 4 epochs" in lines["fine-tuning"]
+    assert "records" not in lines
+    assert text.endswith("A full check can run here.\n")
+
+
+def test_the_json_form_tells_the_plan_of_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = run(capsys, str(EXAMPLE), "--format", "json")
+    told = json.loads(text)
+    assert status == 0
+    assert told["ready"] is True
+    assert told["problems"] == []
+    assert told["packages"]["torch"]
+    assert told["model"]["family"] == "llava"
+    assert told["plan"]["records"] == 750
+    assert told["plan"]["tuning"] == "none"
+    assert told["plan"]["seconds"] > 0
+    assert told["cache"]["files"] == 0
+    assert told["policy"] == str(EXAMPLE / "bye-lint.yaml")
+
+
+def test_the_device_of_the_command_line_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    _, text = run(capsys, "--device", "cuda:1", "--format", "json")
+    told = json.loads(text)
+    assert (told["model"]["device"], told["model"]["dtype"]) == ("cuda:1", "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("model", "says", "remedy"),
+    [
+        ("{name: nowhere}", "no such model folder", "hub id"),
+        ("{name: org/absent}", "not in the local cache", "hf download org/absent"),
+        ("{quantization: 4bit}", "4bit needs bitsandbytes", "bye-lint[quantization]"),
+    ],
+)
+def test_what_stops_a_check_is_a_problem_with_a_remedy(
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    says: str,
+    remedy: str,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(place))
+    known = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda p: None if p == "bitsandbytes" else known(p))
+    (place / "bye-lint.yaml").write_text(f"model: {model}\n")
+    status, text = run(capsys)
+    assert status == 2
+    assert says in text
+    assert remedy in text
+    assert text.endswith("A full check can't run here.\n")
+
+
+def test_a_check_that_does_not_fit_is_a_problem(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = [Device("cpu", "2 cores", free=1000, total=2000)]
+    monkeypatch.setattr("bye_lint.planning.devices", lambda: small)
+    status, text = run(capsys, str(EXAMPLE))
+    assert status == 2
+    assert "problem: the check needs about" in text
+
+
+def test_a_wrong_policy_is_an_error(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "bye-lint.yaml").write_text("model: {nam: x}\n")
+    assert cli.run(["doctor"]) == 2
+    assert "bye-lint.yaml:1" in capsys.readouterr().err
+
+
+def test_it_works_without_torch_and_says_what_that_means() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'transformers', 'peft', 'accelerate', 'sklearn', 'scipy'):\n"
+        "    sys.modules[name] = None\n"
+        "import importlib.metadata as m\n"
+        "known = m.version\n"
+        "def version(name):\n"
+        "    if name in ('torch', 'transformers', 'scikit-learn'): raise m.PackageNotFoundError\n"
+        "    return known(name)\n"
+        "m.version = version\n"
+        "from bye_lint import cli\n"
+        "sys.exit(cli.run(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "doctor", str(EXAMPLE)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "missing      torch, transformers, scikit-learn: structural checks only" in done.stdout
+    assert "pip install 'bye-lint[model]'" in done.stdout
+    assert "scout" not in done.stderr
+    assert "records      750" in done.stdout
+    assert "time unknown" in done.stdout

@@ -1,0 +1,158 @@
+"""What a check would cost, told before it: ``check --plan`` and the line that precedes a check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bye_lint import cli, planning
+from bye_lint.models import ResolvedModel, cost
+from bye_lint.planning import Plan, make_plan, minutes, plan_line, plan_text
+from bye_lint.policy import FineTunePolicy, ModelPolicy, Policy
+from bye_lint.records import ImageSource, Location, Sample, Turn
+from bye_lint.scoring import resolve
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "quickstart"
+SPEED = 1e10
+
+
+@pytest.fixture(autouse=True)
+def speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "throughput", lambda *_: SPEED)
+
+
+@pytest.fixture(scope="module")
+def scout() -> ResolvedModel:
+    return resolve(ModelPolicy(), Path())
+
+
+def samples(n: int, *, images: int = 1, words: int = 10) -> list[Sample]:
+    turns = (Turn("user", "word " * words), Turn("assistant", "Yes."))
+    pictures = tuple(ImageSource(f"{i}.png") for i in range(images))
+    return [Sample(f"r{i}", Location("d.json", i + 1), turns, pictures) for i in range(n)]
+
+
+def plan(
+    records: Sequence[Sample],
+    scout: ResolvedModel,
+    *,
+    policy: Policy | None = None,
+    **options: object,
+) -> Plan:
+    chosen = {"device": "cpu", "dtype": "float32", "tuning": "needed", **options}
+    return make_plan(records, 0, policy or Policy(), scout, **chosen)  # type: ignore[arg-type]
+
+
+def test_tokens_are_those_of_images_and_words(scout: ResolvedModel) -> None:
+    found = plan(samples(100), scout)
+    assert found.tokens == 100 * (121 + 14 + cost.TEMPLATE_TOKENS)
+    assert found.exact
+    assert plan(samples(100, images=2), scout).tokens == found.tokens + 100 * 121
+
+
+def test_steps_follow_the_policy(scout: ResolvedModel) -> None:
+    policy = Policy(fine_tune=FineTunePolicy(epochs=2, batch_size=10))
+    assert plan(samples(100), scout, policy=policy).steps == 20
+    assert plan(samples(100), scout, policy=policy, tuning="cached").steps == 0
+
+
+def test_time_grows_with_the_work_and_ends_with_the_cache(scout: ResolvedModel) -> None:
+    train, read, half, none = (
+        plan(samples(100), scout),
+        plan(samples(100), scout, tuning="none"),
+        plan(samples(100), scout, tuning="none", cached=[True] * 50 + [False] * 50),
+        plan(samples(100), scout, tuning="none", cached=[True] * 100),
+    )
+    assert train.seconds > read.seconds > half.seconds > none.seconds == 0
+    work = read.seconds - half.seconds
+    assert half.seconds == pytest.approx(cost.START_SECONDS + work)
+    assert (none.memory, none.done) == (0, True)
+    assert not half.done
+    assert train.memory > read.memory > 4 * 4_000_000
+
+
+def test_a_faster_machine_takes_less(scout: ResolvedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = plan(samples(1000), scout).seconds
+    monkeypatch.setattr(planning, "throughput", lambda *_: 100 * SPEED)
+    assert plan(samples(1000), scout).seconds < slow / 2
+    monkeypatch.setattr(planning, "throughput", lambda *_: None)
+    assert plan(samples(1000), scout).seconds is None
+
+
+BASE = Plan(
+    records=1200,
+    canaries=120,
+    model="org/\x1b[31mmodel",
+    family="llava",
+    device="cuda",
+    dtype="bfloat16",
+    tuning="needed",
+    steps=248,
+    cached=0,
+    tokens=900_000,
+    exact=True,
+    seconds=600.0,
+    memory=20 * 2**30,
+    free=24 * 2**30,
+)
+
+
+def test_the_line_before_a_check() -> None:
+    assert plan_line(BASE) == (
+        "plan: 1,200 records, 120 canaries, at most 248 steps of fine-tuning, about 900,000 "
+        "tokens; about 10 minutes, about 20.0 GiB on cuda"
+    )
+    done = replace(BASE, tuning="cached", cached=1320)
+    assert plan_line(done).endswith("all in the cache: no model is run")
+    half = replace(BASE, tuning="cached", steps=0, cached=1000)
+    assert "fine-tuned before, 1,000 in the cache" in plan_line(half)
+
+
+def test_the_text_of_a_plan() -> None:
+    text = plan_text(BASE)
+    assert "\x1b" not in text
+    assert "about 20.0 GiB of 24.0 GiB free\n" in text
+    assert "too little" in plan_text(replace(BASE, free=2**30))
+    assert "very roughly 900,000" in plan_text(replace(BASE, exact=False))
+    assert "no model would look" in plan_text(None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [
+        (None, "time unknown"),
+        (29, "less than a minute"),
+        (31, "about 1 minute"),
+        (100, "about 2 minutes"),
+        (5999, "about 100 minutes"),
+        (7200, "about 2 hours"),
+    ],
+)
+def test_time_is_said_no_finer_than_it_is_known(seconds: float | None, says: str) -> None:
+    assert minutes(replace(BASE, seconds=seconds)).startswith(says)
+
+
+def test_the_command_prints_the_plan_and_does_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BYE_LINT_CACHE", str(tmp_path / "cache"))
+    assert cli.run(["check", str(EXAMPLE), "--plan", "--quiet"]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert lines["records"] == "750"
+    assert lines["cache"] == "0 of 750 rows"
+    assert lines["fine-tuning"].startswith("none")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_too_few_records_need_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    turns = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "This."}]
+    record = {"id": "a", "image": "a.png", "conversations": turns}
+    (tmp_path / "train.json").write_text(json.dumps([record]))
+    assert cli.run(["check", str(tmp_path), "--plan", "--quiet"]) == 0
+    assert "no model would look" in capsys.readouterr().out
