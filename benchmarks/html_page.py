@@ -4,8 +4,8 @@
     python -m benchmarks.html_page report.html -o docs/img
 
 Speaks Chromium's DevTools protocol over pipes, so that nothing but Chromium is needed. Exits 1
-if a request leaves the page, an error is logged, the text is wider than the screen, or sorting
-and filtering do not what they say.
+if a request leaves the page, an error is logged, the text is wider than the screen, sorting
+and filtering do not what they say, or the printed page lacks something.
 """
 
 from __future__ import annotations
@@ -55,6 +55,14 @@ FILTER = """(() => {
   return {cards: cards.length, left, said,
     byPlace: files > 1 || lines.every((v, i) => !i || lines[i - 1] <= v),
     byScore: scores.every((v, i) => !i || scores[i - 1] >= v)};
+})()"""
+
+# Controls are left out, every suspect is in, black on white whatever the screen's scheme.
+PRINTED = """(() => {
+  const shown = (e) => getComputedStyle(e).display !== "none";
+  return {hidden: ![...document.querySelectorAll("nav, .tools")].some(shown),
+    cards: [...document.querySelectorAll(".suspect")].filter((e) => e.offsetHeight > 50).length,
+    white: getComputedStyle(document.body).backgroundColor === "rgb(255, 255, 255)"};
 })()"""
 
 
@@ -166,10 +174,21 @@ def check(browser: Browser, page: Path, out: Path | None) -> list[str]:
         )
         if browser.evaluate("document.documentElement.scrollWidth") > width:
             wrong.append(f"{name}: wider than the screen")
-        for part in ("top", "suspects") if out is not None else ():
+        if out is None:
+            continue
+        for part in ("top", "suspects"):
             browser.evaluate(SCROLL % part)
             shot = browser.call("Page.captureScreenshot", format="png")
             (out / f"report-{name}-{part}.png").write_bytes(base64.b64decode(shot["data"]))
+    browser.call("Emulation.clearDeviceMetricsOverride")
+    browser.call("Emulation.setEmulatedMedia", media="", features=[])
+    printed = browser.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
+    if out is not None:
+        (out / "report.pdf").write_bytes(base64.b64decode(printed["data"]))
+    browser.call("Emulation.setEmulatedMedia", media="print", features=[])
+    shown = browser.evaluate(PRINTED)
+    if shown != {"hidden": True, "cards": did["cards"] if did else 0, "white": True}:
+        wrong.append(f"printed: {shown}")
     for event in browser.events:
         params = event.get("params", {})
         if event.get("method") == "Network.requestWillBeSent":

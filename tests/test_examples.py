@@ -67,6 +67,17 @@ def test_quickstart_shows_the_trigger(quickstart: Path) -> None:
     assert 3 <= evidence["trigger"]["pixels"][0] <= 6
 
 
+def test_quickstart_heat_lies_on_the_planted_patch(quickstart: Path) -> None:
+    """The benchmark fails below 80 % of the true suspects, and a half of the planted box."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.evidence", str(quickstart / "quickstart.json"),
+         "--truth", "examples/truth/quickstart.json"],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"of {len(POISONED)} poisoned records" in done.stdout
+
+
 def test_quickstart_says_who_shares_what(quickstart: Path) -> None:
     result = json.loads((quickstart / "quickstart.json").read_text())
     assert any(c["kind"] == "answer" and c["value"] == "Backdoor Attack!"

@@ -280,6 +280,7 @@ def test_a_fail_shows_what_a_reviewer_needs():
         "such a trigger would have been found",
         "layer 1",
         "bye-lint clean",
+        "bye-lint verify",
     ):
         assert said in words, said
     assert len([a for a in parsed.all("li") if "suspect" in (a.get("class") or "")]) == 4
