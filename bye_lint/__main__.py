@@ -1,5 +1,24 @@
-"""``python -m bye_lint``."""
+"""Entry point of the ``bye-lint`` command and of ``python -m bye_lint``."""
 
-from bye_lint.cli import main
+from __future__ import annotations
 
-main()
+import sys
+
+#: 128 + SIGINT, as shells report it.
+EXIT_INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command; an interrupt is one line even while the command is being imported."""
+    try:
+        from bye_lint.cli import run
+
+        status = run()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: no report was written\n")
+        status = EXIT_INTERRUPTED
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

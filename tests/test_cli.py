@@ -6,12 +6,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from bye_lint import __version__, cli, scan
+from bye_lint.__main__ import main as guarded_main
 
 
 @pytest.fixture
@@ -228,6 +230,26 @@ def test_interrupt_leaves_nothing_behind(dataset: Path) -> None:
     assert "interrupted" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(dataset.parent.glob("*out.json*")) == []
+
+
+def test_interrupt_while_the_command_is_imported_is_one_line_too() -> None:
+    code = (
+        "import sys, runpy\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'click':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "runpy.run_module('bye_lint', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == cli.EXIT_INTERRUPTED
+    assert done.stderr == "interrupted: no report was written\n"
+
+
+def test_the_installed_command_is_the_guarded_one() -> None:
+    (command,) = entry_points(group="console_scripts", name="bye-lint")
+    assert command.load() is guarded_main
 
 
 @pytest.mark.parametrize("which", ["policy", "result"])
