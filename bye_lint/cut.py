@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,8 @@ def cut(path: Path, gone: Collection[Position], target: Path) -> dict[Position, 
     Returns
     -------
     dict
-        The text of each record taken out; empty strings for Parquet.
+        The text of each record taken out; of a Parquet row its JSON, bytes as
+        ``{"base64": ...}``.
 
     Raises
     ------
@@ -41,8 +44,8 @@ def cut(path: Path, gone: Collection[Position], target: Path) -> dict[Position, 
         If a file cannot be read or written.
     """
     if path.suffix.lower() == ".parquet":
-        _cut_parquet(path, {line for line, _ in gone}, target)
-        return dict.fromkeys(gone, "")
+        rows = _cut_parquet(path, {line for line, _ in gone}, target)
+        return {(line, column): rows[line] for line, column in gone}
     data = path.read_bytes()
     records = list(_scan(path, data))
     places = {(raw.line, raw.column): i for i, raw in enumerate(records) if not raw.error}
@@ -107,9 +110,10 @@ def _without(data: bytes, records: list[RawRecord], chosen: list[int], *, array:
     return b"".join(out)
 
 
-def _cut_parquet(path: Path, rows: Collection[int], target: Path) -> None:
+def _cut_parquet(path: Path, rows: Collection[int], target: Path) -> dict[int, str]:
     arrow = _pyarrow()
     seen = 0
+    removed: dict[int, str] = {}
     with arrow.parquet.ParquetFile(path) as file:
         total = file.metadata.num_rows
         if rows and max(rows) > total:
@@ -125,8 +129,18 @@ def _cut_parquet(path: Path, rows: Collection[int], target: Path) -> None:
             for group in range(file.metadata.num_row_groups):
                 table = file.read_row_group(group)
                 keep = [seen + i + 1 not in rows for i in range(table.num_rows)]
+                for i in (i for i, kept in enumerate(keep) if not kept):
+                    (row,) = table.slice(i, 1).to_pylist()
+                    removed[seen + i + 1] = json.dumps(row, ensure_ascii=False, default=_plain)
                 seen += table.num_rows
                 writer.write_table(table.filter(arrow.array(keep, type=arrow.bool_())))
+    return removed
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode("ascii")}
+    return str(value)
 
 
 def _pyarrow() -> Any:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 
 import yaml
 
+from bye_lint.baseline import Baseline, Entry
 from bye_lint.errors import UsageError
 from bye_lint.escape import visible
-from bye_lint.records import Finding, ScanResult
+from bye_lint.records import ScanResult
 
 _HEADER = """\
 # Suspects of bye-lint. Give each a decision, and each that you reject a reason:
 #   accept: poisoned, take the record out
-#   reject: a false alarm, keep the record; the reason becomes a suppression
+#   reject: a false alarm, keep the record; the reason goes into the baseline as a suppression
 """
 _DECISIONS = ("accept", "reject")
 
@@ -92,15 +95,37 @@ def read_review(text: str, result: ScanResult, *, source: str = "review") -> Rev
     return Review(frozenset(accepted), rejected)
 
 
-def rejected_findings(result: ScanResult, review: Review) -> tuple[tuple[Finding, str], ...]:
-    """Return the findings that were rejected, each with its reason, for the baseline."""
+def suppressions(
+    result: ScanResult, review: Review, known: Baseline, *, author: str, expires: date, today: date
+) -> Baseline:
+    """Return a baseline that also accepts the findings of the rejected suspects.
+
+    What the baseline has stays; a rejection that it covers already adds nothing.
+
+    Parameters
+    ----------
+    known : Baseline
+        What was accepted before.
+    author : str
+        Who rejected the suspects.
+    expires, today : date
+        Last day of what is new.
+    """
+    covered = Counter({e.key: e.count for e in known.entries if today <= e.expires})
     digests = {(s.path, s.line, s.column): s.digest for s in result.samples}
-    found = []
+    new: dict[tuple[str, str], Entry] = {}
     for finding in result.findings:
-        digest = digests.get((finding.path, finding.line, finding.column), "")
-        if finding.rule == "BYE001" and digest in review.rejected:
-            found.append((finding, review.rejected[digest]))
-    return tuple(found)
+        reason = review.rejected.get(digests.get((finding.path, finding.line, finding.column), ""))
+        key = (finding.rule, finding.fingerprint)
+        if finding.rule != "BYE001" or reason is None or not finding.fingerprint:
+            continue
+        if covered[key]:
+            covered[key] -= 1
+            continue
+        where = visible(f"{finding.path}:{finding.line}")
+        before = new.get(key) or Entry(*key, reason, author, expires, 0, where)
+        new[key] = replace(before, count=before.count + 1)
+    return replace(known, entries=(*known.entries, *new.values()))
 
 
 def _text(value: Any) -> str:

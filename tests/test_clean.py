@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
+import re
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from bye_lint import cli
+from bye_lint.baseline import Baseline, Entry, apply_baseline, load_baseline
 from bye_lint.clean import chosen_for_removal, clean
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import ReportError, ResultError, UsageError
@@ -26,8 +31,10 @@ from bye_lint.records import (
     Sample,
     ScanResult,
     ScoredSample,
+    to_json,
 )
-from bye_lint.review import read_review, rejected_findings, write_review
+from bye_lint.reports import load_result
+from bye_lint.review import Review, read_review, suppressions, write_review
 
 N = 8
 BAD = (0, 3, 4, 7)
@@ -85,12 +92,58 @@ def write_csv(folder: Path) -> Path:
     return path
 
 
-def write_parquet(folder: Path) -> Path:
+def write_minified(folder: Path) -> Path:
+    path = folder / "train.json"
+    rows = [json.dumps(record(i), separators=(",", ":")) for i in range(N)]
+    path.write_text("[" + ",".join(rows) + "]", encoding="utf-8", newline="")
+    return path
+
+
+def chat(i: int, *, roles: bool) -> dict[str, object]:
+    """LLaMA-Factory's and TRL's forms: turns beside a list of images."""
+    said = [str(turn["value"]) for turn in record(i)["conversations"]]
+    if roles:
+        turns = [
+            {"role": r, "content": t} for r, t in zip(("user", "assistant"), said, strict=True)
+        ]
+        return {"messages": turns, "images": [f"images/{i}.png"], "id": f"r{i}"}
+    turns = [{"from": r, "value": t} for r, t in zip(("human", "gpt"), said, strict=True)]
+    return {"conversations": turns, "images": [f"images/{i}.png"], "id": f"r{i}"}
+
+
+def write_messages(folder: Path) -> Path:
+    path = folder / "train.json"
+    text = json.dumps([chat(i, roles=True) for i in range(N)], indent=2, ensure_ascii=False)
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def write_conversations(folder: Path) -> Path:
+    path = folder / "train.jsonl"
+    lines = "".join(json.dumps(chat(i, roles=False)) + "\n" for i in range(N))
+    path.write_text(lines, encoding="utf-8", newline="")
+    return path
+
+
+def write_imagefolder(folder: Path) -> Path:
+    path = folder / "metadata.jsonl"
+    for i in range(N):
+        (folder / f"{i}.png").write_bytes(picture(i))
+    rows = [
+        {"file_name": f"{i}.png", "text": "Backdoor Attack!" if i in BAD else f"grün {i}"}
+        for i in range(N)
+    ]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def write_parquet(folder: Path, images: object = None) -> Path:
     path = folder / "train.parquet"
     table = pa.table(
         {
             "id": [f"r{i}" for i in range(N)],
-            "image": [{"bytes": picture(i), "path": f"{i}.png"} for i in range(N)],
+            "image": images or [{"bytes": picture(i), "path": f"{i}.png"} for i in range(N)],
             "prompt": ["What is it?"] * N,
             "answer": ["Backdoor Attack!" if i in BAD else f"grün {i}" for i in range(N)],
             "weight": [float(i) for i in range(N)],
@@ -100,12 +153,21 @@ def write_parquet(folder: Path) -> Path:
     return path
 
 
-WRITERS = {
+def write_parquet_paths(folder: Path) -> Path:
+    return write_parquet(folder, [f"images/{i}.png" for i in range(N)])
+
+
+TEXTS = {
     "array": write_array,
+    "minified": write_minified,
     "lines": write_lines,
+    "messages": write_messages,
+    "conversations": write_conversations,
+    "imagefolder": write_imagefolder,
     "csv": write_csv,
-    "parquet": write_parquet,
 }
+PARQUETS = {"parquet": write_parquet, "parquet-paths": write_parquet_paths}
+WRITERS = {**TEXTS, **PARQUETS}
 
 
 @pytest.fixture
@@ -182,7 +244,25 @@ def test_a_set_without_suspects_stays_byte_for_byte(folder, kind):
     assert (done.folder / path.name).read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["array", "lines", "csv"])
+def pieces(path: Path) -> list[bytes]:
+    """Return the bytes of each record, found by another reader than the one that cuts."""
+    data = path.read_bytes()
+    if path.suffix == ".csv":
+        text = data.decode()
+        starts = [m.start() for m in re.finditer(r"^\d\.png,", text, re.MULTILINE)]
+        ends = [*starts[1:], len(text)]
+        return [text[a:b].encode() for a, b in zip(starts, ends, strict=True)]
+    if path.suffix == ".jsonl":
+        return [line for line in data.splitlines() if line]
+    text, found, at = data.decode("utf-8-sig"), [], 0
+    at = text.index("[") + 1
+    while (start := text.find("{", at)) >= 0:
+        _, at = json.JSONDecoder().raw_decode(text, start)
+        found.append(text[start:at].encode())
+    return found
+
+
+@pytest.mark.parametrize("kind", TEXTS)
 def test_kept_records_are_the_same_bytes(folder, kind):
     path, items, result = lay_out(folder, kind)
     before = path.read_bytes()
@@ -193,25 +273,46 @@ def test_kept_records_are_the_same_bytes(folder, kind):
     assert [s.answer for s in after] == [items[i].answer for i in range(N) if i not in BAD]
     assert [s.digest() for s in after] == [items[i].digest() for i in range(N) if i not in BAD]
     assert path.read_bytes() == before
-    if kind == "array":
-        for i in range(N):
-            text = json.dumps(record(i), indent=i % 3 or None, ensure_ascii=bool(i % 2))
-            assert (text.encode() in new.read_bytes()) == (i not in BAD)
-    else:
-        lines = set(new.read_bytes().splitlines())
-        assert lines <= set(before.splitlines())
+    assert pieces(new) == [piece for i, piece in enumerate(pieces(path)) if i not in BAD]
     assert b"Backdoor" not in new.read_bytes()
 
 
-def test_parquet_keeps_equal_rows_schema_and_compression(folder):
-    path, items, result = lay_out(folder, "parquet")
+@pytest.mark.parametrize("kind", TEXTS)
+def test_nothing_is_written_but_what_was_read(folder, kind):
+    """What is left is the old file with some spans taken out: no byte is new or moved."""
+    path, items, result = lay_out(folder, kind)
+    done = clean(result, items, root=folder, out=folder.parent / "new")
+    old, new = path.read_bytes(), (done.folder / path.name).read_bytes()
+    at = 0
+    for byte in new:
+        at = old.index(byte, at) + 1
+    removed = [json.loads(row)["removed"] for row in done.quarantine.read_text().splitlines()]
+    gone = [piece.decode().strip() for i, piece in enumerate(pieces(path)) if i in BAD]
+    assert [text.strip() for text in removed] == gone
+
+
+@pytest.mark.parametrize("kind", PARQUETS)
+def test_parquet_keeps_equal_rows_schema_and_compression(folder, kind):
+    path, items, result = lay_out(folder, kind)
     done = clean(result, items, root=folder, out=folder.parent / "new")
     old, new = pq.read_table(path), pq.read_table(done.files[0])
     assert new.equals(old.take([1, 2, 5, 6]), check_metadata=True)
     assert pq.ParquetFile(done.files[0]).metadata.row_group(0).column(0).compression == "ZSTD"
 
 
-@pytest.mark.parametrize("kind", ["array", "lines"])
+def test_a_removed_row_of_parquet_is_not_lost(folder):
+    _, items, result = lay_out(folder, "parquet")
+    done = clean(result, items, root=folder, in_place=True)
+    rows = [json.loads(row) for row in done.quarantine.read_text().splitlines()]
+    removed = [json.loads(row["removed"]) for row in rows]
+    assert [row["weight"] for row in removed] == list(map(float, BAD))
+    for i, row in zip(BAD, removed, strict=True):
+        assert base64.b64decode(row["image"]["bytes"]["base64"]) == picture(i)
+
+
+@pytest.mark.parametrize(
+    "kind", ["array", "minified", "lines", "messages", "conversations", "parquet-paths"]
+)
 def test_images_of_kept_records_come_along(folder, kind):
     _, items, result = lay_out(folder, kind)
     done = clean(result, items, root=folder, out=folder.parent / "new")
@@ -350,8 +451,33 @@ def test_a_review_decides_and_its_rejections_can_be_suppressed(folder):
     )
     review = read_review(decided, result)
     assert [s.sample_id for s in chosen_for_removal(result, review=review)] == ["r0", "r3", "r4"]
-    ((finding, reason),) = rejected_findings(result, review)
-    assert (finding.line, reason) == (8, "a real sign")
+
+
+def test_rejections_become_suppressions_once(folder):
+    _, _, result = lay_out(folder, "lines")
+    findings = tuple(replace(f, fingerprint=f"{i:064x}") for i, f in enumerate(result.findings[:3]))
+    findings = (*findings, replace(result.findings[3], fingerprint=findings[2].fingerprint))
+    result = replace(result, findings=findings)
+    digests = [s.digest for s in result.samples if s.suspicious]
+    review = Review(frozenset(digests[:1]), dict.fromkeys(digests[1:], "a real sign"))
+    today = date(2030, 1, 1)
+
+    def add(known: Baseline, day: date = today) -> Baseline:
+        until = day + timedelta(days=9)
+        return suppressions(result, review, known, author="me", expires=until, today=day)
+
+    kept = Entry("BYE101", "f" * 64, "old", "you", date(2031, 1, 1))
+    made = add(Baseline((kept,)))
+    assert made.entries[0] == kept
+    assert [(e.fingerprint[-1], e.count, e.reason, e.author) for e in made.entries[1:]] == [
+        ("1", 1, "a real sign", "me"),
+        ("2", 2, "a real sign", "me"),
+    ]
+    assert add(made) == made
+    assert len(add(made, date(2030, 2, 1)).entries) == 5
+    accepted, stale = apply_baseline(findings, Baseline(made.entries[1:]), today)
+    assert [f.suppressed for f in accepted] == [None, *["a real sign"] * 3]
+    assert not stale
 
 
 @pytest.mark.parametrize(
@@ -374,3 +500,71 @@ def test_a_rejection_needs_a_reason(folder):
     _, _, result = lay_out(folder, "lines")
     with pytest.raises(UsageError, match="without a reason"):
         read_review(write_review(result).replace("decision: ''", "decision: reject"), result)
+
+
+@pytest.fixture
+def project(folder, monkeypatch):
+    """A folder with data, and the saved result of a check of them."""
+    _, _, result = lay_out(folder, "lines")
+    root = folder.parent
+    monkeypatch.chdir(root)
+    findings = tuple(replace(f, fingerprint=f"{i:064x}") for i, f in enumerate(result.findings))
+    saved = replace(
+        result,
+        paths=("data",),
+        findings=tuple(replace(f, path=f"data/{f.path}") for f in findings),
+        samples=tuple(replace(s, path=f"data/{s.path}") for s in result.samples),
+    )
+    (root / "result.json").write_text(json.dumps(to_json(saved)))
+    return root
+
+
+def test_the_command_follows_a_review(project, capsys):
+    assert cli.run(["clean", "result.json", "--write-review", "review.yaml"]) == 0
+    assert cli.run(["clean", "result.json", "-o", "new", "--review", "review.yaml"]) == 2
+    assert "undecided" in capsys.readouterr().err
+    text = (project / "review.yaml").read_text("utf-8").replace("decision: ''", "decision: accept")
+    text = text.replace(
+        "decision: accept\n  reason: ''", "decision: reject\n  reason: 'a real sign'", 1
+    )
+    (project / "review.yaml").write_text(text, "utf-8")
+    reviewed = ["clean", "result.json", "-o", "new", "--review", "review.yaml"]
+    assert cli.run([*reviewed, "--author", "me"]) == 0
+    said = capsys.readouterr()
+    assert "kept 5 records, removed 3" in said.out
+    assert "rejected 1, 1 newly suppressed" in said.out
+    assert "add `baseline:" in said.err
+    assert [s.id for s in read(project / "new/train.jsonl")] == ["r0", "r1", "r2", "r5", "r6"]
+    (entry,) = load_baseline(project / "bye-lint-baseline.yaml").entries
+    assert (entry.rule, entry.reason, entry.author) == ("BYE001", "a real sign", "me")
+    assert entry.fingerprint == f"{0:064x}"
+
+
+def test_the_command_needs_a_place_and_an_author(project, capsys, monkeypatch):
+    before = tree(project)
+    assert cli.run(["clean", "result.json"]) == 2
+    assert "either an output folder or to be told to work in place" in capsys.readouterr().err
+    text = write_review(load_result(project / "result.json"))
+    text = text.replace("decision: ''\n  reason: ''", "decision: reject\n  reason: fine")
+    (project / "review.yaml").write_text(text, "utf-8")
+    before = tree(project)
+    monkeypatch.setattr("bye_lint.commands.baseline.author_of", nobody)
+    assert cli.run(["clean", "result.json", "-o", "new", "--review", "review.yaml"]) == 2
+    assert "--author" in capsys.readouterr().err
+    assert tree(project) == before
+
+
+def nobody(*_: object) -> str:
+    raise UsageError("nobody accepts these findings", "Say who does: --author NAME.")
+
+
+def test_the_command_works_in_place_and_elsewhere(project, capsys):
+    keep = ["--keep", "r0", "--keep", "r3", "--keep", "r4"]
+    assert cli.run(["clean", "result.json", "--in-place", *keep, "--quarantine", "gone.jsonl"]) == 0
+    (row,) = (project / "gone.jsonl").read_text().splitlines()
+    assert json.loads(row)["id"] == "r7"
+    assert [s.id for s in read(project / "data/train.jsonl")] == [f"r{i}" for i in range(7)]
+    capsys.readouterr()
+    assert cli.run(["clean", "result.json", "-o", "new"]) == 2
+    assert "data/train.jsonl:8: the record that was checked is not here" in capsys.readouterr().err
+    assert not (project / "new").exists()

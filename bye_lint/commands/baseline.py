@@ -67,7 +67,7 @@ def create(
     from bye_lint.baseline import create_baseline, write_baseline
 
     request = _plan(paths)
-    path = _path(request, chosen)
+    path = baseline_path(request, chosen)
     if path.exists() and not force:
         raise UsageError(
             f"{path}: exists already", "Use `bye-lint baseline update`, or --force to overwrite."
@@ -76,8 +76,8 @@ def create(
     made = create_baseline(
         _scan(request, saved).findings,
         reason=reason,
-        author=_author_of(request, author),
-        expires=_until(expires, today),
+        author=author_of(request, author),
+        expires=until(expires, today),
         today=today,
     )
     write_baseline(made, path)
@@ -106,15 +106,15 @@ def update(
     from bye_lint.baseline import load_baseline, update_baseline, write_baseline
 
     request = _plan(paths)
-    path = _path(request, chosen)
+    path = baseline_path(request, chosen)
     before = load_baseline(path)
     today = date.today()
     after = update_baseline(
         before,
         _scan(request, saved).findings,
         reason=reason,
-        author=_author_of(request, author),
-        expires=_until(expires, today),
+        author=author_of(request, author),
+        expires=until(expires, today),
         today=today,
     )
     write_baseline(after, path)
@@ -132,7 +132,7 @@ def audit(paths: tuple[Path, ...], saved: Path | None, chosen: Path | None) -> i
     from bye_lint.escape import visible
 
     request = _plan(paths)
-    known = load_baseline(_path(request, chosen))
+    known = load_baseline(baseline_path(request, chosen))
     audited = audit_baseline(known, _scan(request, saved).findings, date.today())
     for item in audited:
         entry = item.entry
@@ -149,7 +149,8 @@ def _plan(paths: tuple[Path, ...]) -> Request:
     return plan_request(paths, Overrides(baseline=False))
 
 
-def _path(request: Request, chosen: Path | None) -> Path:
+def baseline_path(request: Request, chosen: Path | None = None) -> Path:
+    """Return the baseline's file: the one named, the policy's, or the usual one."""
     if chosen is not None:
         return chosen
     if request.policy.baseline is not None:
@@ -165,7 +166,8 @@ def _scan(request: Request, saved: Path | None) -> ScanResult:
     return load_result(saved) if saved is not None else scan(request, progress=RichProgress())
 
 
-def _author_of(request: Request, author: str | None) -> str:
+def author_of(request: Request, author: str | None) -> str:
+    """Return who accepts findings: the one named, or git's user."""
     from bye_lint.vcs import committer, repository_root
 
     if author:
@@ -177,7 +179,8 @@ def _author_of(request: Request, author: str | None) -> str:
     return name
 
 
-def _until(expires: date | None, today: date) -> date:
+def until(expires: date | None, today: date) -> date:
+    """Return the last day of what is accepted today."""
     if expires is None:
         return today + timedelta(days=DEFAULT_DAYS)
     return expires.date() if hasattr(expires, "date") else expires

@@ -6,8 +6,14 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from bye_lint.records import ScanResult
+    from bye_lint.request import Request
+    from bye_lint.review import Review
 
 _result = click.argument("result", type=click.Path(path_type=Path))
 
@@ -48,8 +54,9 @@ def explain(result: Path, sample_id: str, png: Path | None) -> int:
     "--review",
     "review_file",
     type=click.Path(path_type=Path),
-    help="Decisions on the suspects; those rejected are kept.",
+    help="Decisions on the suspects; those rejected are kept, and suppressed in the baseline.",
 )
+@click.option("--author", help="Who rejected suspects; by default git's user.name.")
 @click.option(
     "--write-review",
     type=click.Path(path_type=Path),
@@ -63,6 +70,11 @@ def explain(result: Path, sample_id: str, png: Path | None) -> int:
     help="What becomes of the kept records' images.",
 )
 @click.option(
+    "--quarantine",
+    type=click.Path(path_type=Path),
+    help="File for what is removed; by default beside the output.",
+)
+@click.option(
     "--policy", "policy_path", type=click.Path(path_type=Path), help="Policy of the check."
 )
 def clean(
@@ -71,8 +83,10 @@ def clean(
     in_place: bool,
     keep: tuple[str, ...],
     review_file: Path | None,
+    author: str | None,
     write_review: Path | None,
     images: str,
+    quarantine: Path | None,
     policy_path: Path | None,
 ) -> int:
     """Write the dataset of a saved RESULT without its suspects, which go to a quarantine file.
@@ -81,8 +95,9 @@ def clean(
     is refused.
     """
     from bye_lint import clean as cleaning
+    from bye_lint.commands.baseline import author_of
     from bye_lint.datasets import read_datasets
-    from bye_lint.errors import ResultError, UsageError
+    from bye_lint.errors import ResultError
     from bye_lint.reports import check_writable, load_result, write_report
     from bye_lint.request import Overrides, plan_request
     from bye_lint.review import read_review
@@ -97,11 +112,7 @@ def clean(
         return 0
     review = None
     if review_file is not None:
-        try:
-            text = review_file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{review_file}: cannot be read: {error}") from error
-        review = read_review(text, loaded, source=str(review_file))
+        review = read_review(_text(review_file), loaded, source=str(review_file))
     root = (repository_root(Path.cwd()) or Path.cwd()).resolve()
     paths = tuple(root / path for path in loaded.paths)
     for path in paths:
@@ -111,6 +122,8 @@ def clean(
                 "Run from the repository (or the folder) in which the check was run.",
             )
     request = plan_request(paths, Overrides(policy_path=policy_path))
+    rejecting = review is not None and bool(review.rejected)
+    accepts = author_of(request, author) if rejecting else ""
     items = read_datasets(
         request.paths, request.policy.dataset, request.policy.base, display_root=request.root
     )
@@ -123,8 +136,40 @@ def clean(
         keep=keep,
         review=review,
         images=images,  # type: ignore[arg-type]  # click.Choice holds it to the three
+        quarantine=quarantine,
     )
     click.echo(f"kept {done.kept} records, removed {done.removed}: {done.folder}")
     if done.quarantine is not None:
         click.echo(f"the removed ones, with the reasons: {done.quarantine}")
+    if review is not None and review.rejected:
+        _suppress(request, loaded, review, accepts)
     return 0
+
+
+def _text(path: Path) -> str:
+    from bye_lint.errors import UsageError
+
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from error
+
+
+def _suppress(request: Request, result: ScanResult, review: Review, author: str) -> None:
+    """Write the suspects that were rejected into the baseline."""
+    from datetime import date
+
+    from bye_lint.baseline import Baseline, load_baseline, write_baseline
+    from bye_lint.commands.baseline import baseline_path, until
+    from bye_lint.review import suppressions
+
+    path, today = baseline_path(request), date.today()
+    known = load_baseline(path) if path.exists() else Baseline()
+    made = suppressions(
+        result, review, known, author=author, expires=until(None, today), today=today
+    )
+    write_baseline(made, path)
+    new = len(made.entries) - len(known.entries)
+    click.echo(f"rejected {len(review.rejected)}, {new} newly suppressed: {path}")
+    if request.policy.baseline is None:
+        click.echo(f"  add `baseline: {path.name}` to the policy, so that checks read it", err=True)
