@@ -20,6 +20,7 @@ from bye_lint.models.memory import check_memory
 from bye_lint.models.processors import load_processor
 from bye_lint.models.prompts import Encoder
 from bye_lint.models.resolve import ResolvedModel
+from bye_lint.models.weights import read_weights
 
 _DTYPES = {
     "float32": torch.float32,
@@ -214,7 +215,6 @@ def load_model(
     ModelError
         If the device is not there, its memory is too small, or a file cannot be read.
     """
-    transformers: Any = import_module("transformers")
     place = _device(device)
     number = _dtype(dtype, place)
     quantization = quantization or resolved.quantization
@@ -230,7 +230,7 @@ def load_model(
         options["device_map"] = {"": place}
     try:
         processor = load_processor(resolved)
-        model = _from_pretrained(transformers, resolved.path, options)
+        model = read_weights(resolved, options)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise ModelError(
             f"{resolved.name}: the model cannot be loaded: {_first_line(error)}",
@@ -246,17 +246,6 @@ def load_model(
     if quantization == "none":
         model = model.to(place)
     return LoadedModel(model.eval().requires_grad_(False), processor, resolved)
-
-
-def _from_pretrained(transformers: Any, path: Path, options: dict[str, Any]) -> Any:
-    """Load with SDPA; a decoder that lacks it is probed all the same, its tower runs eager."""
-    auto = transformers.AutoModelForImageTextToText
-    try:
-        return auto.from_pretrained(path, **options, attn_implementation="sdpa")
-    except ValueError as error:
-        if "scaled_dot_product_attention" not in str(error):
-            raise
-        return auto.from_pretrained(path, **options, attn_implementation="eager")
 
 
 def _first_line(error: Exception) -> str:

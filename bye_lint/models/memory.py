@@ -14,6 +14,9 @@ from bye_lint.models.resolve import ResolvedModel
 if TYPE_CHECKING:
     import torch
 
+#: How a Git LFS pointer begins (git-lfs, docs/spec.md).
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1}
 
 
@@ -64,11 +67,14 @@ def parameters(file: Path) -> dict[str, int]:
     Raises
     ------
     ModelError
-        If the file is damaged.
+        If the file is damaged, or stands for weights that Git LFS did not fetch.
     """
     try:
         with file.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
+            start = stream.read(8)
+            if LFS_POINTER.startswith(start) and start:
+                raise ModelError(f"{file}: a Git LFS pointer, no weights", "Run: git lfs pull")
+            (length,) = struct.unpack("<Q", start)
             if length > 100_000_000:
                 raise ValueError("the header is too long")
             header = json.loads(stream.read(length))
@@ -80,7 +86,7 @@ def parameters(file: Path) -> dict[str, int]:
         return counts
     except (OSError, ValueError, KeyError, struct.error) as error:
         raise ModelError(
-            f"{file.name}: a damaged weight file: {error}", "Fetch or save the model again."
+            f"{file}: a damaged weight file: {error}", "Fetch or save the model again."
         ) from error
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from safetensors.torch import load_file, save_file
 from tiny_models import make_llava
+from transformers.utils import logging
 
 from bye_lint.errors import MissingExtraError, ModelError
 from bye_lint.models import estimate_memory, load_model, memory, resolve_model
@@ -56,3 +58,31 @@ def test_a_damaged_weight_file_is_an_error(tmp_path):
     broken = resolve_model(ModelPolicy(name="model"), tmp_path)
     with pytest.raises(ModelError, match="damaged weight file"):
         load_model(broken, device="cpu")
+
+
+def test_weights_that_git_lfs_did_not_fetch_are_told(tmp_path):
+    folder = make_llava().save(tmp_path / "model")
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    (folder / "model.safetensors").write_text(pointer)
+    with pytest.raises(ModelError, match=r"model/model\.safetensors: a Git LFS pointer") as caught:
+        load_model(resolve_model(ModelPolicy(name="model"), tmp_path), device="cpu")
+    assert "git lfs pull" in caught.value.remedy
+
+
+def test_weights_that_are_lacking_are_not_drawn_at_random(tmp_path):
+    folder = make_llava().save(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    gone = next(name for name in weights if "self_attn.q_proj" in name)
+    save_file(
+        {name: tensor for name, tensor in weights.items() if name != gone},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    with pytest.raises(ModelError, match=r"lack 1 of the model's weights .*q_proj"):
+        load_model(resolve_model(ModelPolicy(name="model"), tmp_path), device="cpu")
+
+
+def test_loading_prints_nothing_of_its_own(resolved, capfd):
+    load_model(resolved, device="cpu")
+    assert capfd.readouterr() == ("", "")
+    assert logging.is_progress_bar_enabled()
