@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bye_lint.errors import ReportError
+from bye_lint.escape import visible
 from bye_lint.records import ScanResult
 from bye_lint.reports import RenderContext, check_writable, render, write_report
-from bye_lint.request import Request
+from bye_lint.request import Request, sources
 
 Target = tuple[str, Path]
 
@@ -21,17 +23,40 @@ def targets(request: Request, extra: Iterable[Target]) -> tuple[Target, ...]:
     Raises
     ------
     ReportError
-        If one of them could not be written.
+        If one of them could not be written, or would take the place of what is checked.
     """
     wanted = [(report.format, Path(report.path)) for report in request.policy.reports]
-    return checked_targets([*wanted, *extra])
+    chosen = checked_targets([*wanted, *extra])
+    _spare(chosen, request)
+    return chosen
+
+
+def _spare(wanted: Iterable[Target], request: Request) -> None:
+    """Refuse reports that would overwrite the dataset, the policy or the baseline."""
+    there = {os.path.realpath(path): path for _, path in wanted if path.is_file()}
+    if not there:
+        return
+    for source in sources(request):
+        path = there.get(os.path.realpath(source))
+        if path is not None:
+            raise ReportError(
+                f"{visible(str(path))}: the report would overwrite what is checked",
+                "Choose another path.",
+            )
 
 
 def checked_targets(wanted: Iterable[Target]) -> tuple[Target, ...]:
-    """Return the targets after checking that each can be written."""
+    """Return the targets after checking that each can be written, and has a path of its own."""
     chosen = tuple(wanted)
-    for _, path in chosen:
+    taken: dict[str, str] = {}
+    for form, path in chosen:
         check_writable(path)
+        first = taken.setdefault(os.path.realpath(path), form)
+        if first != form:
+            raise ReportError(
+                f"{visible(str(path))}: two reports go to this path, {first} and {form}",
+                "Give each a path of its own.",
+            )
     return chosen
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -146,6 +146,23 @@ def _dataset_paths(paths: Sequence[Path], policy: Policy) -> tuple[Path, ...]:
 def effective_policy(request: Request) -> str:
     """Return the policy that the check would follow, as YAML."""
     return show_policy(request.policy)
+
+
+def sources(request: Request) -> Iterator[Path]:
+    """Yield the files that the check reads as its subject or by its rules: nothing may write them.
+
+    Raises
+    ------
+    DatasetError
+        If a path holds no dataset.
+    """
+    policy = request.policy
+    if policy.source:
+        yield Path(policy.source)
+    if policy.baseline is not None:
+        yield policy.base / policy.baseline
+    for file in dataset_files(request.paths, policy.dataset, policy.base):
+        yield file.path
 
 
 def dataset_paths(request: Request) -> tuple[str, ...]:

@@ -150,6 +150,41 @@ def test_errors_are_one_message_and_status_2(
     assert printed.out == ""
 
 
+@pytest.mark.parametrize("target", ["data/train.json", "link.json", "bye-lint.yaml"])
+def test_a_report_never_takes_the_place_of_what_is_checked(
+    dataset: Path, target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("bye-lint.yaml").write_text("seed: 3\n")
+    Path("link.json").symlink_to("data/train.json")
+    before = {path: path.read_bytes() for path in (dataset / "train.json", Path("bye-lint.yaml"))}
+    arguments = ["check", "--structural", "--no-progress", "data", "--report", f"json={target}"]
+    assert cli.run(arguments) == 2
+    assert f"error: {target}: the report would overwrite" in capsys.readouterr().err
+    assert all(path.read_bytes() == data for path, data in before.items())
+
+
+def test_an_older_report_is_overwritten(dataset: Path) -> None:
+    arguments = ["check", "--structural", "--quiet", "data", "--report", "json=data/result.json"]
+    Path("data/result.json").write_text("[]")
+    assert cli.run(arguments) == 0
+    assert json.loads(Path("data/result.json").read_text())["verdict"] == "pass"
+
+
+def test_two_reports_in_one_file_are_refused(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports = ["--report", "json=out", "--report", "sarif=./out"]
+    assert cli.run(["check", "--structural", "--no-progress", "data", *reports]) == 2
+    assert "two reports go to this path, json and sarif" in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_a_report_may_go_to_standard_output_through_a_pipe(dataset: Path) -> None:
+    done = bye_lint("check", "--structural", "-q", "data", "--report", "json=/dev/stdout")
+    assert done.returncode == 0, done.stderr
+    assert '"verdict": "pass"' in done.stdout
+
+
 def test_a_typo_in_the_policy_is_shown_where_it_stands(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -129,6 +129,8 @@ def _first_mistake(data: Any) -> str:
 
 
 def _target(path: Path) -> Path:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return path  # /dev/stdout is a link whose target, a pipe, has no path
     target = Path(os.path.realpath(path))
     if target.is_dir():
         _refuse(path, "is a folder", "Name a file in it.")
