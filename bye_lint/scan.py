@@ -116,12 +116,12 @@ def plan(request: Request, *, progress: Progress) -> Plan | None:
     return scoring.plan(chosen.samples, request.policy, progress=progress)
 
 
-def _blame(root: Path) -> Callable[[str], Mapping[int, tuple[str, str]]] | None:
+def _blame(root: Path) -> Callable[[str], Mapping[int, tuple[str, str, int]]] | None:
     """Return who wrote each line of a file, where git can tell."""
     if vcs.repository_root(root) != root:
         return None
 
-    def ask(path: str) -> Mapping[int, tuple[str, str]]:
+    def ask(path: str) -> Mapping[int, tuple[str, str, int]]:
         try:
             return vcs.blame(root, path)
         except VcsError:

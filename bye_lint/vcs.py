@@ -32,6 +32,7 @@ _BASES = (
     ("CHANGE_TARGET", "origin/{}"),
 )
 _BLAMED = re.compile(r"([0-9a-f]{40,64}) \d+ (\d+)(?: \d+)?$")
+_WORDS = re.compile(r"\w")
 #: Pointers are shorter than this, by their specification.
 _POINTER_BYTES = 1024
 _FETCH = "Fetch the history first: git fetch --unshallow, or fetch-depth: 0 in actions/checkout."
@@ -219,10 +220,11 @@ def renamed_from(repo: Path, commit: str, path: str) -> str | None:
     return None
 
 
-def blame(repo: Path, path: str) -> dict[int, tuple[str, str]]:
-    """Return the commit and the author of each line (1-based) of a file as it is on disk.
+def blame(repo: Path, path: str) -> dict[int, tuple[str, str, int]]:
+    """Return commit, author and time of commit of each line (1-based) of a file as it is on disk.
 
-    Lines that were not committed yet are left out; of a file that git does not track, all are.
+    Lines that were not committed yet are left out; of a file that git does not track, all are. So
+    are lines of punctuation alone: which of many equal brackets is new, a diff can only guess.
 
     Parameters
     ----------
@@ -236,17 +238,22 @@ def blame(repo: Path, path: str) -> dict[int, tuple[str, str]]:
     """
     found = _git(repo, "blame", "--no-textconv", "--porcelain", "--", path, accept=(0, 128))
     authors: dict[str, list[str]] = {}
+    times: dict[str, int] = {}
     lines: dict[int, str] = {}
-    commit = ""
+    commit, number = "", 0
     # no splitlines: a record may hold any character that Python takes for the end of a line
     for line in found.decode(errors="replace").split("\n"):
         if header := _BLAMED.match(line):
-            commit = header[1]
-            lines[int(header[2])] = commit
+            commit, number = header[1], int(header[2])
+        elif line.startswith("\t"):
+            if _WORDS.search(line):
+                lines[number] = commit
         elif line.startswith(("author ", "author-mail ")):
             authors.setdefault(commit, []).append(line.partition(" ")[2])
+        elif line.startswith("committer-time "):
+            times[commit] = int(line.partition(" ")[2])
     return {
-        number: (commit, " ".join(authors.get(commit, [])))
+        number: (commit, " ".join(authors.get(commit, [])), times.get(commit, 0))
         for number, commit in lines.items()
         if commit.strip("0")
     }

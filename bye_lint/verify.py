@@ -290,7 +290,7 @@ def render(verified: Verified) -> str:
         lines.append(f"Trigger: {visible(verified.probe, 200)}")
     else:
         lines.append("Trigger: none could be reconstructed; only the suspects show the backdoor")
-    lines.append(f"Base: {visible(verified.base, 120)}, fine-tuned once on either set")
+    lines.append(f"Base: {visible(verified.base, 120)}, fine-tuned for as long on either set")
     lines.append(f"{verified.verdict.upper()}: {verified.reason}")
     return "\n".join(lines) + "\n"
 

@@ -34,8 +34,18 @@ def test_lines_are_told_apart_and_uncommitted_ones_left_out(tmp_path: Path):
     repo.git("commit", "-q", "-m", "two", "--author", "Eve <eve@example.org>")
     second = repo.git("rev-parse", "HEAD")
     repo.write("a.jsonl", "author mallory\n2\x0c\u2028 still 2\n3\nnot yet\n")
-    assert blame(repo.root, "a.jsonl") == {
+    found = blame(repo.root, "a.jsonl")
+    assert {n: (commit, author) for n, (commit, author, _) in found.items()} == {
         1: (first, "A <a@example.org>"),
         2: (first, "A <a@example.org>"),
         3: (second, "Eve <eve@example.org>"),
     }
+    times = [int(repo.git("show", "-s", "--format=%ct", c)) for c in (first, second)]
+    assert [when for _, _, when in found.values()] == [times[0], times[0], times[1]]
+
+
+def test_brackets_alone_say_nothing(tmp_path: Path):
+    repo = Repo(tmp_path / "r")
+    repo.write("a.json", '[\n {\n  "id": 1\n },\n {\n  "id": 2\n }\n]\n')
+    repo.commit()
+    assert sorted(blame(repo.root, "a.json")) == [3, 6]

@@ -315,6 +315,20 @@ def lay_out(folder: Path, *, left: int = 0) -> None:
     (folder / "result.json").write_text(json.dumps(to_json(checked)))
 
 
+def known_pipeline(policy: Policy, named: str | None, sizes: tuple[int, int]) -> Any:
+    assert sizes[0] == N
+    return "known", KnownModel()
+
+
+def test_both_models_are_trained_for_as_many_steps(tmp_path: Path) -> None:
+    policy = Policy(fine_tune=FineTunePolicy(epochs=6.0), base=tmp_path)
+    base, pipeline = command._pipeline(policy, "scout", (750, 690))
+    assert base == "scout"
+    settings = pipeline.settings  # type: ignore[attr-defined]
+    assert (settings.n_steps(750), settings.n_steps(690)) == (281, 281)
+    assert settings.batch_size == 16
+
+
 def invoke(*options: str) -> Any:
     return CliRunner().invoke(
         cli, ["verify", "result.json", "cleaned", "--no-progress", *options],
@@ -328,7 +342,7 @@ def test_the_command(
 ) -> None:
     lay_out(tmp_path, left=left)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "_pipeline", lambda policy, named: ("known", KnownModel()))
+    monkeypatch.setattr(command, "_pipeline", known_pipeline)
     assert invoke("-o", "v.json") == status
     data = json.loads((tmp_path / "v.json").read_text())
     assert data["before"]["attack"]["share"] == 1.0
@@ -351,7 +365,7 @@ def test_the_command_needs_images_a_base_and_the_extra(
         patch.setattr(scoring, "find_spec", lambda name: None)
         with pytest.raises(MissingExtraError, match="torch"):
             invoke()
-    monkeypatch.setattr(command, "_pipeline", lambda policy, named: ("known", KnownModel()))
+    monkeypatch.setattr(command, "_pipeline", known_pipeline)
     for image in (tmp_path / "cleaned").glob("*.png"):
         image.unlink()
     with pytest.raises(DatasetError, match=r"none of 48 records can be used"):

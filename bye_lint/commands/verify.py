@@ -103,11 +103,13 @@ def verify(
         items = read_datasets([place], policy.dataset, policy.base, display_root=request.root)
         return _usable(check_samples(items, policy.dataset))
 
-    base, pipeline = _pipeline(policy, model)
+    before = [sample for path in request.paths for sample in read(path)]
+    after = read(cleaned)
+    base, pipeline = _pipeline(policy, model, (len(before), len(after)))
     verified = verifying.verify(
         loaded,
-        [sample for path in request.paths for sample in read(path)],
-        read(cleaned),
+        before,
+        after,
         pipeline,
         base=base,
         probe=probe,
@@ -124,8 +126,14 @@ def verify(
     return verified.exit_code
 
 
-def _pipeline(policy: Policy, named: str | None) -> tuple[str, Pipeline]:
-    """Return the base model's name, and what trains and questions it."""
+def _pipeline(policy: Policy, named: str | None, sizes: tuple[int, int]) -> tuple[str, Pipeline]:
+    """Return the base model's name, and what trains and questions it.
+
+    ``sizes`` are the records before and after: both models are trained for as many steps, lest
+    the second one seems worse for having had less training.
+    """
+    from dataclasses import replace
+
     from bye_lint import models, scoring
     from bye_lint.store import cache_folder
     from bye_lint.verify import base_model
@@ -137,6 +145,12 @@ def _pipeline(policy: Policy, named: str | None) -> tuple[str, Pipeline]:
     base = scoring.resolve(model, root)
     settings = models.schedule(
         policy.fine_tune, base, small=models.is_small(base), seed=policy.seed
+    )
+    before, after = sizes
+    settings = replace(
+        settings,
+        epochs=settings.epochs * max(1.0, before / max(after, 1)),
+        max_steps=settings.n_steps(before),
     )
     return base.name, ModelPipeline(base, settings, cache_folder(), device=model.device)
 

@@ -22,8 +22,8 @@ CHANCE = 0.001
 
 
 #: ``blame(path)`` says for each line (1-based) of a dataset file which commit and which author
-#: brought it in; an empty mapping where nobody knows.
-Blame = Callable[[str], Mapping[int, tuple[str, str]]]
+#: brought it in, and when (seconds); an empty mapping where nobody knows.
+Blame = Callable[[str], Mapping[int, tuple[str, str, int]]]
 
 _SENTENCES = {
     "answer": "give the same answer: {value}",
@@ -86,9 +86,13 @@ def find_campaigns(
             found.append(_campaign("phrase", phrase.text, ids, len(suspects), phrase.share_of_rest))
     found += _groups("file", suspects, rest, lambda s: s.path)
     if blame is not None:
-        origins = {path: blame(path) for path in sorted({s.path for s in scored})}
-        found += _groups("author", suspects, rest, lambda s: _origin(origins, s)[1])
-        found += _groups("commit", suspects, rest, lambda s: _origin(origins, s)[0])
+        origins, nobody = _origins(samples, blame), ("", "")
+        found += _groups(
+            "author", suspects, rest, lambda s: origins.get((s.path, s.line), nobody)[1]
+        )
+        found += _groups(
+            "commit", suspects, rest, lambda s: origins.get((s.path, s.line), nobody)[0]
+        )
     return tuple(found)
 
 
@@ -145,10 +149,28 @@ def _quoted(value: str) -> str:
     return f"“{short}”"
 
 
-def _origin(
-    origins: Mapping[str, Mapping[int, tuple[str, str]]], sample: ScoredSample
-) -> tuple[str, str]:
-    return origins.get(sample.path, {}).get(sample.line, ("", ""))
+def _origins(
+    samples: Sequence[ScoredSample], blame: Blame
+) -> dict[tuple[str, int], tuple[str, str]]:
+    """Return commit and author of each record, by path and line: the last that touched it.
+
+    A record reaches to where the next one begins, so that a changed answer counts as much as a
+    new record. The rows of Parquet are no lines.
+    """
+    starts: dict[str, set[int]] = {}
+    for sample in samples:
+        if not sample.path.lower().endswith(".parquet"):
+            starts.setdefault(sample.path, set()).add(sample.line)
+    found = {}
+    for path, begun in starts.items():
+        lines, ordered = blame(path), sorted(begun)
+        ends = [*ordered[1:], max(lines, default=0) + 1]
+        for first, end in zip(ordered, ends, strict=True):
+            touched = [lines[n] for n in range(first, end) if n in lines]
+            if touched:
+                commit, author, _ = max(touched, key=lambda origin: (origin[2], origin[0]))
+                found[path, first] = (commit, author)
+    return found
 
 
 def _groups(

@@ -18,7 +18,7 @@ from bye_lint.reports.terminal import place
 
 TOP_FINDINGS = 10
 TOP_LAYERS = 12
-TOP_CAMPAIGNS = 5
+TOP_CAMPAIGNS = 10
 BAR = 40
 
 

@@ -50,7 +50,7 @@ def test_two_suspects_are_no_campaign():
 
 
 def test_no_suspects_no_blame():
-    def blame(path: str) -> dict[int, tuple[str, str]]:
+    def blame(path: str) -> dict[int, tuple[str, str, int]]:
         raise AssertionError("asked without need")
 
     assert find_campaigns([sample(i) for i in range(50)], blame=blame) == ()
@@ -78,13 +78,27 @@ def test_one_file_of_many():
 
 
 def test_author_and_commit_by_blame():
-    def blame(path: str) -> dict[int, tuple[str, str]]:
+    def blame(path: str) -> dict[int, tuple[str, str, int]]:
         return {
-            i + 1: ("bad1", "mallory") if i % 10 == 0 else (f"c{i % 7}", "alice")
+            i + 1: ("bad1", "mallory", 2) if i % 10 == 0 else (f"c{i % 7}", "alice", 1)
             for i in range(200)
         }
 
     found = find_campaigns(population(), blame=blame)
+    assert {(c.kind, c.value) for c in found} == {("author", "mallory"), ("commit", "bad1")}
+    rows = [replace(s, path="a.parquet") for s in population()]
+    assert find_campaigns(rows, blame=blame) == ()
+
+
+def test_who_last_changed_a_line_of_a_record_brought_it_in():
+    """Records of four lines; mallory changed the third of each suspect, and alice wrote them."""
+
+    def blame(path: str) -> dict[int, tuple[str, str, int]]:
+        lines = {n: ("c0", "alice", 1) for n in range(1, 801) if n % 4}
+        return lines | {4 * i + 3: ("bad1", "mallory", 2) for i in range(0, 200, 10)}
+
+    samples = [replace(s, line=4 * i + 1) for i, s in enumerate(population())]
+    found = find_campaigns(samples, blame=blame)
     assert {(c.kind, c.value) for c in found} == {("author", "mallory"), ("commit", "bad1")}
 
 
