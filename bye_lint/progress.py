@@ -98,7 +98,7 @@ class RichProgress(SilentProgress):
 
     def say(self, message: str) -> None:
         """Print one line, as it is."""
-        self._console.print(message, markup=False)
+        self._console.print(message, markup=False, soft_wrap=True)
 
 
 class _BarTask:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from bye_lint.baseline import Baseline, load_baseline
 from bye_lint.datasets import dataset_files
 from bye_lint.errors import UsageError
 from bye_lint.policy import (
+    DEVICE,
+    PATTERNS,
     POLICY_NAMES,
     Policy,
     default_policy,
@@ -84,6 +87,10 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path}: no such file or folder", "Check the spelling of the path.")
+    if overrides.device is not None and re.search(DEVICE, overrides.device) is None:
+        raise UsageError(
+            f"--device {overrides.device!r}: no such device", f"Use {PATTERNS[DEVICE]}."
+        )
     start = paths[0] if paths else Path.cwd()
     root = (repository_root(start) or Path.cwd()).resolve()
     found = overrides.policy_path or find_policy(start)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from bye_lint import __version__, cli, scan
 from bye_lint.__main__ import main as guarded_main
+from bye_lint.progress import RichProgress
 
 
 @pytest.fixture
@@ -52,6 +53,13 @@ def test_results_go_to_stdout_and_progress_to_stderr(dataset: Path) -> None:
     done = bye_lint("check", "--structural", "--format", "json", str(dataset))
     assert json.loads(done.stdout)["verdict"] == "pass"
     assert "Reading records" in done.stderr
+
+
+def test_a_long_line_of_progress_is_one_line_of_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    RichProgress(bars=False).say("word " * 60)
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_quiet_says_nothing_on_stderr(dataset: Path) -> None:
@@ -134,6 +142,7 @@ def test_missing_image_is_a_finding_at_its_line(
         (["check", "data", "--format", "pdf"], "pdf"),
         (["check", "data", "--report", "json=missing/folder/x.json"], "missing/folder"),
         (["check", "--sed"], "--seed"),
+        (["check", "data", "--device", "gpu"], "Use auto, cpu, cuda, cuda:N, mps or xpu"),
         (["rule", "BYE999"], "BYE999"),
         (["report", "data/train.json"], "train.json"),
         (["report", "nothing.json"], "nothing.json"),

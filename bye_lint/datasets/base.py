@@ -167,7 +167,9 @@ def record_id(record: Mapping[str, Any], fields: Mapping[str, str]) -> str | Non
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise RecordError(f"the field {clip(name)} is {kind(value)}, expected text or a number")
+        raise RecordError(
+            f"the field {clip(name)} is {kind(value)}, expected text or a whole number"
+        )
     if isinstance(value, str) and has_surrogate(value):
         raise RecordError(f"the field {clip(name)} holds half a character")
     return str(value)

@@ -128,7 +128,8 @@ def _turn_list(record: Mapping[str, Any], fields: Mapping[str, str]) -> list[Map
     name = turns_field(record, fields)
     turns = record.get(name)
     if turns is None:
-        raise RecordError(f"the field {clip(name)} is missing, expected a list of turns")
+        named = clip(name) if "conversations" in fields else "'conversations' or 'messages'"
+        raise RecordError(f"the field {named} is missing, expected a list of turns")
     if not isinstance(turns, list):
         raise RecordError(f"the field {clip(name)} is {kind(turns)}, expected a list of turns")
     if not turns:

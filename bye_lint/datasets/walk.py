@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from bye_lint.datasets.base import Reader
 from bye_lint.datasets.images import LFS_POINTER
+from bye_lint.datasets.jsonarray import scan_array
 from bye_lint.datasets.jsondecode import clip
+from bye_lint.datasets.jsonfile import SUFFIXES, json_kind, peek
 from bye_lint.errors import DatasetError
 
 #: How much of a file is looked at to tell its format.
@@ -54,8 +57,11 @@ def find_files(
     chosen = _chosen(readers, form)
     seen: set[str] = set()
     for path in paths:
+        passed: list[str] = []
         found = (
-            _in_folder(path, chosen, fields) if path.is_dir() else [_named(path, chosen, fields)]
+            _in_folder(path, chosen, fields, passed)
+            if path.is_dir()
+            else [_named(path, chosen, fields)]
         )
         empty = True
         for file in found:
@@ -66,9 +72,7 @@ def find_files(
                 yield file
         if empty:
             raise DatasetError(
-                f"{path}: no dataset in this folder",
-                f"Known formats: {_listed(readers)}. If the fields have other names, set "
-                "dataset.fields in the policy.",
+                f"{path}: no dataset in this folder{_among(path, passed)}", _formats(chosen)
             )
 
 
@@ -82,6 +86,26 @@ def _chosen(readers: Mapping[str, Reader], form: str) -> Sequence[Reader]:
 
 def _listed(readers: Mapping[str, Reader]) -> str:
     return ", ".join(readers)
+
+
+def _formats(readers: Sequence[Reader]) -> str:
+    """Say what would be recognised, one format a line."""
+    lines = "\n".join(f"    {reader.name}: {reader.summary}" for reader in readers)
+    return (
+        "The policy can name the format (dataset.format) and rename fields (dataset.fields). "
+        f"Known formats:\n{lines.replace('`', '')}"
+    )
+
+
+def _among(folder: Path, passed: Sequence[str]) -> str:
+    if not passed:
+        return ""
+    if len(passed) == 1:
+        path = folder / passed[0]
+        return f"; {clip(passed[0])} ({_why(path, _head(path))})"
+    named = ", ".join(clip(name) for name in passed[:3])
+    more = f" and {len(passed) - 3} more" if len(passed) > 3 else ""
+    return f"; not recognised as one: {named}{more}"
 
 
 def _named(path: Path, readers: Sequence[Reader], fields: Mapping[str, str]) -> DatasetFile:
@@ -98,17 +122,33 @@ def _named(path: Path, readers: Sequence[Reader], fields: Mapping[str, str]) -> 
     for reader in readers:
         if reader.sniff(path, head, fields):
             return DatasetFile(path, reader)
-    known = "; ".join(reader.summary.rstrip(".") for reader in readers)
-    raise DatasetError(
-        f"{path}: not recognised as a dataset",
-        f"Known formats: {known}. Name it in the policy (dataset.format), or rename fields there "
-        "(dataset.fields).",
-    )
+    raise DatasetError(f"{path}: {_why(path, head)}", _formats(readers))
+
+
+def _why(path: Path, head: bytes) -> str:
+    """Say why a file is no dataset, from its beginning."""
+    text = head.removeprefix(b"\xef\xbb\xbf").strip()
+    if not text:
+        return "the file is empty"
+    if text.startswith(b"[") and len(head) < HEAD:
+        first = next(scan_array(io.BytesIO(head)), None)
+        if first is None:
+            return "the file holds no record, only an empty list"
+        if first.error:
+            return f"not recognised as a dataset: {first.error} (line {first.line})"
+    if json_kind(path, head) == "object":
+        return "not recognised as a dataset: one JSON object, expected a list or lines of records"
+    records = peek(path, head) if path.suffix.lower() in SUFFIXES else []
+    if records:
+        names = ", ".join(clip(name, 40) for name in list(records[0])[:6])
+        return f"not recognised as a dataset: the fields of its first record are {names or 'none'}"
+    return "not recognised as a dataset"
 
 
 def _in_folder(
-    folder: Path, readers: Sequence[Reader], fields: Mapping[str, str]
+    folder: Path, readers: Sequence[Reader], fields: Mapping[str, str], passed: list[str]
 ) -> Iterator[DatasetFile]:
+    """Yield a folder's datasets; files of a dataset's suffix that are none are added to passed."""
     suffixes = {suffix for reader in readers for suffix in reader.suffixes}
     inside = os.path.realpath(folder) + os.sep
     for here, folders, names in os.walk(folder):
@@ -125,6 +165,8 @@ def _in_folder(
             file = _maybe(path, readers, fields, inside)
             if file is not None:
                 yield file
+            else:
+                passed.append(path.relative_to(folder).as_posix())
 
 
 def _is_model(names: Sequence[str]) -> bool:

@@ -72,6 +72,45 @@ def test_a_named_file_that_is_no_dataset_is_refused(tmp_path: Path, name: str) -
     assert all(reader.summary[:8] in str(caught.value) for reader in READERS.values())
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("a.json", "", "the file is empty"),
+        ("a.jsonl", "\ufeff\n", "the file is empty"),
+        ("a.json", "[ ]", "the file holds no record, only an empty list"),
+        ("a.json", '[\n {\n  "id": "r0",\n  "ima', "the file was cut off"),
+        ("a.json", "[\n {'id': 1}]", "expecting property name enclosed in double quotes"),
+        ("a.json", '{\n"data": [{"id": 1}]}', "one JSON object, expected a list"),
+        ("a.json", '{"data": [{"id": 1}]}', "the fields of its first record are 'data'"),
+        ("a.json", '[{"url": "x", "text": ""}]', "its first record are 'url', 'text'"),
+        ("a.txt", "text", "a.txt: not recognised as a dataset\n"),
+    ],
+)
+def test_what_is_wrong_with_a_named_file_is_said(
+    tmp_path: Path, name: str, text: str, why: str
+) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(DatasetError) as caught:
+        formats(tmp_path / name)
+    assert why in str(caught.value)
+
+
+def test_a_folder_without_dataset_names_what_was_looked_at(tmp_path: Path) -> None:
+    for i in range(5):
+        put(tmp_path / "deep" / f"{i}.json", {"a": i})
+    with pytest.raises(DatasetError) as caught:
+        formats(tmp_path)
+    assert "not recognised as one: 'deep/0.json', 'deep/1.json', 'deep/2.json' and 2 more" in str(
+        caught.value
+    )
+
+
+def test_a_folder_says_what_is_wrong_with_its_only_file(tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text("[")
+    with pytest.raises(DatasetError, match=r"'train\.json' \(.*the file was cut off"):
+        formats(tmp_path)
+
+
 def test_a_folder_without_dataset_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "config.json", NO_DATASETS["config.json"])
     with pytest.raises(DatasetError, match="no dataset in this folder"):
