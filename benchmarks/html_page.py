@@ -1,17 +1,22 @@
 """Open a report in headless Chromium: does it render, filter and keep to itself?
 
-    bye-lint report result.json --format html > report.html
     python -m benchmarks.html_page report.html -o docs/img
+    python -m benchmarks.html_page result.json --records 5000
+
+A saved result is rendered first; ``--records`` repeats its records, pictures and all, until
+there are so many.
 
 Speaks Chromium's DevTools protocol over pipes, so that nothing but Chromium is needed. Exits 1
 if a request leaves the page, an error is logged, the text is wider than the screen, sorting
-and filtering do not what they say, or the printed page lacks something.
+and filtering do not what they say, the printed page lacks something, or it is larger than
+15 MB.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -19,9 +24,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bye_lint.evidence.collect import MAX_PICTURES
+from bye_lint.records import Evidence, ScanResult
+from bye_lint.reports import load_result, render
+
+LARGEST = 15e6
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 VIEWS = (
     ("desktop", 1200, 1400, "light"),
@@ -201,14 +212,49 @@ def check(browser: Browser, page: Path, out: Path | None) -> list[str]:
             wrong.append(f"script: {json.dumps(params)[:200]}")
     size = page.stat().st_size / 1e6
     cards = did["cards"] if did else 0
+    if size > LARGEST / 1e6:
+        wrong.append(f"{size:.2f} MB, more than {LARGEST / 1e6:.0f}")
     print(f"{page.name}: {size:.2f} MB, {cards} suspects, loaded in {seconds:.2f} s")
     return wrong
+
+
+def enlarge(result: ScanResult, records: int) -> ScanResult:
+    """Return a result whose records are repeated until there are so many.
+
+    As many suspects have a picture of their own as a check would give one, each with the
+    unflagged record next to it.
+    """
+    seen = result.evidence or Evidence()
+    times = -(-records // max(1, len(result.samples)))
+
+    def again(digest: str, i: int) -> str:
+        return hashlib.sha256(f"{digest}{i}".encode()).hexdigest() if digest else ""
+
+    samples = tuple(
+        replace(s, sample_id=f"{s.sample_id}-{i}", digest=again(s.digest, i))
+        for i in range(times)
+        for s in result.samples
+    )[:records]
+    known, flagged = {s.digest for s in samples}, {s.digest for s in samples if s.suspicious}
+    pictures = [
+        replace(p, digest=again(p.digest, i), twin=again(p.twin, i))
+        for i in range(times)
+        for p in seen.pictures
+    ]
+    suspects = [p for p in pictures if p.digest in flagged][:MAX_PICTURES]
+    beside = {p.twin for p in suspects}
+    others = [p for p in pictures if p.digest in beside & known]
+    evidence = replace(seen, pictures=(*suspects, *others), near_misses=())
+    counts = replace(result.counts, records=len(samples), scored=len(samples))
+    counts = replace(counts, suspicious=len(flagged))
+    return replace(result, samples=samples, evidence=evidence, counts=counts)
 
 
 def main() -> int:
     """Check a page; 0 if nothing is wrong with it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("page", type=Path)
+    parser.add_argument("page", type=Path, help="HTML report, or a saved result")
+    parser.add_argument("--records", type=int, help="repeat the result's records")
     parser.add_argument("-o", "--out", type=Path, help="folder for screenshots")
     options = parser.parse_args()
     program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
@@ -218,9 +264,16 @@ def main() -> int:
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        page: Path = options.page
+        if page.suffix == ".json":
+            result = load_result(page)
+            if options.records is not None:
+                result = enlarge(result, options.records)
+            page = Path(profile) / "report.html"
+            page.write_text(render(result, "html"), encoding="utf-8")
         browser = Browser(program, profile)
         try:
-            wrong = check(browser, options.page, options.out)
+            wrong = check(browser, page, options.out)
         finally:
             browser.close()
     for line in wrong:
