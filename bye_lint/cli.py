@@ -5,6 +5,7 @@ Nothing heavier than click is imported before a command runs.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -32,6 +33,9 @@ from bye_lint.errors import ByeLintError
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
+
+#: What the machine refuses, which is no bug: a full disk, a folder that is not the user's.
+_REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -145,6 +149,8 @@ def init(path: Path, force: bool) -> int:
         path = path / "bye-lint.yaml"
     if path.exists() and not force:
         raise UsageError(f"{path}: exists already", "Give another path, or --force to overwrite.")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: its folder does not exist", "Create the folder first.")
     write_report(starter_policy(), path)
     click.echo(f"wrote {path}; now run: bye-lint check", err=True)
     return 0
@@ -203,7 +209,12 @@ def run(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_ERROR
     except Exception as error:
-        _report_bug(error)
+        if isinstance(error, OSError) and error.errno in _REFUSED:
+            where = f"{error.filename}: " if error.filename else "the output cannot be written: "
+            click.echo(f"error: {where}{(error.strerror or '').lower()}", err=True)
+            click.echo("  Free some space, or name folders that you may write to.", err=True)
+        else:
+            _report_bug(error)
         return EXIT_ERROR
     return int(status or 0)
 
@@ -217,12 +228,3 @@ def _report_bug(error: Exception) -> None:
     summary = str(error).splitlines()[0] if str(error) else ""
     click.echo(f"internal error: {type(error).__name__}: {summary}", err=True)
     click.echo(f"  This is a bug in bye-lint. Please report it with {log.name}", err=True)
-
-
-def main() -> None:
-    """Entry point of the ``bye-lint`` command."""
-    sys.exit(run())
-
-
-if __name__ == "__main__":
-    main()

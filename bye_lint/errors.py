@@ -47,6 +47,10 @@ class UnsupportedModelError(ModelError):
     """The architecture is not one whose attention bye-lint knows how to read."""
 
 
+class CacheError(ByeLintError):
+    """The cache of attention and fine-tuned models cannot be written."""
+
+
 class MissingExtraError(ByeLintError):
     """A package of an optional extra is needed and not installed."""
 

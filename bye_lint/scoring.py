@@ -23,7 +23,7 @@ from bye_lint.planning import Plan, Tuning, make_plan, plan_line
 from bye_lint.policy import ModelPolicy, Policy
 from bye_lint.progress import Progress, Task
 from bye_lint.records import Sample
-from bye_lint.store import FeatureStore, cache_folder
+from bye_lint.store import FeatureStore, cache_folder, require_writable
 
 SCOUT = "scout"
 
@@ -252,6 +252,7 @@ def fine_tune(
     found = models.read_tuned(folder, model)
     if found is not None:
         return found
+    require_writable(place)
     watched = np.arange(len(everything)) >= n_real
     with progress.stage("fine-tune", f"Fine-tuning {model.name}") as task:
         return models.tune(
@@ -297,6 +298,7 @@ def extract(
     present = [row for row in rows if row is not None]
     if len(present) == len(rows):
         return present
+    require_writable(store.folder)
     with progress.stage("load", f"Loading model {model.name}"):
         loaded = models.load_model(model, device=device, dtype=dtype)
     with progress.stage("extract", "Reading attention") as task:

@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_dir
 
+from bye_lint.errors import CacheError
+
 Array = npt.NDArray[np.generic]
 
 _SUFFIX = ".rows"
@@ -36,6 +38,26 @@ def cache_folder() -> Path:
     """Return the cache's folder: ``$BYE_LINT_CACHE``, or the user's cache folder."""
     named = os.environ.get("BYE_LINT_CACHE")
     return Path(named) if named else Path(user_cache_dir("bye-lint"))
+
+
+def require_writable(folder: Path) -> None:
+    """Check, before the work begins, that the cache can take its results.
+
+    Raises
+    ------
+    CacheError
+        If the folder cannot be made, or takes no new file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise CacheError(
+            f"{folder}: the cache cannot be written: {reason}",
+            "Set BYE_LINT_CACHE to a folder that you may write to.",
+        ) from error
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -144,6 +145,7 @@ def test_missing_image_is_a_finding_at_its_line(
         (["check", "--sed"], "--seed"),
         (["check", "data", "--device", "gpu"], "Use auto, cpu, cuda, cuda:N, mps or xpu"),
         (["rule", "BYE999"], "BYE999"),
+        (["init", "nowhere/bye-lint.yaml"], "its folder does not exist"),
         (["report", "data/train.json"], "train.json"),
         (["report", "nothing.json"], "nothing.json"),
         (["chek"], "chek"),
@@ -257,6 +259,28 @@ def test_a_bug_is_one_message_and_a_log(
     log = Path(error.split()[-1])
     assert "the sky fell" in log.read_text()
     log.unlink()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_no_bug(dataset: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bye_lint", "check", "--structural", "-q", "data"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the output cannot be written: no space left")
+
+
+def test_a_folder_of_someone_else_is_no_bug(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/cache/rows")
+
+    monkeypatch.setattr(scan, "scan", refused)
+    assert cli.run(["check", "--no-progress", str(dataset)]) == 2
+    assert capsys.readouterr().err.startswith("error: /cache/rows: permission denied\n")
 
 
 def test_interrupt_leaves_nothing_behind(dataset: Path) -> None:

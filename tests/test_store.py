@@ -10,7 +10,8 @@ import threading
 import numpy as np
 import pytest
 
-from bye_lint.store import FeatureStore, cache_folder
+from bye_lint.errors import CacheError
+from bye_lint.store import FeatureStore, cache_folder, require_writable
 
 
 def row(seed: int, tokens: int = 4) -> dict[str, np.ndarray]:
@@ -133,6 +134,18 @@ def test_the_folder_can_be_named(tmp_path, monkeypatch):
     assert cache_folder() == tmp_path
     monkeypatch.delenv("BYE_LINT_CACHE")
     assert cache_folder().name == "bye-lint"
+
+
+def test_a_cache_that_takes_files_is_made_and_left_empty(tmp_path):
+    require_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_cache_that_takes_none_is_an_error_with_a_way_out(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CacheError, match=r"file.cache: the cache cannot be written") as caught:
+        require_writable(tmp_path / "file" / "cache")
+    assert "BYE_LINT_CACHE" in caught.value.remedy
 
 
 def test_the_store_and_the_model_table_need_no_torch():
