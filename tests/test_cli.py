@@ -139,7 +139,7 @@ def test_missing_image_is_a_finding_at_its_line(
         (["check", "nowhere"], "nowhere: no such file"),
         (["check", "data", "--policy", "none.yaml"], "none.yaml"),
         (["check", "data", "--report", "sarif"], "FORMAT=PATH"),
-        (["check", "data", "--report", "sariff=x"], "sariff"),
+        (["check", "data", "--report", "sariff=x"], "Did you mean sarif?"),
         (["check", "data", "--format", "pdf"], "pdf"),
         (["check", "data", "--report", "json=missing/folder/x.json"], "missing/folder"),
         (["check", "--sed"], "--seed"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -29,8 +30,12 @@ class ReportOption(click.ParamType):  # type: ignore[type-arg]  # generic since 
         if not separator or not path:
             self.fail(f"{value!r} is not FORMAT=PATH, for example sarif=bye-lint.sarif", param, ctx)
         if form not in tables.report_names():
-            known = ", ".join(tables.report_names())
-            self.fail(f"unknown report format {form!r}; known: {known}", param, ctx)
+            known = tables.report_names()
+            close = difflib.get_close_matches(form.lower(), known, n=1, cutoff=0.5)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            self.fail(
+                f"unknown report format {form!r}; known: {', '.join(known)}.{hint}", param, ctx
+            )
         return form, Path(path)
 
 

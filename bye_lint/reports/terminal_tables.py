@@ -19,6 +19,8 @@ from bye_lint.reports.terminal import place
 TOP_FINDINGS = 10
 TOP_LAYERS = 12
 TOP_CAMPAIGNS = 10
+#: Other findings that are shown unless everything is asked for.
+TOP_BROKEN = 5
 BAR = 40
 
 
@@ -234,9 +236,13 @@ def structure(result: ScanResult, *, verbose: bool) -> Iterator[RenderableType]:
             f"{skipped:,}",
             Text(place(row.first.path, row.first.line), style="bold"),
         )
-    body: list[RenderableType] = [table]
-    if verbose:
-        body += [Text(), *(_item(i.path, i.line, i.rule, i.message) for i in items)]
+    shown = items if verbose else items[:TOP_BROKEN]
+    body: list[RenderableType] = [
+        table,
+        Text(),
+        *(_item(i.path, i.line, i.rule, i.message) for i in shown),
+        *_more(len(items) - len(shown), "findings"),
+    ]
     note = f"{view.plural(len(result.skipped), 'record')} skipped, so not judged"
     yield section("Other findings", note if result.skipped else "", *body)
 

@@ -131,6 +131,15 @@ def test_verbose_shows_every_finding_and_setting(failed: ScanResult) -> None:
     assert failed.reproducibility.dataset_digest not in short
 
 
+def test_what_is_wrong_with_the_first_broken_records_is_said(failed: ScanResult) -> None:
+    text = shown(failed)
+    assert "data/extra.jsonl:41: BYE101 line 1: expecting ',' delimiter" in text
+    many = tuple(replace(failed.skipped[0], line=n, fingerprint=str(n)) for n in range(900, 930))
+    text = shown(replace(failed, skipped=many, findings=()))
+    assert text.count("images/00017.jpg does not exist") == 5
+    assert "… and 25 more findings" in text
+
+
 def test_suppressed_findings_are_counted_not_shown(failed: ScanResult) -> None:
     first, *rest = failed.findings
     text = shown(replace(failed, findings=(replace(first, suppressed="known"), *rest)))
