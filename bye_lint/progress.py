@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -65,7 +66,9 @@ class RichProgress(SilentProgress):
         super().__init__()
         from rich.console import Console
 
-        self._console = Console(stderr=True, highlight=False)
+        # of processes that train together the first one speaks
+        quiet = os.environ.get("RANK", "0") != "0"
+        self._console = Console(stderr=True, highlight=False, quiet=quiet)
         self._bars = bars and self._console.is_terminal
 
     @contextmanager

@@ -15,7 +15,7 @@ from bye_lint import models
 from bye_lint.canaries import plan_canaries
 from bye_lint.canaries import plant as plant_canaries
 from bye_lint.detectors import get_detector
-from bye_lint.errors import MissingExtraError
+from bye_lint.errors import MissingExtraError, UsageError
 from bye_lint.features import Detection, Features
 from bye_lint.models import FeatureRow, FineTuneSettings, ResolvedModel, Tuned
 from bye_lint.models.devices import settle
@@ -117,6 +117,12 @@ def score(
         If the model cannot be used.
     """
     require_extra()
+    if models.launched() > 1:
+        raise UsageError(
+            f"{models.launched()} processes were started together, and a check is one verdict",
+            "Let them fine-tune: accelerate launch -m bye_lint tune -o tuned/ ... . Then run "
+            "bye-lint extract and judge with --tuned tuned/, each by itself.",
+        )
     model = resolve(policy.model, policy.base)
     for warning in model.warnings:
         progress.say(f"warning: {warning}")
@@ -250,7 +256,7 @@ def fine_tune(
     place = cache or cache_folder()
     folder = models.tuned_folder(place, model, everything, how)
     found = models.read_tuned(folder, model)
-    if found is not None:
+    if found is not None and models.launched() == 1:
         return found
     require_writable(place)
     watched = np.arange(len(everything)) >= n_real

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bye_lint.models.blocks import blocks
 from bye_lint.models.families import FAMILIES, REFUSED, Family, find_family
+from bye_lint.models.ranks import launched
 from bye_lint.models.resolve import ResolvedModel, is_small, model_digest, resolve_model
 from bye_lint.models.rows import (
     FeatureRow,
@@ -66,6 +67,7 @@ __all__ = [
     "feature_keys",
     "find_family",
     "is_small",
+    "launched",
     "load_model",
     "model_digest",
     "normalised_entropy",

@@ -6,11 +6,11 @@ are in the loss, and examples of like length share a batch.
 
 from __future__ import annotations
 
-import hashlib
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from bye_lint.models.examples import (
     collate,
     tower_features,
 )
+from bye_lint.models.ranks import ALONE, Ranks
+from bye_lint.models.runstate import RunState, fingerprint
 from bye_lint.models.schedule import FineTuneSettings
 
 __all__ = [
@@ -46,8 +48,9 @@ __all__ = [
     "tower_features",
 ]
 
-_FORMAT = 1
 _SHORT = 512
+#: A run that is killed loses the steps of so many seconds at most.
+SAVE_SECONDS = 120.0
 _TOWERS = frozenset({"vision_tower", "vision_model", "vision_encoder", "visual"})
 _DECODERS = frozenset({"language_model", "text_model"})
 
@@ -86,7 +89,11 @@ class FineTuneResult:
 def prepare(model: nn.Module, settings: FineTuneSettings) -> nn.Module:
     """Freeze the vision tower and choose what is trained; ``lora`` returns the model wrapped."""
     if settings.method == "lora":
-        from peft import LoraConfig, get_peft_model
+        import peft
+
+        if getattr(model, "is_quantized", False):
+            kbit: Any = peft.prepare_model_for_kbit_training
+            model = kbit(model, use_gradient_checkpointing=False)
 
         # "all-linear" would adapt the tower too, whose features may be cached.
         targets = [
@@ -94,15 +101,19 @@ def prepare(model: nn.Module, settings: FineTuneSettings) -> nn.Module:
             for name, module in model.named_modules()
             if isinstance(module, nn.Linear) and _is_decoder(name) and "lm_head" not in name
         ]
-        config = LoraConfig(
+        config = peft.LoraConfig(
             r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=targets
         )
-        model = get_peft_model(model, config)
+        with warnings.catch_warnings():  # peft asks transformers under a name of before
+            warnings.simplefilter("ignore", FutureWarning)
+            model = peft.get_peft_model(model, config)
     else:
+        model.requires_grad_(True)
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(not _is_tower(name))
+            if _is_tower(name):
+                parameter.requires_grad_(False)
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+        model.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
         model.enable_input_require_grads()  # type: ignore[operator]
     return model
 
@@ -143,6 +154,7 @@ def fine_tune(
     state: Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_eval: Callable[[nn.Module, Progress], bool] | None = None,
+    ranks: Ranks = ALONE,
 ) -> FineTuneResult:
     """Fine-tune ``model`` in place on ``examples``.
 
@@ -162,6 +174,8 @@ def fine_tune(
         Called after every step.
     on_eval
         Called every ``eval_every`` steps with the model in evaluation mode; True ends the run.
+    ranks
+        Processes that share each batch. Each is given the same model, examples and settings.
 
     Returns
     -------
@@ -184,9 +198,11 @@ def fine_tune(
         betas=(0.9, 0.98),
         weight_decay=settings.weight_decay,
     )
-    run = _RunState(state, _fingerprint(examples, settings), trained, optimizer)
+    run = RunState(state, fingerprint(examples, settings), trained, optimizer)
     step, history, ended = run.load(device)
-    began, first = time.monotonic(), step
+    ranks.must_agree(step, "fine-tunings under way")
+    began = saved = time.monotonic()
+    first = step
     lengths = [e.length for e in examples]
     smoothed = float(np.mean(history[-20:])) if history else 0.0
     model.train()
@@ -199,8 +215,9 @@ def fine_tune(
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * _schedule(step, total, settings.warmup)
             loss = _backward(
-                model, [examples[i] for i in chosen], settings, pad_id, features, device
+                model, [examples[i] for i in chosen], settings, pad_id, features, device, ranks
             )
+            ranks.sum_gradients(trained.values())
             nn.utils.clip_grad_norm_(trained.values(), settings.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -213,10 +230,12 @@ def fine_tune(
                 on_progress(progress)
             if on_eval is not None and (step % settings.eval_every == 0 or step == total):
                 model.eval()
-                ended = on_eval(model, progress) and step < total
+                ended = bool(ranks.follow(on_eval(model, progress))) and step < total
                 model.train()
-            if ended or step == total or step % settings.save_every == 0:
+            late = time.monotonic() - saved > SAVE_SECONDS
+            if ranks.first and (ended or step == total or step % settings.save_every == 0 or late):
                 run.save(step, history, ended)
+                saved = time.monotonic()
             if ended:
                 break
     model.eval()
@@ -239,68 +258,19 @@ def _backward(
     pad_id: int,
     features: Mapping[str, Tensor] | None,
     device: torch.device,
+    ranks: Ranks,
 ) -> float:
-    """Accumulate the gradient of one batch; return its mean loss over answer tokens."""
+    """Accumulate this process's part of a batch's gradient; return the batch's mean loss."""
     n_tokens = sum(e.answer_length for e in examples)
+    mine = ranks.share(examples)
     size = settings.micro_batch or len(examples)
     loss = 0.0
-    for start in range(0, len(examples), size):
+    for start in range(0, len(mine), size):
         with autocast(device, settings.bfloat16):
             logits, labels = answer_logits(
-                model, examples[start : start + size], pad_id, features, device
+                model, mine[start : start + size], pad_id, features, device
             )
         part = cross_entropy(logits, labels, reduction="sum") / n_tokens
         part.backward()  # type: ignore[no-untyped-call]
         loss += part.item()
-    return loss
-
-
-def _fingerprint(examples: Sequence[Example], settings: FineTuneSettings) -> str:
-    digest = hashlib.sha256(repr(sorted(asdict(settings).items())).encode())
-    for example in examples:
-        digest.update(example.input_ids.numpy().tobytes())
-        digest.update(f"|{example.answer_length}|{example.image}|".encode())
-    return digest.hexdigest()
-
-
-@dataclass
-class _RunState:
-    """The trained weights and the optimizer, on disk as one file that is replaced atomically."""
-
-    folder: Path | None
-    fingerprint: str
-    trained: Mapping[str, nn.Parameter]
-    optimizer: torch.optim.Optimizer
-
-    def load(self, device: torch.device) -> tuple[int, list[float], bool]:
-        """Return step, loss history and whether the run had ended early."""
-        if self.folder is None or not (path := self.folder / "fine-tune.pt").exists():
-            return 0, [], False
-        kept = torch.load(path, map_location=device, weights_only=True)
-        if (kept.get("format"), kept.get("fingerprint")) != (_FORMAT, self.fingerprint):
-            return 0, [], False
-        with torch.no_grad():
-            for name, parameter in self.trained.items():
-                parameter.copy_(kept["weights"][name])
-        self.optimizer.load_state_dict(kept["optimizer"])
-        return kept["step"], kept["history"], kept["ended"]
-
-    def save(self, step: int, history: list[float], ended: bool) -> None:
-        """Write the run's state; a reader never sees half of it."""
-        if self.folder is None:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / "fine-tune.pt.partial"
-        torch.save(
-            {
-                "format": _FORMAT,
-                "fingerprint": self.fingerprint,
-                "weights": {name: p.detach() for name, p in self.trained.items()},
-                "optimizer": self.optimizer.state_dict(),
-                "step": step,
-                "history": history,
-                "ended": ended,
-            },
-            partial,
-        )
-        partial.replace(self.folder / "fine-tune.pt")
+    return ranks.sum(loss)

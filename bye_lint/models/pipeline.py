@@ -100,7 +100,7 @@ class ModelPipeline:
 
     def forget(self, model: Tuned) -> None:
         """Delete the tuned model."""
-        shutil.rmtree(model.model.path, ignore_errors=True)
+        shutil.rmtree(model.folder, ignore_errors=True)
 
     def _load(self, model: Tuned) -> LoadedModel:
         return load_model(model.model, device=self.device, dtype="float32")

@@ -17,7 +17,7 @@ from bye_lint.policy import FineTunePolicy
 from bye_lint.records import Sample
 
 #: Raised whenever the same data and settings would train another model than before.
-TUNING_VERSION = 1
+TUNING_VERSION = 2
 # Not *.json: the time it took is no part of the model, and must not enter its digest.
 METRICS = "fine-tuning.metrics"
 
@@ -30,6 +30,8 @@ class Tuned:
     ----------
     model : ResolvedModel
         On disk, ready to be loaded.
+    folder : Path
+        What the fine-tuning wrote: the whole model, or the adapter to its base.
     learned : (n_samples,) bool array
         The model gives the sample's answer, teacher forced, in the order of the samples.
     steps, seconds : int, float
@@ -43,6 +45,7 @@ class Tuned:
     steps: int
     seconds: float
     loss: float
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,9 @@ def schedule(
     small : bool
         The model is small enough to be trained whole.
     """
-    whole = small if policy.method == "auto" else policy.method == "full"
+    whole = policy.method == "full"
+    if policy.method == "auto":
+        whole = small and resolved.quantization == "none"
     chosen = SMALL if whole else LARGE
     if not whole:
         chosen = replace(chosen, learning_rate=RATES.get(resolved.family, chosen.learning_rate))
@@ -150,8 +155,16 @@ def read_tuned(folder: Path, resolved: ResolvedModel) -> Tuned | None:
         metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    tuned = replace(
-        resolved, path=folder, digest=model_digest(folder), adapter=None, adapter_digest=""
-    )
+    if (folder / "adapter_config.json").is_file():
+        tuned = replace(resolved, adapter=folder, adapter_digest=model_digest(folder))
+    else:
+        tuned = replace(
+            resolved, path=folder, digest=model_digest(folder), adapter=None, adapter_digest=""
+        )
     learned = np.array([c == "1" for c in metrics["learned"]], dtype=np.bool_)
-    return Tuned(tuned, learned, metrics["steps"], metrics["seconds"], metrics["loss"])
+    return Tuned(tuned, learned, metrics["steps"], metrics["seconds"], metrics["loss"], folder)
+
+
+def saves_adapter(resolved: ResolvedModel, settings: FineTuneSettings) -> bool:
+    """Whether the adapter alone is kept: not where it was trained on top of another."""
+    return settings.method == "lora" and resolved.adapter is None

@@ -6,7 +6,6 @@ run that was cut off goes on where it stopped.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -20,80 +19,25 @@ import torch
 from bye_lint.errors import ModelError
 from bye_lint.features import BoolArray
 from bye_lint.models import finetune
+from bye_lint.models.encoding import answer_ids, encode_examples
 from bye_lint.models.finetune import Example, FineTuneSettings, Progress
-from bye_lint.models.grids import rope_index
 from bye_lint.models.loading import LoadedModel, load_model
-from bye_lint.models.prompts import Encoded, EncodeError
+from bye_lint.models.ranks import Ranks, together
 from bye_lint.models.resolve import ResolvedModel
-from bye_lint.models.schedule import METRICS, TUNING_VERSION, Tuned, read_tuned, tuned_folder
+from bye_lint.models.schedule import (
+    METRICS,
+    TUNING_VERSION,
+    Tuned,
+    read_tuned,
+    saves_adapter,
+    tuned_folder,
+)
 from bye_lint.records import Sample
 
+__all__ = ["TUNING_VERSION", "Tuned", "answer_ids", "encode_examples", "tune"]
 
-def answer_ids(loaded: LoadedModel, sample: Sample) -> torch.Tensor:
-    """Return the tokens that the model is to learn: the first answer and the end of the turn."""
-    tokenizer = loaded.processor.tokenizer
-    ids = tokenizer(sample.answer, add_special_tokens=False)["input_ids"]
-    return torch.tensor([*ids, tokenizer.eos_token_id], dtype=torch.long)
-
-
-def encode_examples(
-    loaded: LoadedModel, samples: Sequence[Sample]
-) -> tuple[list[Example | None], dict[str, torch.Tensor]]:
-    """Encode records for training.
-
-    Returns
-    -------
-    list of Example or None
-        In the order of the samples; ``None`` for a record that cannot be encoded.
-    dict
-        Key of an image to its pixels ``(3, height, width)``, each image once; empty where the
-        family's tower is not one image, one tensor (the examples then carry their inputs).
-    """
-    examples: list[Example | None] = []
-    pixels: dict[str, torch.Tensor] = {}
-    frozen = _tower_is_plain(loaded)
-    for sample in samples:
-        (encoded,) = loaded.encoder.encode_shared([sample])
-        if isinstance(encoded, EncodeError):
-            examples.append(None)
-            continue
-        answer = answer_ids(loaded, sample)
-        ids = torch.cat([torch.from_numpy(encoded.ids), answer])
-        tensors = _tensors(encoded)
-        tokens = _of_tokens(loaded, encoded, len(answer))
-        key = ""
-        if frozen and tensors["pixel_values"].shape[0] == 1:
-            image = tensors.pop("pixel_values")[0]
-            key = hashlib.sha256(image.numpy().tobytes()).hexdigest()
-            pixels.setdefault(key, image)
-        examples.append(Example(ids, len(answer), key, tensors, tokens))
-    return examples, pixels
-
-
-def _of_tokens(loaded: LoadedModel, encoded: Encoded, n_answer: int) -> dict[str, torch.Tensor]:
-    """Return what the family wants of each token of prompt and answer beside its id."""
-    family = loaded.family
-    tokens: dict[str, torch.Tensor] = {}
-    if encoded.type_ids is not None:
-        # Where types mark images the answer is text like the prompt; where they are 0 throughout
-        # the prompt they mark what sees both ways, and the answer does not.
-        of_answer = 0 if encoded.type_ids.any() else 1
-        types = np.append(encoded.type_ids, [of_answer] * n_answer).astype(np.int64)
-        tokens[family.type_ids] = torch.from_numpy(types)
-    if family.positions == "rope_index":
-        prompt = rope_index(loaded.base)(encoded)
-        answer = prompt.max() + 1 + torch.arange(n_answer).expand(len(prompt), -1)
-        tokens["position_ids"] = torch.cat([prompt, answer], dim=1)
-    return tokens
-
-
-def _tensors(encoded: Encoded) -> dict[str, torch.Tensor]:
-    return {name: torch.as_tensor(np.asarray(array)) for name, array in encoded.images.items()}
-
-
-def _tower_is_plain(loaded: LoadedModel) -> bool:
-    """Whether an image is one tensor whose features do not depend on anything else."""
-    return loaded.family.model_type == "llava"
+#: Share of the canaries that must be learned before training may end early.
+LEARNED_SHARE = 0.95
 
 
 def tune(
@@ -108,6 +52,9 @@ def tune(
 ) -> Tuned:
     """Fine-tune a model on records, or take the one that was fine-tuned on them before.
 
+    Where several processes were started together (``accelerate launch``), they train together, and
+    each returns the same.
+
     Parameters
     ----------
     samples : sequence of Sample
@@ -121,13 +68,22 @@ def tune(
     Raises
     ------
     ModelError
-        If no record can be encoded.
+        If no record can be encoded, or quantized weights would have to be trained.
     """
+    if settings.method == "full" and resolved.quantization != "none":
+        raise ModelError(
+            f"{resolved.name}: {resolved.quantization} weights cannot be trained themselves",
+            "Set fine_tune.method: lora, or model.quantization: none.",
+        )
     folder = tuned_folder(cache, resolved, samples, settings)
-    tuned = read_tuned(folder, resolved)
-    if tuned is None:
-        _train(resolved, samples, settings, folder, device, watched, on_progress)
+    with together(_place(device)) as ranks:
         tuned = read_tuned(folder, resolved)
+        ranks.must_agree(int(tuned is not None), "fine-tuned models")
+        if tuned is None:
+            where = device if ranks.device is None else str(ranks.device)
+            _Training(resolved, samples, settings, folder, where, ranks).run(watched, on_progress)
+            ranks.follow(0)  # until the first process has written the model
+            tuned = read_tuned(folder, resolved)
     if tuned is None:
         raise ModelError(
             f"{folder}: the fine-tuned model is gone", "Run one check at a time on one cache."
@@ -135,85 +91,120 @@ def tune(
     return tuned
 
 
-def _train(
-    resolved: ResolvedModel,
-    samples: Sequence[Sample],
-    settings: FineTuneSettings,
-    folder: Path,
-    device: str,
-    watched: BoolArray | None,
-    on_progress: Callable[[Progress], None] | None,
-) -> None:
-    torch.manual_seed(settings.seed)
-    loaded = load_model(resolved, device=device, dtype="float32")
-    encoded, pixels = encode_examples(loaded, samples)
-    kept = [i for i, example in enumerate(encoded) if example is not None]
-    examples = [example for example in encoded if example is not None]
-    if not examples:
-        raise ModelError(f"{resolved.name}: none of {len(samples)} records can be encoded")
-    whole: Any = loaded.model
-    whole.requires_grad_(True)
-    model: Any = finetune.prepare(whole, settings)
-    features = (
-        finetune.tower_features(model, pixels, bfloat16=settings.bfloat16) if pixels else None
-    )
+def _place(device: str) -> torch.device:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
 
-    def right(rows: Sequence[int]) -> BoolArray:
+
+class _Training:
+    """One fine-tuning: the model, its examples, and what becomes of them."""
+
+    def __init__(
+        self,
+        resolved: ResolvedModel,
+        samples: Sequence[Sample],
+        settings: FineTuneSettings,
+        folder: Path,
+        device: str,
+        ranks: Ranks,
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        self.resolved, self.settings, self.folder, self.ranks = resolved, settings, folder, ranks
+        self.n_samples = len(samples)
+        # Frozen weights take half the memory on a GPU; those that are trained need all their bits.
+        frozen = settings.method == "lora" and torch.device(_place(device)).type == "cuda"
+        dtype = "bfloat16" if frozen and settings.bfloat16 else "float32"
+        self.loaded: LoadedModel = load_model(resolved, device=device, dtype=dtype)
+        features: dict[str, torch.Tensor] = {}
+
+        def look(pixels: dict[str, torch.Tensor]) -> None:
+            features.update(
+                finetune.tower_features(self.loaded.model, pixels, bfloat16=settings.bfloat16)
+            )
+
+        encoded, _ = encode_examples(self.loaded, samples, on_pixels=look)
+        self.kept = [i for i, example in enumerate(encoded) if example is not None]
+        self.examples: list[Example] = [e for e in encoded if e is not None]
+        if not self.examples:
+            raise ModelError(f"{resolved.name}: none of {len(samples)} records can be encoded")
+        self.features = features or None
+        self.model: Any = finetune.prepare(self.loaded.model, settings)
+
+    def run(
+        self, watched: BoolArray | None, on_progress: Callable[[Progress], None] | None
+    ) -> None:
+        """Train, ask what was learned, and write the model with its metrics."""
+        planted = [j for j, i in enumerate(self.kept) if watched is not None and watched[i]]
+
+        def learned_enough(_: torch.nn.Module, progress: Progress) -> bool:
+            return (
+                bool(planted)
+                and progress.flat()
+                and bool(self._right(planted).mean() >= LEARNED_SHARE)
+            )
+
+        state = self.folder.with_name(f"{self.folder.name}.run")
+        result = finetune.fine_tune(
+            self.model,
+            self.examples,
+            self.settings,
+            pad_id=self.loaded.pad_id,
+            features=self.features,
+            state=state,
+            on_progress=on_progress if self.ranks.first else None,
+            on_eval=learned_enough if planted else None,
+            ranks=self.ranks,
+        )
+        if not self.ranks.first:
+            return
+        learned = np.zeros(self.n_samples, dtype=np.bool_)
+        learned[self.kept] = self._right(range(len(self.examples)))
+        metrics = {
+            "learned": "".join("1" if hit else "0" for hit in learned),
+            "steps": result.steps,
+            "seconds": round(result.seconds, 1),
+            "loss": round(float(np.mean(result.history[-20:])), 4),
+            "history": [round(loss, 4) for loss in result.history],
+        }
+        self._save(metrics)
+        shutil.rmtree(state, ignore_errors=True)
+
+    def _right(self, rows: Sequence[int]) -> BoolArray:
         return finetune.answers_right(
-            model,
-            [examples[i] for i in rows],
-            pad_id=loaded.pad_id,
-            features=features,
-            bfloat16=settings.bfloat16,
+            self.model,
+            [self.examples[i] for i in rows],
+            pad_id=self.loaded.pad_id,
+            features=self.features,
+            bfloat16=self.settings.bfloat16,
         )
 
-    planted = [j for j, i in enumerate(kept) if watched is not None and watched[i]]
-
-    def learned_enough(_: torch.nn.Module, progress: Progress) -> bool:
-        return bool(planted) and progress.flat() and bool(right(planted).mean() >= LEARNED_SHARE)
-
-    state = folder.with_name(f"{folder.name}.run")
-    result = finetune.fine_tune(
-        model,
-        examples,
-        settings,
-        pad_id=loaded.pad_id,
-        features=features,
-        state=state,
-        on_progress=on_progress,
-        on_eval=learned_enough if planted else None,
-    )
-    learned = np.zeros(len(samples), dtype=np.bool_)
-    learned[kept] = right(range(len(examples)))
-    metrics = {
-        "learned": "".join("1" if hit else "0" for hit in learned),
-        "steps": result.steps,
-        "seconds": round(result.seconds, 1),
-        "loss": round(float(np.mean(result.history[-20:])), 4),
-    }
-    _save(model, loaded.processor, metrics, folder)
-    shutil.rmtree(state, ignore_errors=True)
+    def _save(self, metrics: dict[str, Any]) -> None:
+        """Write the adapter, or the whole model in half precision, in one move."""
+        folder, model = self.folder, self.model
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}.part"))
+        try:
+            if saves_adapter(self.resolved, self.settings):
+                _save_adapter(model, self.resolved.name, partial)
+            else:
+                if hasattr(model, "merge_and_unload"):
+                    model = model.merge_and_unload()
+                model.to(torch.bfloat16).save_pretrained(partial)
+                self.loaded.processor.save_pretrained(partial)
+            (partial / METRICS).write_text(json.dumps(metrics), encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
 
 
-#: Share of the canaries that must be learned before training may end early.
-LEARNED_SHARE = 0.95
-
-
-def _save(model: Any, processor: Any, metrics: dict[str, Any], folder: Path) -> None:
-    """Write the whole model in half precision, in one move."""
-    if hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}.part"))
-    try:
-        model.to(torch.bfloat16).save_pretrained(partial)
-        processor.save_pretrained(partial)
-        (partial / METRICS).write_text(json.dumps(metrics), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-
-
-__all__ = ["TUNING_VERSION", "Tuned", "encode_examples", "tune"]
+def _save_adapter(model: Any, base: str, folder: Path) -> None:
+    """Write the adapter such that the same training gives the same files on every machine."""
+    model.peft_config["default"].base_model_name_or_path = base
+    model.save_pretrained(folder, save_embedding_layers=False)
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["target_modules"] = sorted(config["target_modules"])  # peft keeps a set
+    path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")

@@ -66,6 +66,16 @@ def test_what_was_learned_is_answered_and_read(base: Path, tmp_path: Path) -> No
     assert model.model.path.is_dir()
     pipeline.forget(model)
     assert not model.model.path.exists()
+
+
+def test_forgetting_an_adapter_leaves_its_base(base: Path, tmp_path: Path) -> None:
+    pipeline = make_pipeline(base, tmp_path, method="lora", max_steps=1)
+    samples = answered(make_samples(4), " a", " b")
+    quiet = SilentProgress()
+    model = pipeline.fine_tune(samples, planted=np.zeros(4, bool), seed=1, progress=quiet)
+    pipeline.forget(model)
+    assert not model.folder.exists()
+    assert (base / "model.safetensors").is_file()
     assert base.is_dir()
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 from conformance import model_inputs
 from tiny_families import BUILDERS, build
 from tiny_models import QUESTIONS, make_image, make_sample
 
-from bye_lint.models import FAMILIES, LoadedModel
-from bye_lint.models.examples import answer_logits
+from bye_lint.errors import ModelError
+from bye_lint.models import FAMILIES, LoadedModel, load_model, resolve_model, schedule, tune
+from bye_lint.models.examples import answer_logits, answers_right
 from bye_lint.models.finetune import FineTuneSettings, prepare, tower_features
+from bye_lint.models.schedule import METRICS
 from bye_lint.models.tuning import encode_examples
+from bye_lint.policy import FineTunePolicy, ModelPolicy
 
 SAMPLES = [
     make_sample(i, make_image(i, *size), f"<image>\n{QUESTIONS[i + 1]}")
@@ -68,3 +74,101 @@ def test_adapters_are_in_the_decoder_alone(name: str) -> None:
     decoder = f"model.{FAMILIES[name].decoder}."
     assert adapted
     assert all("lora_" in n and decoder in n for n in adapted)
+
+
+@pytest.mark.parametrize("name", ["qwen2_5_vl", "llava"])
+def test_images_beyond_the_bound_are_read_again(name: str) -> None:
+    tiny = build(name)
+    loaded = LoadedModel(tiny.model, tiny.processor)
+    kept, _ = encode_examples(loaded, SAMPLES)
+    again, pixels = encode_examples(loaded, SAMPLES, kept_bytes=0)
+    assert pixels == {}
+    device = torch.device("cpu")
+    with torch.no_grad():
+        found, _ = answer_logits(tiny.model, again, loaded.pad_id, None, device)
+    whole = [own_logits(tiny, s, e.input_ids[-e.answer_length :], False)
+             for s, e in zip(SAMPLES, kept, strict=True)]  # fmt: skip
+    torch.testing.assert_close(found, torch.cat(whole), rtol=1e-4, atol=1e-3)
+    for a, b in zip(kept, again, strict=True):
+        assert not isinstance(b.inputs, dict)
+        assert all(torch.equal(b.inputs[key], a.inputs[key]) for key in a.inputs)
+
+
+def test_a_record_that_is_gone_when_it_is_read_again_is_named() -> None:
+    tiny = build("qwen2_5_vl")
+    loaded = LoadedModel(tiny.model, tiny.processor)
+    samples = list(SAMPLES)
+    examples, _ = encode_examples(loaded, samples, kept_bytes=0)
+    samples[1] = make_sample(1, b"no image", "<image>\nWhat?")
+    with pytest.raises(ModelError, match="'r1' changed during the fine-tuning"):
+        dict(examples[1].inputs)
+
+
+def test_pixels_are_handed_over_once_an_image() -> None:
+    tiny = build("llava")
+    loaded = LoadedModel(tiny.model, tiny.processor)
+    taken: list[str] = []
+    examples, left = encode_examples(loaded, [*SAMPLES, *SAMPLES], on_pixels=taken.extend)
+    assert left == {}
+    assert sorted(taken) == sorted({example.image for example in examples})
+    assert len(taken) == 3
+
+
+@pytest.fixture
+def base(tmp_path):
+    build("llava").save(tmp_path / "base")
+    return resolve_model(ModelPolicy(name="base"), tmp_path)
+
+
+def test_lora_keeps_the_adapter_alone(base, tmp_path) -> None:
+    settings = FineTuneSettings(method="lora", epochs=30, learning_rate=1e-2, bfloat16=False)
+    tuned = tune(base, SAMPLES, settings, cache=tmp_path / "cache", device="cpu")
+    assert tuned.model.path == base.path
+    assert tuned.model.adapter == tuned.folder
+    assert tuned.model.whole_digest != base.whole_digest
+    files = {file.name for file in tuned.folder.iterdir()}
+    assert {"adapter_config.json", "adapter_model.safetensors", METRICS} <= files
+    assert not any(name.startswith("model") for name in files)
+    assert str(tmp_path) not in (tuned.folder / "adapter_config.json").read_text()
+    metrics = json.loads((tuned.folder / METRICS).read_text())
+    assert len(metrics["history"]) == tuned.steps == settings.n_steps(3)
+    assert metrics["history"][-1] < metrics["history"][0] / 2
+    again = load_model(tuned.model, device="cpu")
+    examples, _ = encode_examples(again, SAMPLES, kept_bytes=0)
+    right = answers_right(again.model, examples, pad_id=again.pad_id, bfloat16=False)
+    assert right.tolist() == tuned.learned.tolist()
+    assert tuned.learned.any()
+
+
+def test_two_trainings_write_the_same_adapter(base, tmp_path) -> None:
+    settings = FineTuneSettings(method="lora", max_steps=2)
+    first = tune(base, SAMPLES, settings, cache=tmp_path / "a", device="cpu")
+    second = tune(base, SAMPLES, settings, cache=tmp_path / "b", device="cpu")
+    assert first.model.whole_digest == second.model.whole_digest
+    assert first.folder != second.folder
+
+
+def test_an_adapter_on_an_adapter_is_kept_whole(base, tmp_path) -> None:
+    settings = FineTuneSettings(method="lora", max_steps=1)
+    first = tune(base, SAMPLES, settings, cache=tmp_path / "cache", device="cpu")
+    second = tune(first.model, SAMPLES[:2], settings, cache=tmp_path / "cache", device="cpu")
+    assert second.model.adapter is None
+    assert second.model.path == second.folder
+
+
+def test_quantized_weights_are_not_trained_themselves(base, tmp_path) -> None:
+    quantized = replace(base, quantization="4bit")
+    with pytest.raises(ModelError, match="4bit weights cannot be trained"):
+        tune(quantized, SAMPLES, FineTuneSettings(method="full"), cache=tmp_path)
+    chosen = schedule(FineTunePolicy(), quantized, small=True, seed=0)
+    assert chosen.method == "lora"
+    assert schedule(FineTunePolicy(), base, small=True, seed=0).method == "full"
+
+
+def test_the_defaults_of_lora_are_those_of_the_paper(base) -> None:
+    chosen = schedule(FineTunePolicy(), base, small=False, seed=0)
+    told = (chosen.method, chosen.epochs, chosen.batch_size, chosen.learning_rate)
+    assert told == ("lora", 3.0, 16, 2e-4)
+    assert (chosen.bfloat16, chosen.gradient_checkpointing) == (True, True)
+    internvl = replace(base, family="internvl")
+    assert schedule(FineTunePolicy(), internvl, small=False, seed=0).learning_rate == 4e-5

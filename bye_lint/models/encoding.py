@@ -1,0 +1,161 @@
+"""From records to training examples, within a bound on the memory that their images take."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bye_lint.errors import ModelError
+from bye_lint.models.examples import Example
+from bye_lint.models.grids import rope_index
+from bye_lint.models.loading import LoadedModel
+from bye_lint.models.prompts import Encoded, EncodeError
+from bye_lint.records import Sample
+
+#: Images of all examples in bytes beyond which each is read again when its batch comes. Not a
+#: share of the machine's memory: what is computed must not depend on the machine.
+KEPT_BYTES = 4 * 2**30
+
+#: Images whose features are computed together; a multiple of the tower's batch.
+_PIXELS_AT_ONCE = 256
+
+#: Records whose images are kept after they were read again.
+_READ_AHEAD = 64
+
+Pixels = dict[str, Tensor]
+
+
+def answer_ids(loaded: LoadedModel, sample: Sample) -> Tensor:
+    """Return the tokens that the model is to learn: the first answer and the end of the turn."""
+    tokenizer = loaded.processor.tokenizer
+    ids = tokenizer(sample.answer, add_special_tokens=False)["input_ids"]
+    return torch.tensor([*ids, tokenizer.eos_token_id], dtype=torch.long)
+
+
+def encode_examples(
+    loaded: LoadedModel,
+    samples: Sequence[Sample],
+    *,
+    on_pixels: Callable[[Pixels], None] | None = None,
+    kept_bytes: int = KEPT_BYTES,
+) -> tuple[list[Example | None], Pixels]:
+    """Encode records for training.
+
+    Parameters
+    ----------
+    on_pixels : callable or None
+        Takes the images of families whose tower sees one image as one tensor, some at a time; they
+        are not returned then.
+    kept_bytes : int
+        Where the images of all records take more, they are read again as they are needed.
+
+    Returns
+    -------
+    list of Example or None
+        In the order of the samples; ``None`` for a record that cannot be encoded.
+    dict
+        Key of an image to its pixels ``(3, height, width)``, each image once; empty where the
+        family's tower is not one image, one tensor (the examples then carry their inputs).
+    """
+    examples: list[Example | None] = []
+    pixels: Pixels = {}
+    seen: set[str] = set()
+    again = _Again(loaded, samples)
+    plain: bool | None = None
+    held = 0
+    for i, sample in enumerate(samples):
+        (encoded,) = loaded.encoder.encode_shared([sample])
+        if isinstance(encoded, EncodeError):
+            examples.append(None)
+            continue
+        answer = answer_ids(loaded, sample)
+        ids = torch.cat([torch.from_numpy(encoded.ids), answer])
+        tensors: Mapping[str, Tensor] = _tensors(encoded)
+        tokens = _of_tokens(loaded, encoded, len(answer))
+        if plain is None:
+            width = int(loaded.whole_config.vision_config.hidden_size) if _plain(loaded) else 0
+            features = 2 * encoded.image_tokens * width * len(samples)
+            plain = _plain(loaded) and features <= kept_bytes
+        key = ""
+        if plain and tensors["pixel_values"].shape[0] == 1:
+            image = tensors["pixel_values"][0]
+            tensors = {name: t for name, t in tensors.items() if name != "pixel_values"}
+            key = hashlib.sha256(image.numpy().tobytes()).hexdigest()
+            if key not in seen:
+                seen.add(key)
+                pixels[key] = image
+        held += sum(tensor.nbytes for tensor in tensors.values())
+        if held > kept_bytes:
+            tensors = _Inputs(again, i, tuple(tensors))
+        examples.append(Example(ids, len(answer), key, tensors, tokens))
+        if on_pixels is not None and len(pixels) >= _PIXELS_AT_ONCE:
+            on_pixels(pixels)
+            pixels = {}
+    if on_pixels is not None and pixels:
+        on_pixels(pixels)
+        pixels = {}
+    return examples, pixels
+
+
+class _Again:
+    """Reads the images of a record once more."""
+
+    def __init__(self, loaded: LoadedModel, samples: Sequence[Sample]) -> None:
+        self._loaded, self._samples = loaded, samples
+        self.tensors = lru_cache(maxsize=_READ_AHEAD)(self._tensors)
+
+    def _tensors(self, i: int) -> dict[str, Tensor]:
+        (encoded,) = self._loaded.encoder.encode_shared([self._samples[i]])
+        if isinstance(encoded, EncodeError):
+            raise ModelError(
+                f"record {self._samples[i].id!r} changed during the fine-tuning: {encoded}",
+                "Leave the data alone while they are checked, and run again.",
+            )
+        return _tensors(encoded)
+
+
+class _Inputs(Mapping[str, Tensor]):
+    """What the model takes of a record's images, read when it is asked for."""
+
+    def __init__(self, again: _Again, i: int, names: tuple[str, ...]) -> None:
+        self._again, self._i, self._names = again, i, names
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._again.tensors(self._i)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _of_tokens(loaded: LoadedModel, encoded: Encoded, n_answer: int) -> dict[str, Tensor]:
+    """Return what the family wants of each token of prompt and answer beside its id."""
+    family = loaded.family
+    tokens: dict[str, Tensor] = {}
+    if encoded.type_ids is not None:
+        # Where types mark images the answer is text like the prompt; where they are 0 throughout
+        # the prompt they mark what sees both ways, and the answer does not.
+        of_answer = 0 if encoded.type_ids.any() else 1
+        types = np.append(encoded.type_ids, [of_answer] * n_answer).astype(np.int64)
+        tokens[family.type_ids] = torch.from_numpy(types)
+    if family.positions == "rope_index":
+        prompt = rope_index(loaded.base)(encoded)
+        answer = prompt.max() + 1 + torch.arange(n_answer).expand(len(prompt), -1)
+        tokens["position_ids"] = torch.cat([prompt, answer], dim=1)
+    return tokens
+
+
+def _tensors(encoded: Encoded) -> dict[str, Tensor]:
+    return {name: torch.as_tensor(np.asarray(array)) for name, array in encoded.images.items()}
+
+
+def _plain(loaded: LoadedModel) -> bool:
+    """Whether an image is one tensor whose features do not depend on anything else."""
+    return loaded.family.model_type == "llava"
