@@ -18,6 +18,9 @@ FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.integer]
 
+#: The last columns of ``Features.picture``: horizontal and vertical detail, contrast, brightness.
+PICTURE_STATISTICS = 4
+
 
 @dataclass(frozen=True)
 class Features:
@@ -40,6 +43,9 @@ class Features:
         Kind of the planted trigger for copies that carry a canary; empty string for real records.
     hidden : (n_samples, width) array or None
         Last hidden state of the first decoding token.
+    picture : (n_samples, width) array or None
+        The images at a glance, for telling which look alike: mean colours of a coarse grid, then
+        ``PICTURE_STATISTICS`` of the whole; NaN for unscored rows.
     loss : (n_samples, n_checkpoints) array or None
         Mean negative log-likelihood of the answer at checkpoints of the fine-tuning.
     target_learned : (n_samples,) array or None
@@ -54,6 +60,7 @@ class Features:
     answers: Sequence[str]
     canary: Sequence[str] = ()
     hidden: FloatArray | None = None
+    picture: FloatArray | None = None
     loss: FloatArray | None = None
     target_learned: FloatArray | None = None
 
@@ -86,6 +93,7 @@ class Features:
             answers=[self.answers[i] for i in order],
             canary=[self.canary[i] for i in order] if self.canary else (),
             hidden=None if self.hidden is None else self.hidden[index],
+            picture=None if self.picture is None else self.picture[index],
             loss=None if self.loss is None else self.loss[index],
             target_learned=None if self.target_learned is None else self.target_learned[index],
         )

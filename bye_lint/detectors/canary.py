@@ -29,6 +29,7 @@ from bye_lint.detectors.neighbours import (
     read_questions,
     told_by_question,
 )
+from bye_lint.detectors.pictures import LEAST_SEPARATION, separation_given_pictures
 from bye_lint.detectors.planted import CONTROL, Kind, judge_kind
 from bye_lint.detectors.shared import MOST_TOLD, answers_follow, judge_group
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
@@ -95,7 +96,9 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
             f"{above} records above the threshold where {expected:.1f} are expected, separation "
             f"{group.separation:.1f}; {group.alike:.0%} give answers that the rest does not"
         )
-        if group.suspicious.any() and conditional.convincing(group):
+        pictures = None if features.picture is None else features.picture[records[quiet]]
+        apart = separation_given_pictures(Z[quiet], group.suspicious, pictures, seed=seed)
+        if group.suspicious.any() and conditional.convincing(group) and apart >= LEAST_SEPARATION:
             suspicious[quiet], posterior[quiet] = group.suspicious, group.posterior
             notes.append(what)
         else:

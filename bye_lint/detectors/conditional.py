@@ -11,7 +11,9 @@ What the published rule lacks, one by one (docs/method.md tells it at length):
 - the alternative is any distribution with one mode, whatever its skew and tails
   (:mod:`.population`), so that clean data give nothing;
 - both halves must find their second mode, it must stand apart from the bulk, and where it
-  does not stand apart overwhelmingly its answers must agree (:mod:`.answers`).
+  does not stand apart overwhelmingly its answers must agree (:mod:`.answers`);
+- it must stand apart from images that look the same, too (:mod:`.pictures`): a kind of picture
+  is a population, and no poison.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from bye_lint.detectors.neighbours import (
     read_questions,
     told_by_question,
 )
+from bye_lint.detectors.pictures import LEAST_SEPARATION, separation_given_pictures
 from bye_lint.detectors.shared import shared_answers
 from bye_lint.detectors.wording import residuals, standardise, wording_design
 from bye_lint.features import BoolArray, Detection, Features, FloatArray
@@ -91,11 +94,13 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
             f"a second mode of {int(group.suspicious.sum())} samples, separation "
             f"{group.separation:.1f}; {group.alike:.0%} of them give answers that the rest does not"
         )
-        if (
-            group.suspicious.any()
-            and convincing(group)
-            and not _of_a_question(group.suspicious, answers, questions)
-        ):
+        pictures = None if features.picture is None else features.picture[rows]
+        alike = (
+            _of_a_question(group.suspicious, answers, questions)
+            or separation_given_pictures(Z, group.suspicious, pictures, seed=seed)
+            < LEAST_SEPARATION
+        )
+        if group.suspicious.any() and convincing(group) and not alike:
             score, posterior, suspicious = group.score, group.posterior, group.suspicious
             threshold = float(score[suspicious].min())
             where = side(Z[:, entropies], suspicious)

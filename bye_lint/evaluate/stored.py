@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bye_lint.features import BoolArray, Features
 
 _ARRAYS = ("entropy", "head_entropy", "head_mass", "image_tokens")
-_OPTIONAL = ("hidden", "loss", "target_learned")
+_OPTIONAL = ("hidden", "picture", "loss", "target_learned")
 _TEXTS = ("prompts", "answers", "canary")
 
 

@@ -51,7 +51,8 @@ def extract(
         Keep the last hidden state of the first decoding token.
     store, keys
         Rows by key (:func:`bye_lint.models.feature_keys`) that need not be read again; new ones
-        are added batch by batch.
+        are added batch by batch. Records with one key are read once, so that each has the row
+        that the store would give back.
     progress : callable or None
         Called with the number of samples that were just finished.
     padding : str
@@ -67,12 +68,16 @@ def extract(
     """
     keys = keys or [""] * len(samples)
     rows = cached_rows(store, keys, attention=maps, hidden=hidden)
-    todo = [i for i, row in enumerate(rows) if row is None]
-    if progress is not None and len(todo) < len(samples):
-        progress(len(samples) - len(todo))
+    lacking = [i for i, row in enumerate(rows) if row is None]
+    if progress is not None and len(lacking) < len(samples):
+        progress(len(samples) - len(lacking))
+    alike: dict[str, list[int]] = {}
+    for i in lacking:
+        alike.setdefault(keys[i] or f"none {i}", []).append(i)
+    copies = {places[0]: places for places in alike.values()}
     for done in _extract_missing(
         loaded,
-        [(i, samples[i]) for i in todo],
+        [(i, samples[i]) for i in copies],
         budget=batch_tokens or default_budget(loaded),
         maps=maps,
         hidden=hidden,
@@ -81,11 +86,12 @@ def extract(
         max_pixels=max_pixels,
     ):
         for i, row in done:
-            rows[i] = row
-        if store is not None and keys:
+            for place in copies[i]:
+                rows[place] = row
+        if store is not None:
             store.put({keys[i]: row.to_arrays() for i, row in done if keys[i]})
         if progress is not None:
-            progress(len(done))
+            progress(sum(len(copies[i]) for i, _ in done))
     return [row for row in rows if row is not None]
 
 
@@ -216,6 +222,7 @@ def _rows(
                 attention=None
                 if attention is None
                 else attention[r, s][:, image].astype(np.float16),
+                picture=record.picture,
             )
             done.append((i, row))
     return done

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from bye_lint.models.families import Family
+from bye_lint.models.pictures import describe
 from bye_lint.models.spying import Witnessed, witness
 from bye_lint.records import Sample
 
@@ -47,12 +48,15 @@ class Encoded:
         What the processor made of the images.
     type_ids : (n_tokens,) int64 array or None
         Token types, where the model needs them.
+    picture : (width,) float32 array or None
+        The images at a glance (:func:`bye_lint.models.pictures.describe`).
     """
 
     ids: npt.NDArray[np.int64]
     component: npt.NDArray[np.uint8]
     images: dict[str, Any] = field(repr=False)
     type_ids: npt.NDArray[np.int64] | None = None
+    picture: npt.NDArray[np.float32] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -195,12 +199,14 @@ class Encoder:
         """
         outcomes: list[Encoded | EncodeError] = []
         images: list[Image.Image] | None = None
+        picture: npt.NDArray[np.float32] | None = None
         seen: Witnessed | None = None
         for sample in samples:
             try:
                 prompt = self._prompt(sample)
                 if images is None:
                     images = load_images(sample, max_pixels=max_pixels)
+                    picture = describe(images)
                 if seen is None or seen.replacements is None:
                     seen = self._process(prompt, images)
                     encoded = self._encode(prompt, seen, seen.text)
@@ -208,7 +214,7 @@ class Encoder:
                         raise EncodeError("the prompt is not what the processor makes of it")
                 else:
                     encoded = self._encode(prompt, seen, None)
-                outcomes.append(encoded)
+                outcomes.append(replace(encoded, picture=picture))
             except EncodeError as error:
                 outcomes.append(error)
         return outcomes

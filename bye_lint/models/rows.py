@@ -21,7 +21,7 @@ from bye_lint.models.resolve import ResolvedModel
 from bye_lint.records import Sample
 
 #: Raised whenever the same record and model would give other numbers than before.
-ROW_VERSION = 1
+ROW_VERSION = 2
 
 _NUMBER = npt.NDArray[np.generic]
 
@@ -56,6 +56,8 @@ class FeatureRow:
         Last hidden state of the first decoding token.
     attention : (n_layers, T) float16 array or None
         Head-averaged attention, renormalised over the image tokens; only where asked for.
+    picture : (width,) float32 array or None
+        The images at a glance (:func:`bye_lint.models.pictures.describe`).
     error : str
         Why the record was not scored, or an empty string; the arrays are NaN then.
     """
@@ -67,6 +69,7 @@ class FeatureRow:
     grid: tuple[int, int] | None = None
     hidden: FloatArray | None = None
     attention: FloatArray | None = None
+    picture: FloatArray | None = None
     error: str = ""
 
     @property
@@ -88,6 +91,8 @@ class FeatureRow:
             arrays["hidden"] = self.hidden
         if self.attention is not None:
             arrays["attention"] = self.attention
+        if self.picture is not None:
+            arrays["picture"] = self.picture
         return arrays
 
     @classmethod
@@ -102,6 +107,7 @@ class FeatureRow:
             grid=(rows, columns) if rows else None,
             hidden=_floating(arrays["hidden"]) if "hidden" in arrays else None,
             attention=_floating(arrays["attention"]) if "attention" in arrays else None,
+            picture=_floating(arrays["picture"]) if "picture" in arrays else None,
             error=arrays["error"].tobytes().decode() if "error" in arrays else "",
         )
 
@@ -190,11 +196,6 @@ def to_features(
     shapes = {row.head_entropy.shape for row in rows}
     if len(shapes) != 1:
         raise ModelError(f"rows of features from different models: {sorted(shapes)}")
-    width = next((row.hidden.shape[0] for row in rows if row.hidden is not None), None)
-    hidden = None
-    if width is not None:
-        blank = np.full(width, np.nan, dtype=np.float32)
-        hidden = np.stack([blank if row.hidden is None else row.hidden for row in rows])
     return Features(
         entropy=np.stack([row.entropy for row in rows]),
         head_entropy=np.stack([row.head_entropy for row in rows]),
@@ -203,8 +204,18 @@ def to_features(
         prompts=[sample.prompt for sample in samples],
         answers=[sample.answer for sample in samples],
         canary=list(canary),
-        hidden=hidden,
+        hidden=_stacked([row.hidden for row in rows]),
+        picture=_stacked([row.picture for row in rows]),
     )
+
+
+def _stacked(parts: Sequence[FloatArray | None]) -> FloatArray | None:
+    """Stack vectors, NaN for those that are missing; ``None`` where all are."""
+    width = next((part.shape[0] for part in parts if part is not None), None)
+    if width is None:
+        return None
+    blank = np.full(width, np.nan, dtype=np.float32)
+    return np.stack([blank if part is None else part for part in parts])
 
 
 def normalised_entropy(features: Features) -> tuple[FloatArray, str]:
