@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -27,6 +28,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from bye_lint.evidence.collect import MAX_PICTURES
 from bye_lint.records import Evidence, ScanResult
@@ -190,7 +193,10 @@ def check(browser: Browser, page: Path, out: Path | None) -> list[str]:
         for part in ("top", "suspects"):
             browser.evaluate(SCROLL % part)
             shot = browser.call("Page.captureScreenshot", format="png")
-            (out / f"report-{name}-{part}.png").write_bytes(base64.b64decode(shot["data"]))
+            picture = Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB")
+            picture.quantize(256, Image.Quantize.MAXCOVERAGE).save(
+                out / f"report-{name}-{part}.png", optimize=True
+            )
     browser.call("Emulation.clearDeviceMetricsOverride")
     browser.call("Emulation.setEmulatedMedia", media="", features=[])
     printed = browser.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
