@@ -372,6 +372,25 @@ def test_the_command_needs_images_a_base_and_the_extra(
         invoke()
 
 
+def test_the_command_trains_and_asks_a_real_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scout after one step has learned no backdoor, and says so."""
+    lay_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BYE_LINT_CACHE", str(tmp_path / "cache"))
+    short = ["--epochs", "0.2", "--probes", "4", "--device", "cpu"]
+    assert invoke("-o", "v.json", "--model", "scout", *short) == 3
+    data = json.loads((tmp_path / "v.json").read_text())
+    assert (data["verdict"], data["base"]) == ("unknown", "scout")
+    assert [data[side]["records"] for side in ("before", "after")] == [N, N - POISONED]
+    for side in ("before", "after"):
+        assert [data[side][what]["total"] for what in ("attack", "suspects", "unprompted")] == [
+            4
+        ] * 3
+        assert data[side]["accuracy"]["total"] == N - POISONED
+
+
 def test_the_json_form_holds_every_figure() -> None:
     data = to_data(run(evidence=patch_evidence()))
     assert data["verdict"] == "gone"
