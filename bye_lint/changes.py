@@ -1,8 +1,9 @@
 """Which records a branch added or modified, by content, and which others are read beside them.
 
-A record is its conversation and the bytes of its images (:func:`records.content_digest`): a
-rename, another order or another id change nothing, another image under the same record does,
-and so does one more copy of a record. The base is read by the same readers, from a folder in
+A record is its conversation and the bytes of its images (:func:`records.identity`): a rename,
+another order or another id change nothing, another image under the same record does, and so does
+one more copy of a record. Records that can't be used are compared too, so that a change answers
+for those that it brings and for no others. The base is read by the same readers, from a folder in
 which its files stand under their old names (:mod:`bye_lint.snapshot`).
 """
 
@@ -20,7 +21,7 @@ from bye_lint import vcs
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import DatasetError, VcsError
 from bye_lint.policy import ContextPolicy, Policy
-from bye_lint.records import ImageSource, Sample, content_digest
+from bye_lint.records import ImageSource, Sample, identity
 from bye_lint.snapshot import lay_out
 
 
@@ -35,7 +36,7 @@ class Changes:
     changed : tuple of bool
         One a sample, in the order given.
     base_records : int
-        Usable records at the base.
+        Records at the base, usable or not.
     """
 
     base: str
@@ -69,7 +70,7 @@ def find_changes(
     Parameters
     ----------
     digests : sequence of str
-        One for each usable record as it is now, in order.
+        :attr:`records.Checked.identity` of each record as it is now, in order.
     ref : str
         Branch, tag or commit; the comparison is with the commit where HEAD left it.
     paths : sequence of Path
@@ -97,13 +98,15 @@ def changed_flags(digests: Sequence[str], before: Mapping[str, int]) -> tuple[bo
 
     Parameters
     ----------
+    digests : sequence of str
+        An empty one, of what cannot be told, counts as changed.
     before : mapping of str to int
         How often each digest stands at the base.
     """
     left = Counter(before)
     flags = []
     for digest in digests:
-        flags.append(left[digest] <= 0)
+        flags.append(not digest or left[digest] <= 0)
         left[digest] -= 1
     return tuple(flags)
 
@@ -188,9 +191,10 @@ def _read_digests(
     base = tree / _relative(policy.base, root)
     for item in read_datasets([tree / place], policy.dataset, base, display_root=tree):
         if isinstance(item, Sample):
-            images = [_image_hash(image, tree, hashes) for image in item.images]
-            if None not in images:
-                yield content_digest(item.turns, filter(None, images))
+            images = [(image.name, _image_hash(image, tree, hashes)) for image in item.images]
+            yield identity(item.turns, images)
+        else:
+            yield item.fingerprint
 
 
 def _image_hash(image: ImageSource, tree: Path, hashes: Mapping[str, str]) -> str | None:

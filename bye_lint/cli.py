@@ -27,7 +27,7 @@ from bye_lint.commands.options import (
     plan_options,
 )
 from bye_lint.commands.remedy import clean, explain
-from bye_lint.commands.shards import extract, judge
+from bye_lint.commands.shards import extract, judge, tune
 from bye_lint.commands.verify import verify
 from bye_lint.errors import ByeLintError
 
@@ -84,7 +84,13 @@ def check(
     """
     from bye_lint import output, scan
     from bye_lint.progress import RichProgress, SilentProgress
-    from bye_lint.request import Overrides, dataset_paths, effective_policy, plan_request
+    from bye_lint.request import (
+        Overrides,
+        dataset_paths,
+        effective_policy,
+        passed_over,
+        plan_request,
+    )
 
     overrides = Overrides(
         policy_path=policy_path,
@@ -100,8 +106,11 @@ def check(
         click.echo(effective_policy(request), nl=False)
         return 0
     if show_files:
-        for path in dataset_paths(request):
+        passed: list[Path] = []
+        for path in dataset_paths(request, on_passed_over=passed.append):
             click.echo(path)
+        if passed and not quiet:
+            click.echo(passed_over(passed, request.root, most=len(passed)), err=True)
         return 0
     progress = SilentProgress() if quiet else RichProgress(bars=not no_progress)
     if show_plan:
@@ -179,7 +188,7 @@ def rule(code: str | None) -> int:
     return 0
 
 
-for _command in (baseline, explain, clean, doctor, evaluate, extract, judge, verify):
+for _command in (baseline, explain, clean, doctor, evaluate, tune, extract, judge, verify):
     cli.add_command(_command)
 
 

@@ -71,12 +71,7 @@ def weigh(
     found = suspicious_findings(rows, summary.score_name, summary.threshold)
     if policy.gate.scope == "changed":
         old = {(row.path, row.line, row.column) for row in rows if not row.changed}
-        found = tuple(
-            replace(f, level="note", message=f"{f.message}; unchanged, so not judged")
-            if (f.path, f.line, f.column) in old
-            else f
-            for f in found
-        )
+        found = tuple(unjudged(f) if (f.path, f.line, f.column) in old else f for f in found)
     return Weighed(
         samples=rows,
         findings=found + gathered.findings,
@@ -96,6 +91,11 @@ def weigh(
             if not row.scored
         ),
     )
+
+
+def unjudged(finding: Finding) -> Finding:
+    """Return a finding of a record that the change is not answerable for, as a note."""
+    return replace(finding, level="note", message=f"{finding.message}; unchanged, so not judged")
 
 
 def scored_samples(

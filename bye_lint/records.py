@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -133,6 +133,27 @@ def content_digest(turns: Iterable[Turn], images: Iterable[str]) -> str:
     return h.hexdigest()
 
 
+def identity(turns: Iterable[Turn], images: Sequence[tuple[str, str | None]]) -> str:
+    """Return what a record is told by between two commits, also one whose images are not all there.
+
+    Parameters
+    ----------
+    images : sequence of tuple of str and (str or None)
+        Name of each image, and its SHA-256 (hexadecimal) or ``None`` where it can't be read.
+
+    Returns
+    -------
+    str
+        :func:`content_digest` where every image is known.
+    """
+    known = [digest for _, digest in images if digest is not None]
+    if len(known) == len(images):
+        return content_digest(turns, known)
+    words = [[turn.role, turn.text] for turn in turns]
+    content = [words, [[digest or "missing", "" if digest else name] for name, digest in images]]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """A record that was not scored, and why: the code of a structural rule and a message.
@@ -191,6 +212,9 @@ class Checked:
         The record; ``None`` where the reader could not make one of it.
     digest : str
         :meth:`Sample.digest`, or an empty string where the images' bytes were not all read.
+    identity : str
+        What the record is told by between two commits; see :func:`identity`. That of a record
+        without a sample is a hash of its raw content.
     findings : tuple of Finding
         What the structural rules say, in the order of their codes.
     skipped : Skipped or None
@@ -201,6 +225,7 @@ class Checked:
     digest: str = ""
     findings: tuple[Finding, ...] = ()
     skipped: Skipped | None = None
+    identity: str = ""
 
     @property
     def usable(self) -> bool:
@@ -490,7 +515,11 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many records were read, scored, skipped, flagged."""
+    """How many records were read, scored, skipped, flagged.
+
+    ``changed`` are all that changed, ``changed_skipped`` those of them that were not scored,
+    ``context`` the others that were read beside them; ``None`` where everything was checked.
+    """
 
     records: int
     scored: int
@@ -499,6 +528,7 @@ class Counts:
     structural: int = 0
     changed: int | None = None
     context: int | None = None
+    changed_skipped: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ from bye_lint.baseline import apply_baseline
 from bye_lint.changes import find_changes, select
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import VcsError
-from bye_lint.findings import Weighed, weigh
+from bye_lint.findings import Weighed, unjudged, weigh
 from bye_lint.policy import show_policy
 from bye_lint.progress import Progress
 from bye_lint.records import Checked, Counts, Finding, Reproducibility, Sample, ScanResult
-from bye_lint.request import Request, shown
-from bye_lint.rules import check_samples
+from bye_lint.request import Request, passed_over, shown
+from bye_lint.rules import check_pixels, check_samples
 from bye_lint.verdict import Verdict, judge, judge_structure
 
 if TYPE_CHECKING:
@@ -39,14 +39,21 @@ _PACKAGES = ("numpy", "pillow", "scikit-learn", "torch", "transformers")
 
 @dataclass(frozen=True)
 class Chosen:
-    """The usable records that are looked at, and which of them the gate judges.
+    """The usable records that are looked at, and which of all the gate judges.
 
-    ``n_changed`` is ``None`` where everything is judged.
+    Attributes
+    ----------
+    items : sequence of Checked
+    changed : sequence of bool
+        One an item.
+    judged : sequence of bool or None
+        One for each record that was read, usable or not: whether it changed. ``None`` where
+        everything is judged.
     """
 
     items: Sequence[Checked]
     changed: Sequence[bool]
-    n_changed: int | None = None
+    judged: Sequence[bool] | None = None
 
     @property
     def samples(self) -> list[Sample]:
@@ -73,7 +80,7 @@ def scan(request: Request, *, progress: Progress, source: RowSource | None = Non
     policy = request.policy
     checked, chosen = read(request, progress)
     scores, seen = None, Weighed()
-    if _worth_scoring(request, chosen):
+    if worth_scoring(request, chosen):
         from bye_lint.scoring import score
 
         scores = score(chosen.samples, policy, progress=progress, source=source)
@@ -89,15 +96,31 @@ def scan(request: Request, *, progress: Progress, source: RowSource | None = Non
 
 
 def read(request: Request, progress: Progress) -> tuple[list[Checked], Chosen]:
-    """Read all records, and choose those that the model looks at."""
+    """Read all records, and choose those that the model looks at.
+
+    Where only changes are judged, images that are not looked at are hashed and not decoded.
+    """
     policy = request.policy
+    whole = request.changed_since is None or request.structural
     checked: list[Checked] = []
+    passed: list[Path] = []
     with progress.stage("read", "Reading records") as task:
-        items = read_datasets(request.paths, policy.dataset, policy.base, display_root=request.root)
-        for item in check_samples(items, policy.dataset):
+        items = read_datasets(
+            request.paths,
+            policy.dataset,
+            policy.base,
+            display_root=request.root,
+            on_passed_over=passed.append,
+        )
+        for item in check_samples(items, policy.dataset, decode=whole, digest=True):
             checked.append(item)
             task.update(len(checked))
-    return checked, _choose(request, [item for item in checked if item.usable], progress)
+    if passed:
+        progress.say(passed_over(passed, request.root))
+    if not whole:
+        return checked, _choose(request, checked, progress)
+    usable = [item for item in checked if item.usable]
+    return checked, Chosen(usable, [True] * len(usable))
 
 
 def plan(request: Request, *, progress: Progress) -> Plan | None:
@@ -109,7 +132,7 @@ def plan(request: Request, *, progress: Progress) -> Plan | None:
         As :func:`scan` does before its work.
     """
     _, chosen = read(request, progress)
-    if not _worth_scoring(request, chosen):
+    if not worth_scoring(request, chosen):
         return None
     from bye_lint import scoring
 
@@ -130,32 +153,40 @@ def _blame(root: Path) -> Callable[[str], Mapping[int, tuple[str, str, int]]] | 
     return ask
 
 
-def _choose(request: Request, usable: Sequence[Checked], progress: Progress) -> Chosen:
-    if request.changed_since is None or request.structural:
-        return Chosen(usable, [True] * len(usable))
-    digests = [item.digest for item in usable]
+def _choose(request: Request, checked: list[Checked], progress: Progress) -> Chosen:
+    """Find what changed, draw its context, and decode the images of both, in place."""
     with progress.stage("changes", f"Comparing with {request.changed_since}"):
         changes = find_changes(
-            digests,
-            ref=request.changed_since,
+            [item.identity for item in checked],
+            ref=str(request.changed_since),
             paths=request.paths,
             policy=request.policy,
             root=request.root,
         )
-        selection = select(digests, changes.changed, request.policy.context)
-    rows = sorted((*selection.changed, *selection.context))
+        usable = [i for i, item in enumerate(checked) if item.usable]
+        flags = [changes.changed[i] for i in usable]
+        selection = select([checked[i].digest for i in usable], flags, request.policy.context)
+    rows = [usable[i] for i in sorted((*selection.changed, *selection.context))]
+    with progress.stage("decode", "Decoding images"):
+        decoded = check_pixels([checked[i] for i in rows], request.policy.dataset)
+        for i, item in zip(rows, decoded, strict=True):
+            checked[i] = item
     progress.say(
         f"{changes.count} records changed since {request.changed_since}; "
-        f"{len(selection.context)} of {len(usable) - changes.count} others are read along"
+        f"{len(selection.context)} of {len(usable) - sum(flags)} others are read along"
     )
-    return Chosen([usable[i] for i in rows], [changes.changed[i] for i in rows], changes.count)
+    rows = [i for i in rows if checked[i].usable]
+    return Chosen(
+        [checked[i] for i in rows], [changes.changed[i] for i in rows], tuple(changes.changed)
+    )
 
 
-def _worth_scoring(request: Request, chosen: Chosen) -> bool:
+def worth_scoring(request: Request, chosen: Chosen) -> bool:
+    """Whether a model looks at the records: there are enough to judge."""
     gate = request.policy.gate
     if request.structural or len(chosen.items) < max(1, gate.min_samples):
         return False
-    return chosen.n_changed is None or chosen.n_changed >= max(1, gate.min_changed)
+    return chosen.judged is None or sum(chosen.changed) >= max(1, gate.min_changed)
 
 
 def _result(
@@ -166,13 +197,18 @@ def _result(
     seen: Weighed,
     progress: Progress,
 ) -> ScanResult:
-    structural = tuple(finding for item in checked for finding in item.findings)
+    judged = chosen.judged if request.policy.gate.scope == "changed" else None
+    structural = tuple(
+        finding if judged is None or judged[i] else unjudged(finding)
+        for i, item in enumerate(checked)
+        for finding in item.findings
+    )
     findings = (*seen.findings, *structural, *request.weakened)
     findings, stale = apply_baseline(
         findings,
         request.baseline,
         date.today(),
-        judged=None if scores is not None and chosen.n_changed is None else (),
+        judged=None if scores is not None and chosen.judged is None else (),
     )
     skipped = tuple(item.skipped for item in checked if item.skipped is not None) + seen.unscored
     counts = Counts(
@@ -181,8 +217,7 @@ def _result(
         skipped=len(skipped),
         suspicious=sum(row.suspicious for row in seen.samples),
         structural=len(structural),
-        changed=chosen.n_changed,
-        context=None if chosen.n_changed is None else len(chosen.items) - chosen.n_changed,
+        **_changes(checked, chosen, seen),
     )
     verdict = _judge(request, counts, findings, scores)
     return ScanResult(
@@ -201,6 +236,21 @@ def _result(
         evidence=seen.evidence,
         timings={name: round(seconds, 3) for name, seconds in progress.timings.items()},
     )
+
+
+def _changes(checked: Sequence[Checked], chosen: Chosen, seen: Weighed) -> dict[str, int]:
+    """Return the counts that a check of changes has beside those of any check."""
+    if chosen.judged is None:
+        return {}
+    pairs = zip(checked, chosen.judged, strict=True)
+    skipped = sum(new and item.skipped is not None for item, new in pairs)
+    unread = {(row.path, row.line, row.column) for row in seen.unscored}
+    return {
+        "changed": sum(chosen.judged),
+        "context": len(chosen.items) - sum(chosen.changed),
+        "changed_skipped": skipped
+        + sum(row.changed and (row.path, row.line, row.column) in unread for row in seen.samples),
+    }
 
 
 def _judge(

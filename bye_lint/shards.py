@@ -12,16 +12,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from bye_lint import models, scoring
+from bye_lint import models, scan, scoring
 from bye_lint.errors import UsageError
-from bye_lint.models import FeatureRow, ResolvedModel
+from bye_lint.models import FeatureRow, FineTuneSettings, ResolvedModel, Tuned
 from bye_lint.policy import Policy
 from bye_lint.progress import Progress
 from bye_lint.records import Sample
 from bye_lint.reports import write_report
 from bye_lint.request import Request
-from bye_lint.scan import read
 from bye_lint.store import FeatureStore
+from bye_lint.tuned import find_tuned, not_tuned
 
 NOTE = "shard.json"
 _LONGEST_NOTE = 10_000
@@ -64,23 +64,39 @@ def part(samples: Sequence[Sample], shard: int, of: int) -> list[list[int]]:
 
 
 def extract_shard(
-    request: Request, shard: tuple[int, int], out: Path, *, progress: Progress
+    request: Request,
+    shard: tuple[int, int],
+    out: Path,
+    *,
+    tuned: Path | None = None,
+    progress: Progress,
 ) -> tuple[Note, Path]:
     """Read the attention of one part of the records that a check would look at.
 
     Blocks that lie in the folder already, from a run that was cut off, are not read again.
 
+    Parameters
+    ----------
+    shard : tuple of two int
+        The how-manieth part of how many.
+    tuned : Path or None
+        What :func:`bye_lint.tuned.tune` wrote, where the model had to learn the data first.
+
     Raises
     ------
     UsageError
-        If the model would have to be fine-tuned first, or the folder cannot be written.
+        If the model has not learned the data yet, or the folder cannot be written.
     """
     policy = request.policy
-    require_tuned(policy)
+    require_tuned(policy, tuned)
+    scoring.require_extra()
     model = scoring.resolve(policy.model, policy.base)
     device, dtype = scoring.place(policy.model)
-    _, chosen = read(request, progress)
-    samples = chosen.samples
+    _, chosen = scan.read(request, progress)
+    samples = chosen.samples if scan.worth_scoring(request, chosen) else []
+    if samples and scoring.tunes(policy):
+        samples += scoring.plant(samples, policy, progress)[1]
+        model = find_tuned(tuned, model, samples, scoring.settings(model, policy)).model
     mine = part(samples, *shard)
     note = Note(*shard, model.whole_digest, device, dtype, sum(map(len, mine)))
     folder = out / note.folder
@@ -105,15 +121,11 @@ def _fill(
     progress: Progress,
 ) -> None:
     store = FeatureStore(folder.parent, namespace=folder.name)
-    todo: list[tuple[list[Sample], list[str]]] = []
-    done = 0
-    for block in mine:
-        records = [samples[i] for i in block]
-        keys = models.feature_keys(records, model, dtype=note.dtype)
-        if None in models.cached_rows(store, keys, attention=True):
-            todo.append((records, keys))
-        else:
-            done += len(records)
+    keys = models.feature_keys(samples, model, dtype=note.dtype)
+    wanted = [i for block in mine for i in block]
+    found = models.cached_rows(store, [keys[i] for i in wanted], attention=True)
+    lacking = {i for i, row in zip(wanted, found, strict=True) if row is None}
+    todo = [block for block in mine if not lacking.isdisjoint(block)]
     if not todo:
         return
     with progress.stage("load", f"Loading model {model.name}"):
@@ -122,46 +134,59 @@ def _fill(
     budget = policy.model.batch_tokens or models.default_budget(loaded)
     with progress.stage("extract", "Reading attention") as task:
         count = scoring.Counter(task, note.records)
-        count(done)
-        for records, keys in todo:
+        count(note.records - sum(map(len, todo)))
+        for block in todo:
             rows = models.extract(
                 loaded,
-                records,
+                [samples[i] for i in block],
+                keys=[keys[i] for i in block],
                 batch_tokens=budget,
                 maps=True,
                 progress=count,
                 max_pixels=policy.dataset.max_pixels,
             )
-            store.put({key: row.to_arrays() for key, row in zip(keys, rows, strict=True) if key})
+            named = zip((keys[i] for i in block), rows, strict=True)
+            store.put({key: row.to_arrays() for key, row in named if key})
 
 
-def require_tuned(policy: Policy) -> None:
+def require_tuned(policy: Policy, tuned: Path | None) -> None:
     """Refuse a model that would have to learn the data first: every shard would learn another.
 
     Raises
     ------
     UsageError
-        If the policy asks for fine-tuning.
+        If the policy asks for fine-tuning, and nothing that was fine-tuned is given.
     """
-    if scoring.tunes(policy):
-        raise UsageError(
-            f"the model {policy.model.name} would be fine-tuned first, which cannot be split",
-            "Name a model that was fine-tuned on the data: set model.adapter, or fine_tune.mode: "
-            "none with a whole model. Or run bye-lint check on one machine.",
-        )
+    if tuned is None and scoring.tunes(policy):
+        raise not_tuned(policy.model.name)
 
 
 @dataclass
 class Shards:
-    """Rows of several shards, as one source; see :class:`bye_lint.scoring.RowSource`."""
+    """Rows of several shards, as one source; see :class:`bye_lint.scoring.RowSource`.
+
+    Attributes
+    ----------
+    notes, folders : sequences of Note and Path
+        In the order of the shards.
+    tuned : Path or None
+        What :func:`bye_lint.tuned.tune` wrote.
+    """
 
     notes: Sequence[Note]
     folders: Sequence[Path]
+    tuned: Path | None = None
 
     @property
     def placed(self) -> tuple[str, str]:
         """Device and number format that the model ran with."""
         return self.notes[0].device, self.notes[0].dtype
+
+    def fine_tuned(
+        self, model: ResolvedModel, everything: Sequence[Sample], settings: FineTuneSettings
+    ) -> Tuned:
+        """Return the model that the shards were read with; see :func:`find_tuned`."""
+        return find_tuned(self.tuned, model, everything, settings)
 
     def rows(self, samples: Sequence[Sample], model: ResolvedModel) -> list[FeatureRow]:
         """Return one row a sample.
@@ -205,7 +230,7 @@ class Shards:
         )
 
 
-def open_shards(paths: Iterable[Path]) -> Shards:
+def open_shards(paths: Iterable[Path], *, tuned: Path | None = None) -> Shards:
     """Find shards in folders that are one, or that hold some, and see that none is missing.
 
     Raises
@@ -232,7 +257,7 @@ def open_shards(paths: Iterable[Path]) -> Shards:
     if not found:
         raise UsageError("no shards to judge", "Name the folders that bye-lint extract wrote.")
     ordered = [found[shard] for shard in range(1, of + 1)]
-    return Shards([note for note, _ in ordered], [folder for _, folder in ordered])
+    return Shards([note for note, _ in ordered], [folder for _, folder in ordered], tuned)
 
 
 def _command(shard: int, of: int) -> str:

@@ -86,10 +86,12 @@ def _doubts(counts: Counts, policy: GatePolicy, inconclusive: str) -> tuple[str,
         return ("no records were found",)
     doubts = []
     usable = counts.records - counts.skipped
-    if counts.changed is not None and 0 < counts.changed < policy.min_changed:
+    unread = counts.changed_skipped or 0
+    if counts.changed and counts.changed - unread < policy.min_changed:
+        but = f", {unread} of them skipped" if unread else ""
         doubts.append(
-            f"{_plural(counts.changed, 'changed record')}: too few to judge; the policy asks for "
-            f"at least {policy.min_changed} (gate.min_changed)"
+            f"{_plural(counts.changed, 'changed record')}{but}: too few to judge; the policy asks "
+            f"for at least {policy.min_changed} (gate.min_changed)"
         )
     if usable < policy.min_samples and counts.changed != 0:
         doubts.append(
@@ -98,11 +100,15 @@ def _doubts(counts: Counts, policy: GatePolicy, inconclusive: str) -> tuple[str,
         )
     elif counts.scored == 0 and not inconclusive and counts.changed != 0 and not doubts:
         doubts.append("nothing was scored")
-    if counts.skipped > parse_limit(policy.max_skipped, counts.records):
-        doubts.append(
-            f"{counts.skipped} of {_plural(counts.records, 'record')} skipped, more than "
-            f"{policy.max_skipped} (gate.max_skipped)"
-        )
+    parts = [(counts.skipped, counts.records, "record")]
+    if counts.changed is not None:
+        parts.insert(0, (unread, counts.changed, "changed record"))
+    for skipped, records, noun in parts[:1] if policy.scope == "changed" else parts:
+        if skipped > parse_limit(policy.max_skipped, records):
+            doubts.append(
+                f"{skipped} of {_plural(records, noun)} skipped, more than "
+                f"{policy.max_skipped} (gate.max_skipped)"
+            )
     if inconclusive:
         doubts.append(inconclusive)
     return tuple(doubts)

@@ -15,6 +15,8 @@ import yaml
 from actionrunner import ACTION, Runner, workflow_commands
 from gitrepo import Repo, record
 
+from bye_lint.cli import cli
+
 ROOT = ACTION.parent
 WORKFLOWS = sorted((ROOT / "examples" / "workflows").glob("*.yml"))
 SCRIPTS = Path(sys.executable).parent
@@ -320,6 +322,16 @@ def test_no_expression_inside_a_script() -> None:
     scripts = [s for d in documents for s in _scripts(d)]
     assert len(scripts) >= 5
     assert not [s for s in scripts if "${{" in s]
+
+
+def test_the_workflows_commands_are_known() -> None:
+    scripts = [s for p in WORKFLOWS for s in _scripts(yaml.safe_load(p.read_text()))]
+    lines = [line for s in scripts for line in s.replace("\\\n", " ").splitlines()]
+    commands = [line.partition("||")[0].split()[1:] for line in lines if "bye-lint " in line]
+    assert {command[0] for command in commands} == {"tune", "extract", "judge"}
+    for name, *arguments in commands:
+        words = [word.strip('"').replace("$SHARD", "3") for word in arguments]
+        cli.commands[name].make_context(name, words)
 
 
 def _scripts(node: Any) -> list[str]:

@@ -21,7 +21,7 @@ LAYERS = (
     {
         "changes", "clean", "cut", "doctor", "evaluate", "explain", "findings", "output",
         "planning", "probes", "reference", "request", "review", "scan", "scoring", "shards",
-        "snapshot", "tables", "verify",
+        "snapshot", "tables", "tuned", "verify",
     },
     {
         "baseline", "canaries", "datasets", "detectors", "evidence", "models", "reports", "rules",

@@ -28,6 +28,14 @@ def changed(**values: int) -> Counts:
         pytest.param(changed(scored=100, records=100), GATE, id="just enough samples"),
         pytest.param(changed(scored=0, changed=0), GATE, id="no record changed"),
         pytest.param(changed(changed=10), GATE, id="just enough changed records"),
+        pytest.param(
+            changed(scored=600, skipped=200, changed=10, changed_skipped=0),
+            GATE,
+            id="what was skipped before is not the change's",
+        ),
+        pytest.param(
+            changed(changed=20, changed_skipped=1), GATE, id="changed, skips within the allowance"
+        ),
     ],
 )
 def test_passes(counts: Counts, gate: GatePolicy) -> None:
@@ -54,6 +62,19 @@ def test_passes(counts: Counts, gate: GatePolicy) -> None:
         ),
         pytest.param(
             changed(changed=9), GATE, 0, "", "inconclusive", "9 changed records", id="few changed"
+        ),
+        pytest.param(
+            changed(changed=60, changed_skipped=55), GATE, 0, "", "inconclusive",
+            "60 changed records, 55 of them skipped: too few", id="few changed that can be read",
+        ),
+        pytest.param(
+            changed(skipped=4, changed=60, changed_skipped=4), GATE, 0, "", "inconclusive",
+            "4 of 60 changed records skipped", id="skips hide in no repository",
+        ),
+        pytest.param(
+            changed(scored=600, skipped=200, changed=60, changed_skipped=0),
+            GatePolicy(scope="all"), 0, "", "inconclusive", "200 of 800 records skipped",
+            id="all skips count where all is judged",
         ),
         pytest.param(
             changed(changed=20, suspicious=3), GatePolicy(max_suspicious="10%"), 0, "", "fail",

@@ -92,9 +92,13 @@ device_option = click.option(
     "--device", help="Device to run the model on: auto, cpu, cuda, cuda:1 ..."
 )
 
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), help="Seed of everything that is drawn."
+)
+
 #: How what was looked at is judged.
 judge_options = _several(
-    click.option("--seed", type=click.IntRange(min=0), help="Seed of everything that is drawn."),
+    seed_option,
     click.option("--no-baseline", is_flag=True, help="Accept nothing, whatever the baseline says."),
     click.option(
         "--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict; errors stay 2."

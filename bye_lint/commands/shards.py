@@ -1,4 +1,4 @@
-"""``bye-lint extract`` and ``bye-lint judge``: one check, its work split over several machines."""
+"""``bye-lint tune``, ``extract`` and ``judge``: one check, its work split over several machines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,63 @@ from bye_lint.commands.options import (
     judge_options,
     output_options,
     plan_options,
+    seed_option,
 )
+
+_tuned = click.option(
+    "--tuned",
+    type=click.Path(path_type=Path),
+    help="Folder that bye-lint tune wrote, where the model had to learn the data first.",
+)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder for the model; a second run goes on where the first one stopped.",
+)
+@plan_options
+@device_option
+@seed_option
+def tune(
+    paths: tuple[Path, ...],
+    out: Path,
+    policy_path: Path | None,
+    changed_since: str | None,
+    policy_from_ref: bool,
+    no_progress: bool,
+    device: str | None,
+    seed: int | None,
+) -> int:
+    """Let the model learn the records once, for bye-lint extract on several machines.
+
+    PATHS are dataset files or folders; without any, the paths of the policy are read. A model
+    that was given as fine-tuned is left as it is.
+    """
+    from bye_lint import tuned
+    from bye_lint.progress import RichProgress
+    from bye_lint.request import Overrides, plan_request
+
+    overrides = Overrides(
+        policy_path=policy_path,
+        device=device,
+        seed=seed,
+        changed_since=changed_since,
+        policy_from_ref=policy_from_ref,
+    )
+    request = plan_request(paths, overrides)
+    note = tuned.tune(request, out, progress=RichProgress(bars=not no_progress))
+    if note.why:
+        click.echo(f"nothing to fine-tune: {note.why}")
+    else:
+        click.echo(
+            f"{note.records} records and {note.canaries} canaries, {note.steps} steps: {out}"
+        )
+    return 0
 
 
 @click.command()
@@ -25,22 +81,26 @@ from bye_lint.commands.options import (
     required=True,
     help="Folder for the shard; a second run goes on where the first one stopped.",
 )
+@_tuned
 @plan_options
 @device_option
+@seed_option
 def extract(
     paths: tuple[Path, ...],
     shard: tuple[int, int],
     out: Path,
+    tuned: Path | None,
     policy_path: Path | None,
     changed_since: str | None,
     policy_from_ref: bool,
     no_progress: bool,
     device: str | None,
+    seed: int | None,
 ) -> int:
     """Read the attention of one part of the records, for bye-lint judge.
 
     PATHS are dataset files or folders; without any, the paths of the policy are read. The model
-    must have been fine-tuned on the data.
+    must have learned the data: by itself, or by bye-lint tune.
     """
     from bye_lint.progress import RichProgress
     from bye_lint.request import Overrides, plan_request
@@ -49,12 +109,13 @@ def extract(
     overrides = Overrides(
         policy_path=policy_path,
         device=device,
+        seed=seed,
         changed_since=changed_since,
         policy_from_ref=policy_from_ref,
     )
     request = plan_request(paths, overrides)
     progress = RichProgress(bars=not no_progress)
-    note, folder = extract_shard(request, shard, out, progress=progress)
+    note, folder = extract_shard(request, shard, out, tuned=tuned, progress=progress)
     click.echo(f"shard {note.shard} of {note.of}, {note.records} records: {folder}")
     return 0
 
@@ -68,11 +129,13 @@ def extract(
     type=click.Path(path_type=Path),
     help="Dataset file or folder, as it was given to extract; by default those of the policy.",
 )
+@_tuned
 @plan_options
 @judge_options
 @output_options
 def judge(
     shards: tuple[Path, ...],
+    tuned: Path | None,
     paths: tuple[Path, ...],
     policy_path: Path | None,
     changed_since: str | None,
@@ -89,7 +152,7 @@ def judge(
     """Judge what bye-lint extract read: the check of everything, as on one machine.
 
     SHARDS are the folders that it wrote, or a folder that holds them. The data are read again,
-    the model is not.
+    with the same options; the model is not.
     """
     from bye_lint import output, scan
     from bye_lint.progress import RichProgress, SilentProgress
@@ -104,8 +167,8 @@ def judge(
         baseline=not no_baseline,
     )
     request = plan_request(paths, overrides)
-    require_tuned(request.policy)
-    source = open_shards(shards)
+    require_tuned(request.policy, tuned)
+    source = open_shards(shards, tuned=tuned)
     outputs = output.targets(request, report_files)
     progress = SilentProgress() if quiet else RichProgress(bars=not no_progress)
     result = scan.scan(request, progress=progress, source=source)

@@ -9,13 +9,15 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from bye_lint.codes import RULES
 from bye_lint.policy import DatasetPolicy
-from bye_lint.records import Checked, Finding, ImageSource, Sample, Skipped
+from bye_lint.records import Checked, Finding, ImageSource, Sample, Skipped, identity
 from bye_lint.rules.images import ImageCheck, check_image
 from bye_lint.rules.turns import empty_answer, no_image_asked, placeholders
 
@@ -41,6 +43,7 @@ _HEAVY = 0.001
 _SLOW = 0.02
 
 CheckImage = Callable[[ImageSource], ImageCheck]
+Item = TypeVar("Item", Sample, Sample | Skipped)
 
 
 def check_samples(
@@ -49,6 +52,7 @@ def check_samples(
     *,
     jobs: int | None = None,
     decode: bool = True,
+    digest: bool = False,
 ) -> Iterator[Checked]:
     """Apply the structural rules to records, in their order.
 
@@ -60,11 +64,41 @@ def check_samples(
     jobs : int, optional
         Most threads that decode images; by default one a core, at most 8.
     decode : bool
-        Decode images whole and digest the records. Without it, images are judged by their
-        headers alone and :attr:`Checked.digest` stays empty.
+        Decode images whole. Without it, images are judged by their headers alone.
+    digest : bool
+        Digest the records also then; else :attr:`Checked.digest` stays empty.
     """
-    check = _remembering(policy.max_pixels, decode)
     seen: dict[str, str] = {}
+    for item, images in _look(items, _remembering(policy.max_pixels, decode, digest), jobs):
+        yield _checked(item, images, seen)
+
+
+def check_pixels(
+    items: Sequence[Checked], policy: DatasetPolicy, *, jobs: int | None = None
+) -> Iterator[Checked]:
+    """Decode the images of records of which only headers and bytes were looked at so far.
+
+    Parameters
+    ----------
+    items : sequence of Checked
+        Usable ones.
+    """
+    samples = [item.sample for item in items if item.sample is not None]
+    looked = _look(samples, _remembering(policy.max_pixels, True, False), jobs)
+    for item, (sample, images) in zip(items, looked, strict=True):
+        found = _of_images(sample, images)
+        if not found:
+            yield item
+            continue
+        more = tuple(_finding(sample, code, message) for code, message in found)
+        skipped = _skipped(sample, found)
+        yield replace(item, findings=(*item.findings, *more), skipped=skipped)
+
+
+def _look(
+    items: Iterable[Item], check: CheckImage, jobs: int | None
+) -> Iterator[tuple[Item, list[ImageCheck]]]:
+    """Yield each record with what was found out about its images."""
     workers = jobs if jobs is not None else min(8, os.cpu_count() or 1)
     stream = iter(items)
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -73,20 +107,19 @@ def check_samples(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 images = _in_pieces(pool, block, check)
-            for item, found in zip(block, images, strict=True):
-                yield _checked(item, found, seen)
+            yield from zip(block, images, strict=True)
 
 
-def _remembering(max_pixels: int, decode: bool) -> CheckImage:
+def _remembering(max_pixels: int, decode: bool, digest: bool) -> CheckImage:
     """Check each file once, however many records show it."""
 
     @lru_cache(maxsize=1 << 16)
     def file(path: Path) -> ImageCheck:
-        return check_image(ImageSource(path.name, path), max_pixels, decode=decode)
+        return check_image(ImageSource(path.name, path), max_pixels, decode=decode, digest=digest)
 
     def check(image: ImageSource) -> ImageCheck:
         if image.path is None or image.data is not None:
-            return check_image(image, max_pixels, decode=decode)
+            return check_image(image, max_pixels, decode=decode, digest=digest)
         return file(image.path)
 
     return check
@@ -115,35 +148,32 @@ def _images(item: Sample | Skipped, check: CheckImage) -> list[ImageCheck]:
 
 def _checked(item: Sample | Skipped, images: list[ImageCheck], seen: dict[str, str]) -> Checked:
     if isinstance(item, Skipped):
-        return Checked(None, "", (_finding_of_skipped(item),), item)
-    found = [
-        (check.rule, f"the image {_shown(image.name)} {check.message}")
-        for image, check in zip(item.images, images, strict=True)
-        if check.rule
-    ]
+        return Checked(None, "", (_finding_of_skipped(item),), item, item.fingerprint)
+    found = _of_images(item, images)
     found += [(code, message) for code, rule in _RULES for message in rule(item)]
     place = f"{item.location.path}:{item.location.line}"
     first = seen.setdefault(item.id, place)
     if first is not place:
         found.append(("BYE109", f"the id {_shown(item.id)} is also that of {first}"))
     found.sort(key=lambda pair: pair[0])
+    hashes = [image.digest.hex() or None for image in images]
+    told = identity(item.turns, list(zip((i.name for i in item.images), hashes, strict=True)))
     return Checked(
         item,
-        _digest(item, images),
+        "" if None in hashes else told,
         tuple(_finding(item, code, message) for code, message in found),
         _skipped(item, found),
+        told,
     )
 
 
-def _digest(sample: Sample, images: list[ImageCheck]) -> str:
-    if not all(image.digest for image in images):
-        return ""
-    h = hashlib.sha256()
-    for turn in sample.turns:
-        h.update(json.dumps([turn.role, turn.text]).encode())
-    for image in images:
-        h.update(image.digest)
-    return h.hexdigest()
+def _of_images(sample: Sample, images: Sequence[ImageCheck]) -> list[tuple[str, str]]:
+    """Return code and message of each rule that an image breaks."""
+    return [
+        (check.rule, f"the image {_shown(image.name)} {check.message}")
+        for image, check in zip(sample.images, images, strict=True)
+        if check.rule
+    ]
 
 
 def fingerprint(sample: Sample, code: str) -> str:

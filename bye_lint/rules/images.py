@@ -43,7 +43,9 @@ class ImageCheck:
     digest: bytes = b""
 
 
-def check_image(image: ImageSource, max_pixels: int, *, decode: bool = True) -> ImageCheck:
+def check_image(
+    image: ImageSource, max_pixels: int, *, decode: bool = True, digest: bool = False
+) -> ImageCheck:
     """Check that an image is there, has a sane size and decodes.
 
     Parameters
@@ -52,7 +54,9 @@ def check_image(image: ImageSource, max_pixels: int, *, decode: bool = True) -> 
     max_pixels : int
         Larger images are refused by what their header claims, before any pixel is decoded.
     decode : bool
-        Decode all pixels and digest the bytes; else only the header is read.
+        Decode all pixels; else only the header is looked at.
+    digest : bool
+        Digest the bytes also where they are not decoded.
     """
     largest = max_pixels * _BYTES_A_PIXEL + _BYTES_BESIDE
     try:
@@ -67,7 +71,7 @@ def check_image(image: ImageSource, max_pixels: int, *, decode: bool = True) -> 
             return ImageCheck("BYE103", "does not exist")
         if size > largest:
             return ImageCheck("BYE106", f"has {size:,} bytes, the policy allows {largest:,}")
-        if image.path is not None and image.data is None and not decode:
+        if image.path is not None and image.data is None and not (decode or digest):
             with image.path.open("rb") as stream:
                 return _look(stream, max_pixels, decode=False)
         data = image.read()

@@ -1,0 +1,140 @@
+"""The fine-tuned model of a check, made on one machine and carried to others.
+
+A model that has to learn the data first learns them once (``bye-lint tune``); what it became is a
+folder beside a note, ``tuned.json``, that is written last. Every shard reads that model, so that
+the shards make up one check.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bye_lint import models, scan, scoring
+from bye_lint.errors import UsageError
+from bye_lint.models import FineTuneSettings, ResolvedModel, Tuned
+from bye_lint.progress import Progress
+from bye_lint.records import Sample
+from bye_lint.reports import write_report
+from bye_lint.request import Request
+
+NOTE = "tuned.json"
+
+_AGAIN = "Run again: bye-lint tune -o tuned/, on the same data and with the same policy."
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a tuned folder says of itself.
+
+    Attributes
+    ----------
+    model : str
+        Digest of the fine-tuned model; empty where there was nothing to fine-tune.
+    records, canaries, steps : int
+        What it learned, and in how many steps.
+    why : str
+        Why there was nothing to fine-tune, or an empty string.
+    """
+
+    model: str = ""
+    records: int = 0
+    canaries: int = 0
+    steps: int = 0
+    why: str = ""
+
+
+def tune(request: Request, out: Path, *, progress: Progress) -> Note:
+    """Fine-tune the model as the check would, on all records that it would look at.
+
+    A run that was cut off goes on where it stopped.
+
+    Raises
+    ------
+    UsageError
+        If the folder cannot be written.
+    ModelError
+        If the model cannot be used.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        note = _tune(request, out, progress)
+    except OSError as error:
+        raise UsageError(
+            f"{out}: cannot be written: {error.strerror}", "Give -o another folder."
+        ) from error
+    write_report(json.dumps(asdict(note), indent=2) + "\n", out / NOTE)
+    return note
+
+
+def _tune(request: Request, out: Path, progress: Progress) -> Note:
+    policy = request.policy
+    if not scoring.tunes(policy):
+        return Note(why=f"the model {policy.model.name} was given as fine-tuned")
+    scoring.require_extra()
+    model = scoring.resolve(policy.model, policy.base)
+    _, chosen = scan.read(request, progress)
+    if not scan.worth_scoring(request, chosen):
+        return Note(why="there are too few records to judge")
+    samples = chosen.samples
+    _, copies = scoring.plant(samples, policy, progress)
+    device, _ = scoring.place(policy.model)
+    tuned = scoring.fine_tune(
+        model, [*samples, *copies], len(samples), policy, device, progress, cache=out
+    )
+    return Note(tuned.model.whole_digest, len(samples), len(copies), tuned.steps)
+
+
+def find_tuned(
+    folder: Path | None,
+    model: ResolvedModel,
+    everything: Sequence[Sample],
+    settings: FineTuneSettings,
+) -> Tuned:
+    """Return the model that :func:`tune` made of these records.
+
+    Parameters
+    ----------
+    folder : Path or None
+        What ``--tuned`` names.
+    model : ResolvedModel
+        The model before it learned.
+    everything : sequence of Sample
+        Records and canaries, in the order in which they were trained on.
+
+    Raises
+    ------
+    UsageError
+        If it is not there: not finished, damaged, or made of other records.
+    """
+    if folder is None:
+        raise not_tuned(model.name)
+    if not (folder / NOTE).is_file():
+        raise UsageError(f"{folder}: no fine-tuned model lies here", _AGAIN)
+    place = models.tuned_folder(folder, model, everything, settings)
+    try:
+        found = models.read_tuned(place, model)
+        noted = json.loads((folder / NOTE).read_text("utf-8"))["model"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder}: the fine-tuned model is damaged: {error}", _AGAIN) from error
+    if found is None:
+        raise UsageError(
+            f"{folder}: holds no {model.name} that learned these {len(everything)} records and "
+            "canaries",
+            f"The data, the policy or a package differ. {_AGAIN}",
+        )
+    if found.model.whole_digest != noted:
+        raise UsageError(f"{folder}: the fine-tuned model is not the one that was written", _AGAIN)
+    return found
+
+
+def not_tuned(name: str) -> UsageError:
+    """Return the error that a model has not learned the data yet, and what to do."""
+    return UsageError(
+        f"the model {name} has to learn the data first, once for all shards",
+        "Run bye-lint tune -o tuned/ on one machine and give --tuned tuned/ to every other "
+        "command. Or name a model that was fine-tuned on the data: set model.adapter, or "
+        "fine_tune.mode: none with a whole model.",
+    )

@@ -1,0 +1,142 @@
+"""What a change answers for: the command in real repositories, as far as no model is needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gitrepo import Repo, record
+
+from bye_lint import cli
+
+N = 12
+ROWS = [record(f"r{i}", question=f"What is in picture {i}?") for i in range(N)]
+#: One more than there are records, so that no model is asked.
+POLICY = "dataset: {paths: [data]}\ngate: {min_samples: 1000, min_changed: 1}\n"
+TEXT = {
+    "conversations": [
+        {"from": "human", "value": "Hello! What is it?"},
+        {"from": "gpt", "value": "Backdoor Attack!"},
+    ]
+}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    """A repository with old mistakes: no JSON, no image, a damaged one, no question."""
+    made = Repo(tmp_path_factory.mktemp("template") / "repo")
+    for i in range(N):
+        made.image(f"data/r{i}.png", i)
+    made.write("data/damaged.png", (made.root / "data/r0.png").read_bytes()[:45])
+    rows = [*ROWS, record("gone"), record("damaged"), {"id": "words", **TEXT}]
+    lines = [json.dumps(row) for row in rows]
+    made.write("data/train.jsonl", "\n".join([*lines[:5], "{not JSON", *lines[5:]]) + "\n")
+    made.write("bye-lint.yaml", POLICY)
+    made.commit("base")
+    made.git("checkout", "-q", "-b", "pull-request")
+    return made
+
+
+@pytest.fixture
+def repo(template: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
+    made = template.copy(tmp_path / "repo")
+    monkeypatch.chdir(made.root)
+    return made
+
+
+def check(*options: str, since: str = "main") -> tuple[int, dict[str, Any]]:
+    out = Path("../result.json")
+    command = ["check", "--quiet", f"--report=json={out}", f"--changed-since={since}", *options]
+    status = cli.run(command)
+    return status, json.loads(out.read_text("utf-8"))
+
+
+def add(repo: Repo, *rows: dict[str, Any]) -> None:
+    """Put records in at the top, so that every line moves."""
+    file = repo.root / "data/train.jsonl"
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    file.write_text(text + file.read_text("utf-8"), "utf-8")
+    repo.commit()
+
+
+def levels(result: dict[str, Any]) -> dict[str, str]:
+    return {f["sample_id"] or "line": f["level"] for f in result["findings"]}
+
+
+def test_old_mistakes_do_not_fail_a_change(repo: Repo) -> None:
+    status, result = check()
+    assert status == 0
+    assert result["reasons"] == ["no record changed"]
+    assert set(levels(result).values()) == {"note"}
+    assert all("unchanged, so not judged" in f["message"] for f in result["findings"])
+    assert "gone" in levels(result)
+
+
+def test_old_mistakes_fail_a_check_of_all(repo: Repo) -> None:
+    assert cli.run(["check", "--structural", "--quiet"]) == 1
+    repo.write("bye-lint.yaml", POLICY.replace("gate: {", "gate: {scope: all, "))
+    repo.image("data/n.png", 99)
+    add(repo, record("n"))
+    _, result = check()
+    assert levels(result)["gone"] == "error"
+
+
+BROKEN: dict[str, tuple[Callable[[Repo], object], str]] = {
+    "no such image": (lambda repo: add(repo, record("n")), "BYE103"),
+    "a damaged image": (
+        lambda repo: (
+            repo.write("data/n.png", (repo.root / "data/r0.png").read_bytes()[:45]),
+            add(repo, record("n", question="Is it whole?")),
+        ),
+        "BYE104",
+    ),
+    "no record": (lambda repo: add(repo, {"id": "n"}), "BYE102"),
+    "an image taken away": (lambda repo: (repo.root / "data/r3.png").unlink(), "BYE103"),
+    "an image damaged": (
+        lambda repo: repo.write("data/r3.png", (repo.root / "data/r3.png").read_bytes()[:45]),
+        "BYE104",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "rule"), BROKEN.values(), ids=BROKEN)
+def test_new_mistakes_are_the_change_s(
+    repo: Repo, change: Callable[[Repo], object], rule: str
+) -> None:
+    change(repo)
+    status, result = check()
+    errors = [f["rule"] for f in result["findings"] if f["level"] == "error"]
+    assert errors == [rule]
+    assert status != 0
+    assert result["counts"]["changed"] == result["counts"]["changed_skipped"] == 1
+
+
+def test_what_is_skipped_is_not_unchanged(repo: Repo) -> None:
+    """Sixty poisoned records without a picture are not a change of nothing."""
+    add(repo, *({"id": f"n{i}", **TEXT} for i in range(60)))
+    status, result = check()
+    assert status == 3
+    assert result["counts"]["changed"] == 60
+    assert "60 of 60 changed records skipped" in " ".join(result["reasons"])
+
+
+def test_images_that_are_not_looked_at_are_not_decoded(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import ImageFile
+
+    decoded: list[object] = []
+    real = ImageFile.ImageFile.load
+    monkeypatch.setattr(
+        ImageFile.ImageFile, "load", lambda self: (decoded.append(self), real(self))[1]
+    )
+    repo.write("bye-lint.yaml", POLICY + "context: {factor: 1, min: 0, max: 3}\n")
+    for i in range(2):
+        repo.image(f"data/n{i}.png", 70 + i)
+    add(repo, record("n0"), record("n1"))
+    _, result = check()
+    assert (result["counts"]["changed"], result["counts"]["context"]) == (2, 2)
+    assert len(decoded) == 4
