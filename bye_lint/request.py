@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from bye_lint import tables
 from bye_lint.baseline import Baseline, load_baseline
 from bye_lint.datasets import dataset_files
 from bye_lint.errors import UsageError
+from bye_lint.escape import visible
 from bye_lint.policy import (
     DEVICE,
     PATTERNS,
@@ -172,11 +173,20 @@ def sources(request: Request) -> Iterator[Path]:
         yield file.path
 
 
-def dataset_paths(request: Request) -> tuple[str, ...]:
+def dataset_paths(
+    request: Request, *, on_passed_over: Callable[[Path], None] | None = None
+) -> tuple[str, ...]:
     """Return the dataset files that would be read, as reports show them."""
     policy = request.policy
-    found = dataset_files(request.paths, policy.dataset, policy.base)
+    found = dataset_files(request.paths, policy.dataset, policy.base, on_passed_over=on_passed_over)
     return tuple(shown(file.path, request.root) for file in found)
+
+
+def passed_over(paths: Sequence[Path], root: Path, *, most: int = 3) -> str:
+    """Say which files of the folders look like data and hold no format that is known."""
+    named = ", ".join(visible(shown(path, root)) for path in paths[:most])
+    more = f" and {len(paths) - most} more (--show-files lists them)" if len(paths) > most else ""
+    return f"passed over, of no known format: {named}{more}"
 
 
 def shown(path: Path, root: Path) -> str:

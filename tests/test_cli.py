@@ -229,6 +229,22 @@ def test_show_files_lists_them(dataset: Path, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.strip().endswith("data/train.json")
 
 
+def test_a_file_of_no_known_format_is_told_of(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i in range(5):
+        (dataset / f"more{i}.json").write_text('{"data": []}')
+    assert cli.run(["check", "--structural", "--no-progress", str(dataset)]) == 0
+    error = " ".join(capsys.readouterr().err.split())
+    assert "data/more0.json, data/more1.json, data/more2.json and 2 more (--show-files" in error
+    assert cli.run(["check", "--show-files", str(dataset)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "data/train.json\n"
+    assert "data/more4.json" in printed.err
+    assert cli.run(["check", "--structural", "--quiet", str(dataset)]) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("which", ["policy", "result"])
 def test_schema_is_json(which: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["schema", which]) == 0

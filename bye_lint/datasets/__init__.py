@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bye_lint.datasets import chat, imagefolder, llava, parquet
@@ -38,7 +38,11 @@ READERS: Mapping[str, Reader] = {
 
 
 def dataset_files(
-    paths: Sequence[Path], policy: DatasetPolicy, base: Path
+    paths: Sequence[Path],
+    policy: DatasetPolicy,
+    base: Path,
+    *,
+    on_passed_over: Callable[[Path], None] | None = None,
 ) -> Iterator[DatasetFile]:
     """Yield the files that :func:`read_datasets` reads, in its order.
 
@@ -49,6 +53,8 @@ def dataset_files(
     policy : DatasetPolicy
     base : Path
         Folder that the policy's paths start from.
+    on_passed_over : callable, optional
+        Told of every file in a folder that has a dataset's suffix and no known format.
 
     Raises
     ------
@@ -56,7 +62,7 @@ def dataset_files(
         If a path does not exist, a named file has no known format, or a folder holds no dataset.
     """
     chosen = list(paths) or [base / path for path in policy.paths]
-    return find_files(chosen, READERS, policy.format, policy.fields)
+    return find_files(chosen, READERS, policy.format, policy.fields, on_passed_over)
 
 
 def read_datasets(
@@ -65,12 +71,13 @@ def read_datasets(
     base: Path,
     *,
     display_root: Path,
+    on_passed_over: Callable[[Path], None] | None = None,
 ) -> Iterator[Sample | Skipped]:
     """Yield every record of the given datasets, usable or not, in a fixed order.
 
     Parameters
     ----------
-    paths, policy, base
+    paths, policy, base, on_passed_over
         As in :func:`dataset_files`.
     display_root : Path
         Folder that reported paths are relative to.
@@ -88,7 +95,7 @@ def read_datasets(
             f"{root}: the image root is not a folder",
             "dataset.image_root is relative to the policy file.",
         )
-    for file in dataset_files(paths, policy, base):
+    for file in dataset_files(paths, policy, base, on_passed_over=on_passed_over):
         display = display_path(file.path, display_root)
         if file.reader is None:
             rule, message = file.problem or ("BYE101", "the file cannot be read")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,7 @@ def find_files(
     readers: Mapping[str, Reader],
     form: str,
     fields: Mapping[str, str],
+    on_passed_over: Callable[[Path], None] | None = None,
 ) -> Iterator[DatasetFile]:
     """Yield the dataset files of the given files and folders, each once, in sorted order.
 
@@ -74,6 +75,9 @@ def find_files(
             raise DatasetError(
                 f"{path}: no dataset in this folder{_among(path, passed)}", _formats(chosen)
             )
+        if on_passed_over is not None:
+            for name in passed:
+                on_passed_over(path / name)
 
 
 def _chosen(readers: Mapping[str, Reader], form: str) -> Sequence[Reader]:
