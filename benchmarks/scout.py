@@ -5,7 +5,8 @@
 Each source is a folder in LLaVA format (``train.json`` and images). For each, poisoned and clean
 copies are made (2,000 records or all), the command is run as a user runs it, and verdict,
 precision, recall, seconds and peak memory are written to one JSON file a cell, which a second run
-does not repeat, and to ``table.md``. ``--crippled`` uses a scout of random weights instead.
+does not repeat, and to ``table.md``. ``--crippled`` uses a scout of random weights, trained for one
+step, instead.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from benchmarks.checking import check, common
 from bye_lint.evaluate.poison import poison_dataset
 
 RECORDS = 2000
+#: So few epochs that the schedule is one step long.
+ONE_STEP = 0.001
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def run(cell: Cell, work: Path, model: Path | None) -> dict[str, Any]:
     options = []
     if model is not None:
         policy = work / cell.name / "bye-lint.yaml"
-        policy.write_text(f"model: {model}\n", encoding="utf-8")
+        policy.write_text(f"model: {model}\nfine_tune:\n  epochs: {ONE_STEP}\n", encoding="utf-8")
         options.append(f"--policy={policy}")
     checked = check(copy, work / cell.name, seed=cell.seed, options=options)
     poisoned = {record.id for record in truth.poisoned}
