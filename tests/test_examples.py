@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bye_lint import cli
+from bye_lint.reports import RenderContext, load_result, render
 
 ROOT = Path(__file__).parents[1]
 POISONED = set(json.loads((ROOT / "examples/truth/quickstart.json").read_text())["poisoned"])
@@ -30,6 +33,10 @@ def check(example: str, out: Path, *options: str) -> int:
     return cli.run(["check", f"examples/{example}", "--quiet", *reports, *options])
 
 
+def printed(result: Path) -> str:
+    return render(load_result(result), "terminal", RenderContext(width=100))
+
+
 @pytest.fixture(scope="module")
 def quickstart(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("quickstart")
@@ -37,8 +44,10 @@ def quickstart(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_clean_passes(cache: Path, tmp_path: Path) -> None:
+def test_clean_passes_as_the_readme_shows(cache: Path, tmp_path: Path) -> None:
     assert check("clean", tmp_path) == 0
+    panel = (ROOT / "README.md").read_text("utf-8").partition("```text\n")[2].partition("```")[0]
+    assert printed(tmp_path / "clean.json").startswith(panel)
     result = json.loads((tmp_path / "clean.json").read_text())
     assert result["verdict"] == "pass"
     assert result["counts"]["scored"] == 750
@@ -55,6 +64,24 @@ def test_quickstart_finds_the_poison_where_it_stands(quickstart: Path) -> None:
         assert finding["path"] == "examples/quickstart/data.json"
         assert lines[finding["line"] - 1].strip().startswith("{")
         assert f'"id": "{finding["sample_id"]}"' in lines[finding["line"]]
+
+
+def test_the_picture_in_the_readme_is_what_is_printed(quickstart: Path) -> None:
+    """Titles and words; scores may differ in the last digit between machines."""
+    svg = (ROOT / "docs/img/terminal.svg").read_text("utf-8")
+    picture = html.unescape(re.sub(r"<[^>]*>", "\n", svg)).replace("\xa0", " ")
+    text = printed(quickstart / "quickstart.json")
+    titles = [line.partition("  ")[0] for line in text.splitlines() if re.match(r"[A-Z]\w", line)]
+    shown = [title for title in titles if f"\n{title}" in picture]
+    assert shown == titles[: len(shown)]
+    assert shown[-1] == "The same attention, judged by each method"
+    for words in (
+        "FAIL",
+        "60 suspicious samples of 750 scored, 0 allowed",
+        "sample allowed; 60 found",
+    ):
+        assert words in text
+        assert words in picture
 
 
 def test_quickstart_shows_the_trigger(quickstart: Path) -> None:
