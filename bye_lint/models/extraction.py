@@ -7,20 +7,21 @@ its part of the sequence once. What was read before comes from the store.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from bye_lint.errors import ModelError
-from bye_lint.models.batching import Batch, Padding, Unit, by_length, collate, share
-from bye_lint.models.blocks import image_blocks
-from bye_lint.models.grids import image_grid, rope_index
+from bye_lint.models.batching import Padding, Unit, by_length, share
+from bye_lint.models.blocks import Item, image_blocks
 from bye_lint.models.loading import LoadedModel
-from bye_lint.models.probe import ProbeDone
-from bye_lint.models.prompts import VISION, Encoded, EncodeError
+from bye_lint.models.prompts import Encoded, EncodeError
 from bye_lint.models.rows import FeatureRow, RowStore, cached_rows, failed_row
+from bye_lint.models.running import Launched, Rows, launch, run_batch
+from bye_lint.models.workers import Outcomes, Preparer, default_workers
 from bye_lint.records import Sample
+
+__all__ = ["default_budget", "extract", "run_batch"]
 
 Progress = Callable[[int], None]
 
@@ -38,6 +39,7 @@ def extract(
     padding: Padding = "right",
     sharing: bool = True,
     max_pixels: int = 50_000_000,
+    workers: int | None = None,
 ) -> list[FeatureRow]:
     """Read the attention of every sample's first decoding token.
 
@@ -59,6 +61,8 @@ def extract(
         Side that batches are padded on; the rows do not depend on it.
     sharing : bool
         Compute what records about one image have in common once.
+    workers : int or None
+        Processes that decode and tokenize ahead; by default some where the model is on a GPU.
 
     Returns
     -------
@@ -72,19 +76,20 @@ def extract(
     if progress is not None and len(lacking) < len(samples):
         progress(len(samples) - len(lacking))
     alike: dict[str, list[int]] = {}
-    for i in lacking:
-        alike.setdefault(keys[i] or f"none {i}", []).append(i)
+    for i, key in enumerate(keys):
+        alike.setdefault(key or f"none {i}", []).append(i)
     copies = {places[0]: places for places in alike.values()}
-    for done in _extract_missing(
-        loaded,
-        [(i, samples[i]) for i in copies],
-        budget=batch_tokens or default_budget(loaded),
-        maps=maps,
-        hidden=hidden,
-        padding=padding,
-        sharing=sharing,
-        max_pixels=max_pixels,
-    ):
+    todo = {i for i in copies if rows[i] is None}
+    if workers is None:
+        workers = default_workers(loaded, len(todo))
+    reading = _Reading(
+        loaded, batch_tokens or default_budget(loaded), maps, hidden, padding, sharing
+    )
+    blocks = _unread([(i, samples[i]) for i in copies], todo) if todo else []
+    groups = ([[sample for _, sample in group] for group in block] for block in blocks)
+    prepared = Preparer(loaded, max_pixels, workers).encode(groups)
+    for batch in reading.read(zip(blocks, prepared, strict=True), todo):
+        done = [(i, row) for i, row in batch if i in todo]
         for i, row in done:
             for place in copies[i]:
                 rows[place] = row
@@ -106,129 +111,95 @@ def default_budget(loaded: LoadedModel) -> int:
     return 4096
 
 
-def _extract_missing(
-    loaded: LoadedModel,
-    items: list[tuple[int, Sample]],
-    *,
-    budget: int,
-    maps: bool,
-    hidden: bool,
-    padding: Padding,
-    sharing: bool,
-    max_pixels: int,
-) -> Iterator[list[tuple[int, FeatureRow]]]:
-    shared = sharing and padding == "right" and loaded.shares
+def _unread(items: Sequence[Item], todo: set[int]) -> list[list[list[Item]]]:
+    """Return the blocks to read, so that a run that was cut off goes on in the same batches.
+
+    The first block that lacks rows is the one that it was cut off in: it is batched whole, and the
+    batches that are there are left out. Later ones lack all their rows, or those that are new.
+    """
+    found: list[list[list[Item]]] = []
     for block in image_blocks(items):
-        failed: list[tuple[int, FeatureRow]] = []
+        lacking = [[item for item in group if item[0] in todo] for group in block]
+        lacking = [group for group in lacking if group]
+        if lacking:
+            found.append(lacking if found else block)
+    return found
+
+
+@dataclass
+class _Reading:
+    """How blocks of records are read; ``budget`` shrinks where memory does not suffice."""
+
+    loaded: LoadedModel
+    budget: int
+    maps: bool
+    hidden: bool
+    padding: Padding
+    sharing: bool
+
+    def read(
+        self, blocks: Iterator[tuple[list[list[Item]], list[Outcomes]]], todo: set[int]
+    ) -> Iterator[Rows]:
+        """Yield the rows of each batch; while they are kept, the device reads the next."""
+        launched: Launched | None = None
+        for block, outcomes in blocks:
+            failed, units = self._units(block, outcomes)
+            failed = [(i, row) for i, row in failed if i in todo]
+            if failed:
+                yield failed
+            wanted = [
+                [unit for unit in batch if not todo.isdisjoint(unit.index)]
+                for batch in by_length(units, self.budget)
+            ]
+            pending = [batch for batch in wanted if batch][::-1]
+            while pending:
+                batch = pending.pop()
+                try:
+                    following = launch(
+                        self.loaded,
+                        batch,
+                        maps=self.maps,
+                        hidden=self.hidden,
+                        padding=self.padding,
+                    )
+                except torch.OutOfMemoryError as error:
+                    pending = self._smaller(batch, pending, error)
+                    continue
+                if launched is not None:
+                    yield launched.rows()
+                launched = following
+        if launched is not None:
+            yield launched.rows()
+
+    def _units(self, block: list[list[Item]], outcomes: list[Outcomes]) -> tuple[Rows, list[Unit]]:
+        """Return the rows of records that cannot be encoded, and the others as units."""
+        shared = self.sharing and self.padding == "right" and self.loaded.shares
+        shape = len(self.loaded.layers), self.loaded.n_heads
+        failed: Rows = []
         units: list[Unit] = []
-        for group in block:
+        for group, found in zip(block, outcomes, strict=True):
             encoded: list[tuple[int, Encoded]] = []
-            outcomes = loaded.encoder.encode_shared([s for _, s in group], max_pixels=max_pixels)
-            for (i, _), outcome in zip(group, outcomes, strict=True):
+            for (i, _), outcome in zip(group, found, strict=True):
                 if isinstance(outcome, EncodeError):
-                    failed.append((i, failed_row(str(outcome), len(loaded.layers), loaded.n_heads)))
+                    failed.append((i, failed_row(str(outcome), *shape)))
                 else:
                     encoded.append((i, outcome))
             if shared:
-                units += share(encoded, loaded.window)
+                units += share(encoded, self.loaded.window)
             else:
                 units += [Unit((i,), (record,)) for i, record in encoded]
-        if failed:
-            yield failed
-        pending = by_length(units, budget)[::-1]
-        while pending:
-            batch = pending.pop()
-            try:
-                yield run_batch(loaded, batch, maps=maps, hidden=hidden, padding=padding)
-            except torch.OutOfMemoryError as error:
-                if len(batch) == 1:
-                    raise ModelError(
-                        f"a record of {batch[0].tokens} tokens does not fit into memory",
-                        "Use a larger device, or quantization.",
-                    ) from error
-                budget = max(1, sum(unit.tokens for unit in batch) // 2)
-                torch.cuda.empty_cache()
-                left = [unit for part in [*pending[::-1], batch] for unit in part]
-                pending = by_length(left, budget)[::-1]
+        return failed, units
 
-
-@torch.inference_mode()
-def run_batch(
-    loaded: LoadedModel,
-    units: list[Unit],
-    *,
-    maps: bool = False,
-    hidden: bool = True,
-    padding: Padding = "right",
-) -> list[tuple[int, FeatureRow]]:
-    """Run one batch through the base model (no logits) and reduce what the probe read."""
-    family = loaded.family
-    rope = rope_index(loaded.base) if family.positions == "rope_index" else None
-    batch = collate(units, family, pad_id=loaded.pad_id, padding=padding, rope_index=rope)
-    device = loaded.device
-    inputs = {name: _move(tensor, loaded) for name, tensor in batch.inputs.items()}
-    layout = batch.layout
-    for name in ("last", "component", "visible", "suffix_mask"):
-        tensor = getattr(layout, name)
-        setattr(layout, name, None if tensor is None else tensor.to(device))
-    probe = loaded.probe
-    probe.maps, probe.stop = maps, not hidden
-    states = None
-    with loaded.probed(), probe.reading(layout):
-        try:
-            output = loaded.base(**inputs, use_cache=False, return_dict=True)
-            states = output.last_hidden_state
-        except ProbeDone:
-            pass
-    if states is not None:
-        if not loaded.trims_last:
-            states = layout.pick(states, 1)
-        states = states.float()
-    return _rows(loaded, batch, states)
-
-
-def _move(tensor: torch.Tensor, loaded: LoadedModel) -> torch.Tensor:
-    dtype = loaded.dtype if tensor.is_floating_point() else tensor.dtype
-    return tensor.to(device=loaded.device, dtype=dtype, non_blocking=True)
-
-
-def _rows(
-    loaded: LoadedModel, batch: Batch, states: torch.Tensor | None
-) -> list[tuple[int, FeatureRow]]:
-    """Split what the probe read into one row a record, on the host."""
-    readings = [loaded.probe.readings[layer] for layer in loaded.layers]
-    loaded.probe.readings = {}
-    entropy = _host([r.entropy for r in readings])
-    head_entropy = _host([r.head_entropy for r in readings])
-    head_mass = _host([r.head_mass for r in readings])
-    maps = [r.attention for r in readings if r.attention is not None]
-    attention = _host(maps) if maps else None
-    hidden = None if states is None else states.cpu().numpy()
-    last = batch.layout.last.cpu().numpy()
-    config = loaded.whole_config
-    done = []
-    for r, unit in enumerate(batch.units):
-        for s, (i, record) in enumerate(zip(unit.index, unit.records, strict=True)):
-            image = np.flatnonzero(record.component == VISION)
-            if not batch.layout.prefix:
-                image += int(last[r, s]) + 1 - len(record)
-            row = FeatureRow(
-                entropy=entropy[r, s].copy(),
-                head_entropy=head_entropy[r, s].copy(),
-                head_mass=head_mass[r, s].copy(),
-                image_tokens=len(image),
-                grid=image_grid(loaded.family, config, record),
-                hidden=None if hidden is None else hidden[r, s].copy(),
-                attention=None
-                if attention is None
-                else attention[r, s][:, image].astype(np.float16),
-                picture=record.picture,
-            )
-            done.append((i, row))
-    return done
-
-
-def _host(parts: list[torch.Tensor]) -> npt.NDArray[np.float32]:
-    """Stack the layers' readings, (rows, slots, layers, …), and bring them over at once."""
-    array: npt.NDArray[np.float32] = torch.stack(parts, dim=2).float().cpu().numpy()
-    return array
+    def _smaller(
+        self, batch: list[Unit], pending: list[list[Unit]], error: Exception
+    ) -> list[list[Unit]]:
+        """Halve the budget, and return what is left in batches that keep to it."""
+        if len(batch) == 1:
+            raise ModelError(
+                f"a record of {batch[0].tokens} tokens does not fit into memory",
+                "Use a larger device, or quantization.",
+            ) from error
+        self.budget = max(1, sum(unit.tokens for unit in batch) // 2)
+        torch.cuda.empty_cache()
+        left = [unit for part in [*pending[::-1], batch] for unit in part]
+        return by_length(left, self.budget)[::-1]

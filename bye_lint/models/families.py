@@ -31,7 +31,7 @@ class Family:
     causal : bool
         Each token sees only those before it, so that records about one image can share the
         keys and values of their common beginning. False where image tokens (or the whole prompt)
-        see each other both ways.
+        see each other both ways, or where a token's place in the row counts.
     trim_last : bool
         The last decoder layer may be run for the last prompt position alone.
     type_ids : str
@@ -63,7 +63,9 @@ _QWEN_POSITIONS = "multimodal rotary positions; the token count follows the imag
 _ROWS = (
     Family("llava", "LLaVA 1.5 and relatives", grid="patches", note="fixed token count"),
     Family("aya_vision", "Aya Vision", note="tiles and a thumbnail; sliding windows"),
+    Family("cohere2_vision", "Command A Vision", note="tiles and a thumbnail; sliding windows"),
     Family("deepseek_vl", "DeepSeek-VL", note="fixed token count"),
+    Family("fast_vlm", "FastVLM", note="fixed token count; a convolutional tower"),
     Family(
         "gemma3",
         "Gemma 3",
@@ -92,6 +94,14 @@ _ROWS = (
     Family("idefics3", "Idefics3", decoder="text_model", note="tiles and a thumbnail"),
     Family("internvl", "InternVL 2.5, 3 and 3.5", note="tiles and a thumbnail"),
     Family("lighton_ocr", "LightOnOCR", grid="none", note="row breaks between image tokens"),
+    Family(
+        "llama4",
+        "Llama 4",
+        decoder="language_model.model",
+        causal=False,
+        trim_last=False,
+        note="tiles and a thumbnail; chunked attention; queries scaled by their place in the row",
+    ),
     Family("llava_next", "LLaVA-NeXT (1.6)", grid="none", note="tiles, row ends as image tokens"),
     Family(
         "llava_onevision", "LLaVA-OneVision", grid="none", note="tiles, row ends as image tokens"
@@ -161,10 +171,15 @@ REFUSED: Mapping[str, str] = {
     "blip": "it is an encoder-decoder: the text reads the image through cross-attention",
     "git": "image tokens are prepended inside the model and have no place in the prompt",
     "kosmos-2": "image tokens are resampled to latents that are not patches of the image",
+    "idefics": "its image tokens are reached through cross-attention and are not in the sequence",
+    "kosmos-2.5": "image tokens are resampled to latents that are not patches of the image",
+    "pp_formulanet": "it is an encoder-decoder: the image is reached through cross-attention",
+    "t5gemma2": "it is an encoder-decoder",
     "pix2struct": "it is an encoder-decoder: the decoder reads the image through cross-attention",
     "vision-encoder-decoder": "it is an encoder-decoder: the image is read through cross-attention",
     "udop": "it is an encoder-decoder",
     "instructblip": "a Q-Former turns the image into query tokens without a place in the image",
+    "instructblipvideo": "a Q-Former turns frames into query tokens without a place in the image",
     "blip-2": "a Q-Former turns the image into query tokens without a place in the image",
 }
 

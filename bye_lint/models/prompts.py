@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from bye_lint.models.families import Family
 from bye_lint.models.pictures import describe
@@ -153,6 +153,8 @@ def load_images(sample: Sample, *, max_pixels: int = 50_000_000) -> list[Image.I
                 if image.width * image.height > max_pixels:
                     raise EncodeError(f"an image of {image.width}×{image.height} pixels")
                 images.append(image.convert("RGB"))
+        except UnidentifiedImageError as error:  # its message holds an address in memory
+            raise EncodeError("the image cannot be decoded: it is of no known format") from error
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise EncodeError(f"the image cannot be decoded: {error}") from error
     return images

@@ -33,9 +33,14 @@ _TAIL = """
 - Processors that take torchvision for videos (Qwen, GLM, InternVL, LLaVA-OneVision, SmolVLM,
   VideoLLaMA 3) are loaded without their video part where torchvision is not installed; image
   processors are then the ones that work on PIL.
-- Mistral 3 was verified with the processor of LightOnOCR, which lays out images the same way:
-  its own needs torchvision. GOT-OCR 2 refuses images nested by prompt, so its oracle passes them
-  flat.
+- The processors of Mistral 3, Command A Vision and Llama 4 need torchvision for images. Here they
+  were verified with those of LightOnOCR, Aya Vision and InternVL, which cut images into tokens
+  that the models take alike; FastVLM's tower needs timm, and a ConvNeXt stood in for it. With
+  their own processors the spans are still checked record by record, and a record whose spans
+  cannot be told is not scored.
+- Llama 4 scales queries beyond the 8,192nd place of a row, so its records share nothing and each
+  goes through every layer whole.
+- GOT-OCR 2 refuses images nested by prompt, so its oracle passes them flat.
 - Where attention slides over a window that leaves every image token out, a layer has no image
   attention; such records are reported as not scored.
 - Layers of linear attention have no attention weights: hybrid models are read in their

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tiny_models import QUESTIONS, make_image, make_llava, make_sample, make_sam
 from bye_lint.errors import ModelError
 from bye_lint.models import LoadedModel, extract, feature_keys, load_model, resolve_model
 from bye_lint.models import extraction as extraction_module
+from bye_lint.models import running as running_module
 from bye_lint.policy import ModelPolicy
 from bye_lint.store import FeatureStore
 
@@ -68,14 +70,14 @@ def test_bfloat16_stays_within_its_precision(llava, expected):
 def test_records_about_one_image_share_their_prefix(llava, loaded, monkeypatch):
     samples = shared_samples()
     tokens = []
-    collate = extraction_module.collate
+    collate = running_module.collate
 
     def counting(*args, **kwargs):
         batch = collate(*args, **kwargs)
         tokens.append(batch.valid)
         return batch
 
-    monkeypatch.setattr(extraction_module, "collate", counting)
+    monkeypatch.setattr(running_module, "collate", counting)
     shared = extract(loaded, samples, maps=True)
     together = sum(tokens)
     tokens.clear()
@@ -163,7 +165,7 @@ def test_keys_follow_record_model_and_settings(loaded):
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(loaded, expected, monkeypatch):
-    run, sizes = extraction_module.run_batch, []
+    run, sizes = extraction_module.launch, []
 
     def small(model, units, **kwargs):
         sizes.append(len(units))
@@ -171,7 +173,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(loaded, expected, monkeypatc
             raise torch.OutOfMemoryError("not enough")
         return run(model, units, **kwargs)
 
-    monkeypatch.setattr(extraction_module, "run_batch", small)
+    monkeypatch.setattr(extraction_module, "launch", small)
     rows = extract(loaded, make_samples(), batch_tokens=10_000)
     assert sizes[0] == 6
     assert max(sizes[-2:]) <= 2
@@ -182,6 +184,60 @@ def test_a_record_too_large_for_the_memory_says_so(loaded, monkeypatch):
     def none(*args, **kwargs):
         raise torch.OutOfMemoryError("not enough")
 
-    monkeypatch.setattr(extraction_module, "run_batch", none)
+    monkeypatch.setattr(extraction_module, "launch", none)
     with pytest.raises(ModelError, match="does not fit into memory"):
         extract(loaded, make_samples(1))
+
+
+class Cut(Exception):  # noqa: N818
+    """What ends a run in the middle."""
+
+
+class CutStore:
+    """A store that takes so many batches."""
+
+    def __init__(self, store, batches):
+        self.store, self.left = store, batches
+
+    def get(self, keys):
+        return self.store.get(keys)
+
+    def put(self, rows):
+        if self.left == 0:
+            raise Cut
+        self.left -= 1
+        self.store.put(rows)
+
+
+@pytest.mark.parametrize("batches", [1, 2, 4, 7])
+def test_a_run_that_was_cut_off_goes_on_in_the_same_batches(loaded, tmp_path, monkeypatch, batches):
+    """Equal to the bit, which another batch's shape would not give; no batch is run twice."""
+    # by its name: the package has a function that is called as the module is
+    monkeypatch.setattr(sys.modules["bye_lint.models.blocks"], "WINDOW", 3)
+    samples = [
+        make_sample(i, make_image(i // 2, 40 + i % 3), f"<image>\n{QUESTIONS[i * 5 % 6]}")
+        for i in range(20)
+    ]
+    keys = feature_keys(samples, loaded.resolved)
+    options = {"keys": keys, "batch_tokens": 130}
+    ran = []
+    launch = extraction_module.launch
+
+    def noting(model, units, **kwargs):
+        ran.append(sorted(i for unit in units for i in unit.index))
+        return launch(model, units, **kwargs)
+
+    monkeypatch.setattr(extraction_module, "launch", noting)
+    whole = extract(loaded, samples, store=FeatureStore(tmp_path / "whole"), **options)
+    straight, ran[:] = list(ran), []
+    store = FeatureStore(tmp_path / "cut")
+    with pytest.raises(Cut):
+        extract(loaded, samples, store=CutStore(store, batches), **options)
+    ran.clear()
+    done = set(store.get(keys))
+    rest = extract(loaded, samples, store=store, **options)
+    assert ran == straight[batches:]
+    assert {keys[i] for batch in ran for i in batch} == set(keys) - done
+    for a, b in zip(whole, rest, strict=True):
+        np.testing.assert_array_equal(a.head_entropy, b.head_entropy)
+        np.testing.assert_array_equal(a.hidden, b.hidden)

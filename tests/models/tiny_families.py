@@ -1,7 +1,9 @@
 """One tiny model of every family that is claimed: the real classes, a processor built here.
 
-Processors that take torchvision for videos alone are built without that part; Mistral 3 has the
-processor of LightOnOCR, whose layout is the same, because its own takes torchvision for images.
+Processors that take torchvision for videos alone are built without that part. Where a family's own
+takes it for images, another family's whose layout the model reads alike stands in: LightOnOCR's for
+Mistral 3, Aya Vision's for Command A Vision, InternVL's for Llama 4. FastVLM's tower takes timm, so
+a ConvNeXt stands in, which gives feature maps like it.
 """
 
 from __future__ import annotations
@@ -499,6 +501,73 @@ def aya_vision() -> Tiny:
     return Tiny(hf.AyaVisionForConditionalGeneration(config), processor)
 
 
+def cohere2_vision() -> Tiny:
+    processor = aya_vision().processor
+    config = hf.Cohere2VisionConfig(
+        vision_config=tower(hf.SiglipVisionConfig, vision_use_head=False).to_dict(),
+        text_config=text_config(
+            hf.Cohere2Config,
+            processor.tokenizer,
+            num_hidden_layers=4,
+            head_dim=8,
+            sliding_window=64,
+            logit_scale=1.0,
+        ).to_dict(),
+        image_token_id=processor.tokenizer.convert_tokens_to_ids("<|IMG_PATCH|>"),
+        downsample_factor=2,
+        alignment_intermediate_size=32,
+    )
+    return Tiny(hf.Cohere2VisionForConditionalGeneration(config), processor)
+
+
+def fast_vlm() -> Tiny:
+    tokenizer = make_tokenizer(["<image>"])
+    processor = hf.LlavaProcessor(
+        hf.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square(32)),
+        tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="full",
+        num_additional_image_tokens=0,
+        chat_template=LLAVA_TEMPLATE,
+    )
+    vision = hf.ConvNextConfig(
+        patch_size=4, hidden_sizes=[8, 16], depths=[1, 1], num_stages=2, image_size=32
+    )
+    config = hf.FastVlmConfig(
+        vision_config={**vision.to_dict(), "hidden_size": 16},
+        text_config=text_config(hf.Qwen2Config, tokenizer).to_dict(),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=16,
+    )
+    return Tiny(hf.FastVlmForConditionalGeneration(config), processor)
+
+
+def llama4() -> Tiny:
+    processor = internvl().processor
+    tokenizer = processor.tokenizer
+    config = hf.Llama4Config(
+        vision_config=tower(
+            hf.Llama4VisionConfig,
+            vision_output_dim=16,
+            projector_input_dim=16,
+            projector_output_dim=16,
+            intermediate_size=64,
+        ).to_dict(),
+        text_config=text_config(
+            hf.Llama4TextConfig,
+            tokenizer,
+            num_hidden_layers=4,
+            head_dim=8,
+            intermediate_size_mlp=2 * WIDTH,
+            num_local_experts=2,
+            interleave_moe_layer_step=2,
+            attention_chunk_size=64,
+        ).to_dict(),
+        image_token_index=tokenizer.context_image_token_id,
+    )
+    return Tiny(hf.Llama4ForConditionalGeneration(config), processor)
+
+
 def ovis2() -> Tiny:
     names = ["<IMG_ATOM>", "<IMG_START>", "<IMG_GRID>", "<IMG_COL>", "<IMG_ROW>", "<IMG_END>"]
     tokenizer = make_tokenizer([*names, "<image>"])
@@ -592,7 +661,9 @@ def lighton_ocr() -> Tiny:
 BUILDERS: dict[str, Callable[[], Tiny]] = {
     "llava": make_llava,
     "aya_vision": aya_vision,
+    "cohere2_vision": cohere2_vision,
     "deepseek_vl": deepseek_vl,
+    "fast_vlm": fast_vlm,
     "gemma3": gemma3,
     "glm46v": lambda: glm("Glm46V", {}),
     "glm4v": lambda: glm("Glm4v", {}),
@@ -601,6 +672,7 @@ BUILDERS: dict[str, Callable[[], Tiny]] = {
     "idefics3": idefics3,
     "internvl": internvl,
     "lighton_ocr": lighton_ocr,
+    "llama4": llama4,
     "llava_next": llava_next,
     "llava_onevision": llava_onevision,
     "mistral3": mistral3,
