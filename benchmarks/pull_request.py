@@ -241,8 +241,8 @@ def section(results: Sequence[dict[str, Any]]) -> str:
     return (
         "### Measured\n\n"
         "Pull requests against a repository of photos, satellite images, icons and documents, "
-        f"each with and without poison, on {first['machine']}. *Ranked* is how often a poisoned record "
-        "scores above one that is not; *hashing* is spent on all records, the rest on those "
+        f"each with and without poison, on {first['machine']}. *Ranked* is how often a poisoned "
+        "record scores above one that is not; *hashing* is spent on all records, the rest on those "
         f"that are looked at.{whole} Written by `python -m benchmarks.pull_request`; one JSON file "
         "a run lies in `docs/data/pull_request`.\n\n" + table(results)
     )
