@@ -193,7 +193,9 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         ),
         "min_samples": Key("Fewer scored samples are inconclusive.", {"minimum": 0}),
         "max_skipped": Key(
-            "More skipped records are inconclusive: a count, or a percentage of all.", _LIMIT
+            "More skipped records are inconclusive: a count, or a percentage of all; with "
+            "--changed-since and scope changed, of the changed.",
+            _LIMIT,
         ),
         "scope": Key(
             "With --changed-since: count suspects among the changed records, or all.",
