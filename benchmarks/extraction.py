@@ -10,8 +10,9 @@ plain
 ours
     ``bye_lint.models``: the probe, shared prefixes, the trimmed last layer.
 
-Records are prepared beforehand for all three. On a CPU the time is the process's own processor
-time, which a shared machine distorts least; on a GPU it is elapsed time between synchronisations.
+Records are prepared beforehand for all three. Time is elapsed time, on a GPU between
+synchronisations; ``--clock processor`` takes the process's own processor time instead, which a
+shared machine distorts least and which knows nothing of idle cores.
 """
 
 from __future__ import annotations
@@ -32,11 +33,14 @@ import torch
 import transformers
 
 from bye_lint.models.batching import Unit, by_length, collate, share
-from bye_lint.models.extraction import default_budget, run_batch
+from bye_lint.models.extraction import default_budget
 from bye_lint.models.loading import LoadedModel
 from bye_lint.models.prompts import SYSTEM, USER_TEXT, VISION, Encoded
+from bye_lint.models.running import Rows, launch
 
 IMAGE_TOKEN = 5
+#: Where ``--update`` puts the table in a document.
+BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,15 @@ class Shape:
     tower_layers: int
     inner: int
     vocabulary: int = 4096
+    lengths: tuple[int, ...] = (0,)
+    records: int = 64
 
 
+#: ``lengths`` and ``records`` are what is measured by default; 0 is a short question's length.
 SHAPES = {
     "tiny": Shape(128, 6, 4, 11, 6, 128, 3, 344),
-    "small": Shape(512, 12, 8, 24, 14, 128, 3, 1376),
-    "llava-1.5-7b": Shape(4096, 32, 32, 24, 14, 1024, 24, 11008, 32064),
+    "small": Shape(512, 12, 8, 24, 14, 128, 3, 1376, lengths=(0, 700, 1500, 3000), records=16),
+    "llava-1.5-7b": Shape(4096, 32, 32, 24, 14, 1024, 24, 11008, 32064, lengths=(700, 1500, 3000)),
 }
 
 
@@ -122,9 +129,7 @@ def build(shape: Shape, device: str, dtype: torch.dtype) -> LoadedModel:
     return LoadedModel(model.eval().requires_grad_(False), processor)
 
 
-def make_records(
-    shape: Shape, n: int, per_image: int, tokens: int | None, seed: int
-) -> list[Encoded]:
+def make_records(shape: Shape, n: int, per_image: int, tokens: int, seed: int) -> list[Encoded]:
     """Make records: a system prompt, an image, a question of its own, the generation prompt."""
     rng = np.random.default_rng(seed)
     size, image_tokens = shape.side * shape.patch, shape.side**2
@@ -134,7 +139,7 @@ def make_records(
         if i % per_image == 0:
             pixels = rng.normal(size=(1, 3, size, size)).astype(np.float32)
         base = len(begin) + image_tokens
-        words = int(rng.integers(8, 24)) if tokens is None else max(8, tokens - base - 4)
+        words = max(8, tokens - base - 4) if tokens else int(rng.integers(8, 24))
         question = rng.integers(20, shape.vocabulary - 1, size=words + 4)
         ids = np.concatenate([begin, np.full(image_tokens, IMAGE_TOKEN), question])
         component = np.full(len(ids), USER_TEXT, dtype=np.uint8)
@@ -173,6 +178,7 @@ def published(loaded: LoadedModel, records: Sequence[Encoded]) -> None:
 def plain(loaded: LoadedModel, records: Sequence[Encoded], budget: int) -> None:
     """Prefill in batches with SDPA; nothing is read."""
     units = [Unit((i,), (record,)) for i, record in enumerate(records)]
+    last = []
     for batch in by_length(units, budget):
         inputs = collate(batch, loaded.family, pad_id=0).inputs
         moved = {
@@ -181,25 +187,36 @@ def plain(loaded: LoadedModel, records: Sequence[Encoded], budget: int) -> None:
             )
             for name, tensor in inputs.items()
         }
-        loaded.base(**moved, use_cache=False).last_hidden_state[:, -1].cpu()
+        last.append(loaded.base(**moved, use_cache=False).last_hidden_state[:, -1].clone())
+    for states in last:  # fetched at the end, so that the device never waits for the host
+        states.cpu()
 
 
-def ours(loaded: LoadedModel, records: Sequence[Encoded], budget: int, per_image: int) -> None:
+def ours(loaded: LoadedModel, records: Sequence[Encoded], budget: int, per_image: int) -> Rows:
     """Read the attention as a check does."""
     units: list[Unit] = []
     for start in range(0, len(records), per_image):
         group = list(enumerate(records))[start : start + per_image]
         units += share(group, loaded.window)
+    rows: Rows = []
+    before = None
     for batch in by_length(units, budget):
-        run_batch(loaded, batch)
+        launched = launch(loaded, batch)
+        if before is not None:
+            rows += before.rows()
+        before = launched
+    if before is not None:
+        rows += before.rows()
+    return rows
 
 
-def measure(call: Callable[[], None], device: str) -> tuple[float, int | None]:
+def measure(call: Callable[[], object], device: str, clock: str) -> tuple[float, int | None]:
     """Return seconds and, on a GPU, the peak of allocated bytes."""
-    if device == "cpu":
-        start = time.process_time()
+    if not device.startswith("cuda"):
+        watch = time.process_time if clock == "processor" else time.perf_counter
+        start = watch()
         call()
-        return time.process_time() - start, None
+        return watch() - start, None
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
@@ -213,9 +230,10 @@ def compare(
     device: str,
     *,
     per_image: int,
-    tokens: int | None,
+    tokens: int,
     n: int,
     repeats: int,
+    clock: str = "elapsed",
     seed: int = 0,
 ) -> Measured:
     """Measure the three ways in turns and return their medians."""
@@ -227,7 +245,7 @@ def compare(
     records = make_records(shape, n, per_image, tokens, seed)
     budget = default_budget(loaded)
     few = records[: max(per_image, min(n, 8))]
-    ways: dict[str, tuple[str, Callable[[], None], float]] = {
+    ways: dict[str, tuple[str, Callable[[], object], float]] = {
         # The published way costs the same for every record, so a few of them will do.
         "published": ("eager", lambda: published(loaded, few), n / len(few)),
         "plain": ("sdpa", lambda: plain(loaded, records, budget), 1.0),
@@ -238,7 +256,7 @@ def compare(
     for repeat in range(repeats + 1):
         for way, (attention, call, scale) in ways.items():
             model.set_attn_implementation(attention)
-            taken, peak = measure(call, device)
+            taken, peak = measure(call, device, clock)
             if repeat:  # the first round warms up
                 seconds[way].append(taken * scale)
                 memory[way] = peak
@@ -255,13 +273,41 @@ def compare(
     )
 
 
-def machine() -> str:
-    """Say what it was measured on."""
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+def machine(device: str, clock: str) -> str:
+    """Say what it was measured on, and by which clock."""
+    if device.startswith("cuda"):
+        name, clock = torch.cuda.get_device_name(), "elapsed"
+    else:
+        name = f"{_processor()}, {torch.get_num_threads()} thread(s)"
     return (
-        f"{name}, {torch.get_num_threads()} thread(s), Python {platform.python_version()}, "
+        f"{name}, {clock} time, Python {platform.python_version()}, "
         f"torch {torch.__version__}, transformers {transformers.__version__}"
     )
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.machine()
+
+
+def update(document: Path, table: str) -> None:
+    """Put the table between the marks of a document.
+
+    Raises
+    ------
+    SystemExit
+        If the marks are not there.
+    """
+    text = document.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        raise SystemExit(f"{document}: lacks the marks {BEGIN} and {END}")
+    head, tail = text.split(BEGIN)[0], text.split(END)[1]
+    document.write_text(f"{head}{BEGIN}\n\n{table}\n{END}{tail}", encoding="utf-8")
 
 
 def to_markdown(rows: Sequence[Measured], where: str) -> str:
@@ -269,12 +315,13 @@ def to_markdown(rows: Sequence[Measured], where: str) -> str:
     lines = [
         f"Measured on: {where}.",
         "",
-        "| shape | tokens | records an image | published, records/s | plain, records/s "
+        "| shape | records | tokens | records an image | published, records/s | plain, records/s "
         "| ours, records/s | ours, tokens/s | ours / published | ours / plain |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.shape} ({row.device}, {row.dtype}) | {row.tokens} | {row.per_image} "
+        f"| {row.shape} ({row.device}, {row.dtype}) "
+        f"| {row.records} | {row.tokens} | {row.per_image} "
         f"| {row.records / row.published:.1f} | {row.records / row.plain:.1f} "
         f"| {row.records / row.ours:.1f} | {row.tokens * row.records / row.ours:.0f} "
         f"| {row.over_published:.2f}× | {row.of_plain:.2f} |"
@@ -300,34 +347,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shape", action="append", choices=sorted(SHAPES))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--per-image", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--tokens", type=int, nargs="+", help="lengths of the sequences")
-    parser.add_argument("--records", type=int, default=64)
+    parser.add_argument(
+        "--tokens", type=int, nargs="+", help="lengths of the sequences; 0: a short question"
+    )
+    parser.add_argument("--records", type=int, help="by default 64; 16 of the small shape")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--clock", choices=["elapsed", "processor"], default="elapsed")
+    parser.add_argument("--json", type=Path, help="write every figure here")
+    parser.add_argument("--markdown", type=Path, help="write the table here")
+    parser.add_argument("--update", type=Path, help="put the table into this document")
     options = parser.parse_args(arguments)
-    shapes = options.shape or (["llava-1.5-7b"] if options.device != "cpu" else ["tiny", "small"])
+    default = ["llava-1.5-7b"] if options.device != "cpu" else ["tiny", "small"]
+    where = machine(options.device, options.clock)
+    where += f"; medians of {options.repeats}"
     rows = []
-    for shape in shapes:
-        for tokens in options.tokens or [None]:
+    for shape in options.shape or default:
+        for tokens in options.tokens or SHAPES[shape].lengths:
             for per_image in options.per_image:
                 row = compare(
                     shape,
                     options.device,
                     per_image=per_image,
                     tokens=tokens,
-                    n=options.records,
+                    n=options.records or SHAPES[shape].records,
                     repeats=options.repeats,
+                    clock=options.clock,
                 )
                 rows.append(row)
-                print(to_markdown([row], machine()).splitlines()[-1], flush=True)
-    table = to_markdown(rows, machine())
+                print(to_markdown([row], where).splitlines()[4], flush=True)
+    table = to_markdown(rows, where)
     print(table)
     if options.json:
-        data = {"machine": machine(), "rows": [asdict(row) for row in rows]}
+        ratios = [{"over_published": r.over_published, "of_plain": r.of_plain} for r in rows]
+        data = {
+            "machine": where,
+            "rows": [{**asdict(row), **ratio} for row, ratio in zip(rows, ratios, strict=True)],
+        }
         options.json.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     if options.markdown:
         options.markdown.write_text(table, encoding="utf-8")
+    if options.update:
+        update(options.update, table)
     return 0
 
 

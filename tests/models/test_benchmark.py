@@ -1,0 +1,93 @@
+"""The benchmark of the extraction: it measures three ways, and reads what a check reads."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def bench():
+    spec = importlib.util.spec_from_file_location(
+        "benchmark_extraction", ROOT / "benchmarks" / "extraction.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def tiny(bench, monkeypatch):
+    shape = bench.Shape(32, 2, 2, 3, 4, 16, 3, 64, 64, lengths=(0, 40))
+    monkeypatch.setitem(bench.SHAPES, "tiny", shape)
+    return shape
+
+
+def test_every_way_is_measured_and_the_document_updated(bench, tiny, tmp_path, capsys):
+    document, figures = tmp_path / "performance.md", tmp_path / "figures.json"
+    document.write_text(f"before\n{bench.BEGIN}\nold\n{bench.END}\nbehind\n")
+    arguments = ["--shape", "tiny", "--device", "cpu", "--records", "8", "--repeats", "1"]
+    arguments += ["--json", str(figures), "--update", str(document)]
+    assert bench.main(arguments) == 0
+    told = json.loads(figures.read_text())
+    rows = told["rows"]
+    assert [(r["tokens"] > 36, r["per_image"]) for r in rows][2:] == [(True, 1), (True, 8)]
+    assert len(rows) == 4
+    assert all(row[way] > 0 for row in rows for way in ("published", "plain", "ours"))
+    assert "elapsed time" in told["machine"]
+    text = document.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("behind\n")
+    assert "old" not in text
+    assert text.count("| tiny (cpu, float32) |") == 4
+    assert bench.main([*arguments, "--tokens", "0", "--per-image", "1"]) == 0
+    assert document.read_text().count("| tiny (cpu, float32) |") == 1
+
+
+def test_a_document_without_marks_is_left_alone(bench, tmp_path):
+    document = tmp_path / "a.md"
+    document.write_text("text")
+    with pytest.raises(SystemExit, match="lacks the marks"):
+        bench.update(document, "table")
+
+
+def test_the_published_document_has_the_marks(bench):
+    text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert text.count(bench.BEGIN) == text.count(bench.END) == 1
+
+
+@pytest.mark.parametrize("per_image", [1, 4])
+def test_ours_reads_what_eager_attention_says(bench, tiny, per_image):
+    torch.manual_seed(0)
+    loaded = bench.build(tiny, "cpu", torch.float32)
+    records = bench.make_records(tiny, 8, per_image, 0, seed=0)
+    rows = dict(bench.ours(loaded, records, 200, per_image))
+    loaded.model.set_attn_implementation("eager")
+    for i, record in enumerate(records):
+        with torch.no_grad():
+            output = loaded.model(
+                input_ids=torch.from_numpy(record.ids)[None],
+                pixel_values=torch.from_numpy(record.images["pixel_values"]),
+                output_attentions=True,
+            )
+        for layer, attention in enumerate(output.attentions):
+            p = attention[0, :, -1].mean(0)[record.component == 1]
+            p = (p / p.sum()).numpy()
+            entropy = -(p * np.log(p + 1e-8)).sum()
+            assert rows[i].entropy[layer] == pytest.approx(entropy, abs=1e-5)
+
+
+def test_the_large_shape_is_that_of_llava_7b(bench):
+    loaded = bench.build(bench.SHAPES["llava-1.5-7b"], "meta", torch.bfloat16)
+    count = sum(p.numel() for p in loaded.model.parameters())
+    assert 7.0e9 < count < 7.1e9
+    assert len(loaded.layers) == loaded.n_heads == 32
