@@ -107,7 +107,7 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
     if overrides.policy_from_ref and ref is not None:
         judge = read_reference(policy, ref, root, choices=choices)
         policy, baseline, weakened = judge.policy, judge.baseline, judge.weakened
-    elif policy.baseline is not None:
+    elif policy.baseline is not None and overrides.baseline:
         path = policy.base / policy.baseline
         baseline = load_baseline(path, source=shown(path, root))
     # by the base's policy, so that a change cannot take its own data out of the check

@@ -81,7 +81,9 @@ def create(
         today=today,
     )
     write_baseline(made, path)
-    click.echo(f"wrote {path}: {len(made.entries)} findings are accepted", err=True)
+    accepted = sum(entry.count for entry in made.entries)
+    noun = "finding is" if accepted == 1 else "findings are"
+    click.echo(f"wrote {path}: {accepted} {noun} accepted", err=True)
     if request.policy.baseline is None:
         click.echo(f"  add `baseline: {path.name}` to the policy, so that checks read it", err=True)
     return 0

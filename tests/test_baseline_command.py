@@ -1,0 +1,138 @@
+"""``bye-lint baseline`` as it is used: accept what is known, see what is new, notice what rots."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gitrepo import Repo, record
+
+from bye_lint import cli
+from bye_lint.baseline import load_baseline
+
+FILE = "bye-lint-baseline.yaml"
+ACCEPT = ("--reason", "old scans, see #12", "--author", "Ada")
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
+    """Two copies of a record without its image, among good ones; the policy names a baseline."""
+    made = Repo(tmp_path / "repo")
+    for i in range(3):
+        made.image(f"data/r{i}.png", i)
+    made.records([*(record(f"r{i}") for i in range(3)), record("a", "old.png")])
+    made.write("bye-lint.yaml", f"dataset: {{paths: [data]}}\nbaseline: {FILE}\n")
+    add(made, record("b", "old.png"))
+    monkeypatch.chdir(made.root)
+    return made
+
+
+def add(repo: Repo, row: dict[str, Any]) -> None:
+    with (repo.root / "data/train.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def run(*arguments: str) -> int:
+    return cli.run(list(arguments))
+
+
+def check(*options: str) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    status = run(
+        "check", "--structural", "-q", "--report=json=r.json", "--report=sarif=r.sarif", *options
+    )
+    return status, json.loads(Path("r.json").read_text()), json.loads(Path("r.sarif").read_text())
+
+
+def test_what_is_accepted_passes_and_keeps_its_justification(
+    repo: Repo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("baseline", "create", *ACCEPT) == 0
+    assert "2 findings are accepted" in capsys.readouterr().err
+    status, result, sarif = check()
+    assert status == 0
+    assert [f["suppressed"] for f in result["findings"]] == ["old scans, see #12"] * 2
+    assert {f["properties"]["suppressed_by"] for f in result["findings"]} == {"Ada"}
+    assert sarif["runs"][0]["results"] == []
+    assert check("--no-baseline")[0] == 1
+
+
+def test_a_copy_more_is_new(repo: Repo) -> None:
+    assert run("baseline", "create", *ACCEPT) == 0
+    add(repo, record("c", "old.png"))
+    status, result, _ = check()
+    assert status == 1
+    assert [f["suppressed"] is None for f in result["findings"]] == [False, False, True]
+
+
+def test_audit_tells_what_no_longer_serves(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("baseline", "create", *ACCEPT) == 0
+    assert run("baseline", "audit") == 0
+    assert f"{FILE}:4: active      BYE103 2/2" in capsys.readouterr().out
+    repo.image("data/old.png", 99)
+    assert run("baseline", "audit") == 1
+    assert "unused      BYE103 0/2" in capsys.readouterr().out
+    assert run("baseline", "update", *ACCEPT) == 0
+    assert load_baseline(repo.root / FILE).entries == ()
+
+
+def test_what_expired_is_open_again_and_told(repo: Repo) -> None:
+    assert run("baseline", "create", *ACCEPT, "--expires", "2090-01-31") == 0
+    file = repo.root / FILE
+    file.write_text(file.read_text().replace("2090-01-31", "2020-01-31"))
+    status, result, _ = check()
+    assert status == 1
+    assert [f["rule"] for f in result["findings"]] == ["BYE103", "BYE103", "BYE302"]
+    assert "expired on 2020-01-31" in result["findings"][-1]["message"]
+    assert result["findings"][-1]["path"] == FILE
+
+
+def test_update_keeps_words_and_adds_what_is_new(repo: Repo) -> None:
+    assert run("baseline", "create", *ACCEPT) == 0
+    add(repo, record("n", "new.png"))
+    assert run("baseline", "update", "--reason", "see #31", "--author", "Bob") == 0
+    entries = load_baseline(repo.root / FILE).entries
+    assert {(e.reason, e.author, e.count) for e in entries} == {
+        ("old scans, see #12", "Ada", 2),
+        ("see #31", "Bob", 1),
+    }
+    assert check()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--reason", " ", "--author", "Ada"), "the reason is empty"),
+        ((*ACCEPT, "--expires", "2001-01-01"), "has passed already"),
+        ((*ACCEPT, "--expires", "soon"), "soon"),
+        (("--author", "Ada"), "--reason"),
+        (("--reason", "x"), "Say who does"),
+    ],
+)
+def test_nothing_is_accepted_without_words_and_a_day(
+    options: tuple[str, ...],
+    said: str,
+    repo: Repo,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bye_lint.vcs.committer", lambda _: "")
+    assert run("baseline", "create", *options) == 2
+    assert said in capsys.readouterr().err
+    assert not (repo.root / FILE).exists()
+
+
+def test_create_does_not_overwrite(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    repo.write(FILE, "version: 1\nentries: []\n")
+    assert run("baseline", "create", *ACCEPT) == 2
+    assert "baseline update" in capsys.readouterr().err
+    assert run("baseline", "create", *ACCEPT, "--force") == 0
+    assert check()[0] == 0
+
+
+def test_a_result_can_be_accepted_without_another_check(repo: Repo) -> None:
+    assert check("--no-baseline")[0] == 1
+    (repo.root / "data/train.jsonl").unlink()
+    assert run("baseline", "create", *ACCEPT, "--result", "r.json") == 0
+    assert sum(e.count for e in load_baseline(repo.root / FILE).entries) == 2
