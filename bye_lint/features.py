@@ -17,9 +17,10 @@ from bye_lint.records import DetectionSummary
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.integer]
+PixelArray = npt.NDArray[np.uint8]
 
-#: The last columns of ``Features.picture``: horizontal and vertical detail, contrast, brightness.
-PICTURE_STATISTICS = 4
+#: Rows and columns of the thumbnails in ``Features.picture``.
+PICTURE_SIDE = 32
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,8 @@ class Features:
         Kind of the planted trigger for copies that carry a canary; empty string for real records.
     hidden : (n_samples, width) array or None
         Last hidden state of the first decoding token.
-    picture : (n_samples, width) array or None
-        The images at a glance, for telling which look alike: mean colours of a coarse grid, then
-        ``PICTURE_STATISTICS`` of the whole; NaN for unscored rows.
+    picture : (n_samples, PICTURE_SIDE, PICTURE_SIDE, 3) uint8 array or None
+        Each sample's first image in small, for telling which look alike; black for unscored rows.
     loss : (n_samples, n_checkpoints) array or None
         Mean negative log-likelihood of the answer at checkpoints of the fine-tuning.
     target_learned : (n_samples,) array or None
@@ -60,7 +60,7 @@ class Features:
     answers: Sequence[str]
     canary: Sequence[str] = ()
     hidden: FloatArray | None = None
-    picture: FloatArray | None = None
+    picture: PixelArray | None = None
     loss: FloatArray | None = None
     target_learned: FloatArray | None = None
 

@@ -23,13 +23,14 @@ from bye_lint.detectors import conditional
 from bye_lint.detectors.accuse import accuse
 from bye_lint.detectors.answer import nothing, scored_rows, spread
 from bye_lint.detectors.attention import Column, attention_columns
+from bye_lint.detectors.groups import PATTERN, convincing
 from bye_lint.detectors.neighbours import (
     Questions,
     given_neighbours,
     read_questions,
     told_by_question,
 )
-from bye_lint.detectors.pictures import LEAST_SEPARATION, separation_given_pictures
+from bye_lint.detectors.pictures import looks
 from bye_lint.detectors.planted import CONTROL, Kind, judge_kind
 from bye_lint.detectors.shared import MOST_TOLD, answers_follow, judge_group
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
@@ -67,9 +68,10 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     questions = read_questions(prompts, seed=seed)
     Z = given_neighbours(columns.values, questions.nearest)
     n = len(records)
-    second = conditional.detect(features, settings, seed=seed)
+    second, explained = conditional.search_samples(features, settings, seed=seed)
     rest = np.zeros(len(rows), dtype=np.bool_)
-    rest[:n] = ~second.suspicious[records]
+    # What the blind method accuses already, or explains, is no evidence and no null for more.
+    rest[:n] = ~second.suspicious[records] & ~explained[records]
     rate = settings.false_alarm_rate / len(usable)
     every = np.append(np.full(n, ""), label)
     kinds = [judge_kind(name, Z, every, rest, rate, seed=seed) for name in usable]
@@ -80,7 +82,6 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     power = tuple(_power(name, label, kinds, learned[name]) for name in names)
     seeing = [kind for kind in kinds if kind.recall >= FOUND] or kinds
     ratio = np.max([kind.ratio for kind in seeing], axis=0)
-    # What the blind method accuses already is no evidence for more.
     quiet = np.flatnonzero(rest[:n])
     above = int((ratio[quiet] > 1).sum())
     expected = len(quiet) * settings.false_alarm_rate
@@ -89,6 +90,7 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     suspicious: BoolArray = np.zeros(n, dtype=np.bool_)
     posterior: FloatArray = np.zeros(n)
     notes, warnings = [], []
+    undecided = second.inconclusive
     if above >= 3 and p_value <= SIGNIFICANCE:
         answers = [features.answers[i] for i in records[quiet].tolist()]
         group = accuse(Z[quiet], ratio[quiet], 1.0, answers, seed=seed)
@@ -97,10 +99,13 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
             f"{group.separation:.1f}; {group.alike:.0%} give answers that the rest does not"
         )
         pictures = None if features.picture is None else features.picture[records[quiet]]
-        apart = separation_given_pictures(Z[quiet], group.suspicious, pictures, seed=seed)
-        if group.suspicious.any() and conditional.convincing(group) and apart >= LEAST_SEPARATION:
+        accused = bool(group.suspicious.any()) and convincing(group)
+        seen = looks(Z[quiet], group.suspicious, pictures, seed=seed)
+        if accused and seen.kind == "none":
             suspicious[quiet], posterior[quiet] = group.suspicious, group.posterior
             notes.append(what)
+        elif accused and seen.kind == "pattern":
+            undecided = undecided or f"{what}; {PATTERN}"
         else:
             warnings.append(f"{what}: not told apart well enough to accuse them")
     else:
@@ -145,7 +150,7 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         posterior=spread(posterior, records, len(features), np.nan),
         suspicious=spread(suspicious, records, len(features), False),
         summary=summary,
-        inconclusive="" if suspicious.any() else blind,
+        inconclusive="" if suspicious.any() else "; ".join(filter(None, (undecided, blind))),
         warnings=tuple(warnings),
     )
 

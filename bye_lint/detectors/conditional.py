@@ -13,28 +13,24 @@ What the published rule lacks, one by one (docs/method.md tells it at length):
 - both halves must find their second mode, it must stand apart from the bulk, and where it
   does not stand apart overwhelmingly its answers must agree (:mod:`.answers`);
 - it must stand apart from images that look the same, too (:mod:`.pictures`): a kind of picture
-  is a population, and no poison.
+  is a population and no poison, and the search goes on without it (:mod:`.groups`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-
 import numpy as np
 
-from bye_lint.detectors.accuse import Accusation, accuse
 from bye_lint.detectors.answer import nothing, scored_rows, spread
 from bye_lint.detectors.attention import Column, attention_columns
 from bye_lint.detectors.direction import direction, shifts
-from bye_lint.detectors.halves import find_population
-from bye_lint.detectors.neighbours import (
-    Questions,
-    given_neighbours,
-    read_questions,
-    told_by_question,
+from bye_lint.detectors.groups import (
+    AGREEMENT,
+    SEPARATION,
+    SEPARATION_ALONE,
+    SIGNIFICANCE,
+    search,
 )
-from bye_lint.detectors.pictures import LEAST_SEPARATION, separation_given_pictures
+from bye_lint.detectors.neighbours import given_neighbours, read_questions
 from bye_lint.detectors.shared import shared_answers
 from bye_lint.detectors.wording import residuals, standardise, wording_design
 from bye_lint.features import BoolArray, Detection, Features, FloatArray
@@ -42,18 +38,6 @@ from bye_lint.policy import DetectionPolicy
 from bye_lint.records import DetectionSummary, HeadProfile
 from bye_lint.stages import cluster_samples, profile_layers
 
-#: Largest p-value of one mode at which a second population is believed in.
-SIGNIFICANCE = 0.001
-#: Least separation of two populations, the published index and threshold made robust: where
-#: the suspects' answers agree, and where attention has to bear the accusation alone.
-SEPARATION = 2.0
-SEPARATION_ALONE = 5.0
-#: Share of the suspects whose answers must tell them from the rest to count as agreement.
-AGREEMENT = 0.8
-#: A group that the question tells this well is a kind of question, unless this share of it
-#: gives one answer.
-QUESTION = 0.9
-ONE_ANSWER = 0.9
 _FEWEST = 60
 _MOST_HEADS = 12
 #: Unit of the layers' profiles: what the question leaves, in spreads of the bulk.
@@ -63,56 +47,58 @@ _SCORE_NAME = "robust z of attention given the question"
 
 def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detection:
     """Look for a second population in the attention, given the wording of the question."""
+    return search_samples(features, settings, seed=seed)[0]
+
+
+def search_samples(
+    features: Features, settings: DetectionPolicy, *, seed: int
+) -> tuple[Detection, BoolArray]:
+    """Do as :func:`detect`, and say which samples are of a population that is explained.
+
+    Returns
+    -------
+    detection : Detection
+    explained : (n_samples,) bool array
+    """
     rows = scored_rows(features)
+    explained: BoolArray = np.zeros(len(features), dtype=np.bool_)
     if len(rows) < _FEWEST:
         summary = DetectionSummary(method="conditional", score_name=_SCORE_NAME)
         reason = f"{len(rows)} scored samples, fewer than the {_FEWEST} that a null needs"
-        return nothing(features, summary, reason)
+        return nothing(features, summary, reason), explained
     columns = attention_columns(features, rows)
-    design = wording_design([features.prompts[i] for i in rows], features.image_tokens[rows])
-    given = residuals(columns.values, design, seed=seed)
+    prompts = [features.prompts[i] for i in rows]
+    answers = [features.answers[i] for i in rows]
+    given = residuals(
+        columns.values, wording_design(prompts, features.image_tokens[rows]), seed=seed
+    )
     Z = given.values
     entropies = np.array([c.feature == "entropy" for c in columns.names])
-
-    questions = read_questions([features.prompts[i] for i in rows], seed=seed)
-    found = find_population(Z, _combinations(Z[:, entropies]), seed=seed)
-    score, mode = found.score, found.mode
+    questions = read_questions(prompts, seed=seed)
+    found = search(
+        Z,
+        lambda part: _combinations(part[:, entropies]),
+        answers,
+        questions,
+        None if features.picture is None else features.picture[rows],
+        seed=seed,
+    )
+    explained[rows] = found.explained
     profiles = profile_layers(Z[:, entropies], settings.bsi, settings.threshold, seed)
     published = profile_layers(features.entropy[rows], settings.bsi, settings.threshold, seed)
     rule = cluster_samples(features.entropy[rows], published, seed)
-    suspicious: BoolArray = np.zeros(len(rows), dtype=np.bool_)
-    posterior: FloatArray = np.zeros(len(rows))
+    score, posterior, suspicious = found.score, found.posterior, found.suspicious
     threshold: float | None = None
     where = "none"
     heads: tuple[HeadProfile, ...] = ()
-    notes = [_explained(given.explained[entropies])]
-    warnings: tuple[str, ...] = ()
-    if found.p_value <= SIGNIFICANCE and mode.separation >= SEPARATION:
-        answers = [features.answers[i] for i in rows]
-        group = accuse(Z, score, mode.threshold, answers, seed=seed)
-        what = (
-            f"a second mode of {int(group.suspicious.sum())} samples, separation "
-            f"{group.separation:.1f}; {group.alike:.0%} of them give answers that the rest does not"
-        )
-        pictures = None if features.picture is None else features.picture[rows]
-        alike = (
-            _of_a_question(group.suspicious, answers, questions)
-            or separation_given_pictures(Z, group.suspicious, pictures, seed=seed)
-            < LEAST_SEPARATION
-        )
-        if group.suspicious.any() and convincing(group) and not alike:
-            score, posterior, suspicious = group.score, group.posterior, group.suspicious
-            threshold = float(score[suspicious].min())
-            where = side(Z[:, entropies], suspicious)
-            heads = _speakers(direction(Z, suspicious), columns.names)
-            notes.append(what)
-        else:
-            warnings = (f"{what}: a kind of picture of its own rather than poison",)
-    else:
-        notes.append("one population: no second mode stands apart in both halves of the samples")
-    said = [features.answers[i] for i in rows]
+    notes = [_explained(given.explained[entropies]), *found.notes]
+    undecided = found.undecided
+    if suspicious.any():
+        threshold = float(score[suspicious].min())
+        where = side(Z[:, entropies], suspicious)
+        heads = _speakers(direction(Z, suspicious), columns.names)
     usual = given_neighbours(columns.values, questions.nearest)
-    for shared in shared_answers(usual, said, questions, seed=seed):
+    for shared in shared_answers(usual, answers, questions, seed=seed):
         accused = shared.posterior > 0.5
         notes.append(
             f"{int(accused.sum())} samples give one answer whatever is asked (AUC of the answer "
@@ -124,7 +110,7 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         threshold = float(score[suspicious].min())
         where = side(usual[:, entropies], suspicious)
         heads = _speakers(shared.weights, columns.names)
-        warnings = ()
+        undecided = ""
     summary = DetectionSummary(
         method="conditional",
         parameters={
@@ -146,19 +132,15 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         notes=tuple(notes),
     )
     n = len(features)
-    return Detection(
+    detection = Detection(
         score=spread(score, rows, n, np.nan),
         posterior=spread(posterior, rows, n, np.nan),
         suspicious=spread(suspicious, rows, n, False),
         summary=summary,
-        warnings=warnings,
+        inconclusive=undecided,
+        warnings=found.warnings,
     )
-
-
-def convincing(group: Accusation) -> bool:
-    """Return whether a group stands far enough apart for the agreement of its answers."""
-    least = SEPARATION if group.alike >= AGREEMENT else SEPARATION_ALONE
-    return group.separation >= least
+    return detection, explained
 
 
 def _consistent(p_value: float, accused: bool) -> float | None:
@@ -168,17 +150,6 @@ def _consistent(p_value: float, accused: bool) -> float | None:
     of question accuses nobody; its probability would contradict the verdict then.
     """
     return p_value if accused == (p_value <= SIGNIFICANCE) else None
-
-
-def _of_a_question(group: BoolArray, answers: Sequence[str], questions: Questions) -> bool:
-    """Return whether a group is one kind of question, answered this way and that.
-
-    A trigger in the text is told by the question too, but its records share one answer.
-    """
-    if told_by_question(group, questions) <= QUESTION:
-        return False
-    commonest = Counter(answers[int(i)] for i in np.flatnonzero(group)).most_common(1)[0][1]
-    return bool(commonest < ONE_ANSWER * group.sum())
 
 
 def _combinations(E: FloatArray) -> FloatArray:

@@ -108,4 +108,5 @@ def told_by_question(member: BoolArray, questions: Questions) -> float:
     # Rows have length 1, so a sample's likeness to itself is 1.
     to_in = (words @ inside - member) / np.maximum(n_in - member, 1)
     to_out = (words @ outside - ~member) / np.maximum(n_out - ~member, 1)
-    return float(max(near, roc_auc_score(member, to_in - to_out)))
+    # Where all questions are one, only rounding would tell members from others.
+    return float(max(near, roc_auc_score(member, np.round(to_in - to_out, 4))))

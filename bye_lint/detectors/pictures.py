@@ -1,49 +1,110 @@
 """What is usual for a picture: a kind of image is a population of its own, and no poison.
 
-The lakes of a satellite set are read unlike its cities, and where one question is asked of all
-they share an answer too: to attention and answers they look like a backdoor. What tells them apart
-is that images which *look* like them are read like them. A trigger is read unlike images that look
-the same, for it changes little of what an image looks like at a glance.
+The lakes of a satellite set are read unlike its cities, and where one question is asked of all they
+share an answer too: to attention and answers they look like a backdoor. Two things tell a kind of
+picture from a trigger. Its images look alike, where a trigger is put into images of every kind; and
+images that look like them are read like them, too.
+
+A trigger that lies over the whole image makes images look alike. It is the same pattern at the same
+place in all of them; where a kind of picture shares that much, neither answer is safe.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
+from scipy.ndimage import uniform_filter
+from sklearn.metrics import roc_auc_score
 
 from bye_lint.detectors.neighbours import NEIGHBOURS
 from bye_lint.detectors.population import separation
 from bye_lint.detectors.shared import set_apart
-from bye_lint.features import PICTURE_STATISTICS, BoolArray, FloatArray, IntArray
+from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
 
-#: A group must stand this far apart once its pictures' neighbours are taken into account: the
-#: published threshold of the separation index.
+#: A group that pictures tell no better than this is no kind of picture.
+MOST_TOLD = 0.8
+#: One that they tell must stand this far apart once its pictures' neighbours are taken into
+#: account: the published threshold of the separation index.
 LEAST_SEPARATION = 2.0
+#: Fine detail that a group shares at the same place: agreement of its halves, and strength beside
+#: the detail of one image. Blending at 0.2 gives 0.98 and 0.8, fields and lakes 0.7 and 0.04.
+LEAST_AGREEMENT = 0.9
+LEAST_STRENGTH = 0.25
+
 _CHUNK = 512
 _FEWEST = 5
+_CELLS = 8
+_SMOOTH = 3
+
+Kind = Literal["none", "picture", "pattern"]
 
 
-def nearest_pictures(pictures: FloatArray, *, k: int = NEIGHBOURS) -> IntArray:
-    """Return the samples whose images look most like each sample's.
+@dataclass(frozen=True)
+class Looks:
+    """What the pictures say of a group.
+
+    Attributes
+    ----------
+    kind : str
+        ``none``: its pictures do not explain it; ``picture``: it is a kind of picture;
+        ``pattern``: it could be that, or a trigger over the whole image.
+    told : float
+        AUC of the group from its pictures alone.
+    separation : float
+        Separation index of the group once its pictures' neighbours are taken into account.
+    """
+
+    kind: Kind
+    told: float
+    separation: float
+
+
+def looks(Z: FloatArray, group: BoolArray, pictures: PixelArray | None, *, seed: int) -> Looks:
+    """Say whether pictures explain why a group is read unlike the rest.
 
     Parameters
     ----------
-    pictures : (n_samples, width) array
-        As in :class:`bye_lint.features.Features`; a column that is not finite is left out.
+    Z : (n_samples, n_columns) array
+        Attention given the question.
+    group : (n_samples,) bool array
+    pictures : (n_samples, side, side, 3) uint8 array or None
+        Without them nothing is explained.
+    seed : int
+        Of the folds.
+    """
+    if pictures is None or min(int(group.sum()), int((~group).sum())) < _FEWEST:
+        return Looks("none", 0.5, float("inf"))
+    nearest = nearest_pictures(pictures)
+    told = float(roc_auc_score(group, group[nearest].mean(axis=1)))
+    # Only the neighbours' median is taken off: poison among them widens their spread.
+    usual = np.stack([np.median(column[nearest], axis=1) for column in Z.T], axis=1)
+    score, _ = set_apart(Z - usual, group, ~group, seed=seed)
+    apart = separation(score, group)
+    kind: Kind = "none"
+    if told > MOST_TOLD and apart < LEAST_SEPARATION:
+        agreement, strength = shared_pattern(pictures, group, seed=seed)
+        same = agreement >= LEAST_AGREEMENT and strength >= LEAST_STRENGTH
+        kind = "pattern" if same else "picture"
+    return Looks(kind, told, apart)
+
+
+def nearest_pictures(pictures: PixelArray, *, k: int = NEIGHBOURS) -> IntArray:
+    """Return the samples whose images look most like each sample's.
+
+    They are compared by the mean colours of a coarse grid, and by detail across and down,
+    contrast and brightness, which count as much as all of the grid.
 
     Returns
     -------
     (n_samples, min(k, n_samples - 1)) integer array
-        The nearest first. Images that are the same to the last digit are not one's neighbours: a
-        poisoned picture that occurs many times would explain itself.
+        The nearest first. The same image is not one's neighbour: a poisoned picture that occurs
+        many times would explain itself.
     """
     n = len(pictures)
-    columns = np.arange(pictures.shape[1])
-    weight = np.where(columns < len(columns) - PICTURE_STATISTICS, len(columns), PICTURE_STATISTICS)
-    usable = np.isfinite(pictures).all(axis=0)
-    x = np.asarray(pictures[:, usable], dtype=np.float64)
-    spread = x.std(axis=0)
-    x = (x - x.mean(axis=0)) / np.maximum(spread, 1e-9) / np.sqrt(weight[usable])
-    same = np.unique(np.round(pictures[:, usable], 5), axis=0, return_inverse=True)[1].ravel()
+    x = _glance(pictures)
+    same = np.unique(pictures.reshape(n, -1), axis=0, return_inverse=True)[1].ravel()
     length = (x**2).sum(axis=1)
     k = min(k, n - 1)
     nearest = np.empty((n, k), dtype=np.intp)
@@ -55,30 +116,52 @@ def nearest_pictures(pictures: FloatArray, *, k: int = NEIGHBOURS) -> IntArray:
     return nearest
 
 
-def separation_given_pictures(
-    Z: FloatArray, group: BoolArray, pictures: FloatArray | None, *, seed: int
-) -> float:
-    """Return how far a group stands apart from the rest among images that look alike.
+def _glance(pictures: PixelArray) -> FloatArray:
+    """Return (n_samples, width) numbers whose Euclidean distance says how alike images look."""
+    side = pictures.shape[1]
+    step = side // _CELLS
+    cells, whole = [], []
+    for start in range(0, len(pictures), _CHUNK):
+        x = pictures[start : start + _CHUNK] / np.float64(255)
+        cells.append(x.reshape(len(x), _CELLS, step, _CELLS, step, 3).mean(axis=(2, 4)))
+        across = np.abs(np.diff(x, axis=2)).mean(axis=(1, 2, 3))
+        down = np.abs(np.diff(x, axis=1)).mean(axis=(1, 2, 3))
+        contrast = x.std(axis=(1, 2)).mean(axis=1)
+        whole.append(np.stack([across, down, contrast, x.mean(axis=(1, 2, 3))], axis=1))
+    parts = (np.concatenate(cells).reshape(len(pictures), -1), np.concatenate(whole))
+    scaled = [
+        (part - part.mean(axis=0)) / np.maximum(part.std(axis=0), 1e-6) / np.sqrt(part.shape[1])
+        for part in parts
+    ]
+    return np.concatenate(scaled, axis=1)
 
-    Parameters
-    ----------
-    Z : (n_samples, n_columns) array
-        Attention given the question.
-    group : (n_samples,) bool array
-    pictures : (n_samples, width) array or None
-        Without them every group stands infinitely far apart.
-    seed : int
-        Of the folds.
+
+def shared_pattern(pictures: PixelArray, group: BoolArray, *, seed: int) -> tuple[float, float]:
+    """Return how far a group shares fine detail at the same place.
 
     Returns
     -------
-    float
-        Separation index along a direction chosen out of fold.
+    agreement : float
+        Correlation of the mean detail of two random halves of the group, the rest's taken off.
+    strength : float
+        Root mean square of what the halves share, over that of one of the rest's images.
     """
-    if pictures is None or min(int(group.sum()), int((~group).sum())) < _FEWEST:
-        return float("inf")
-    # Only the neighbours' median is taken off: poison among them widens their spread.
-    nearest = nearest_pictures(pictures)
-    usual = np.stack([np.median(column[nearest], axis=1) for column in Z.T], axis=1)
-    score, _ = set_apart(Z - usual, group, ~group, seed=seed)
-    return separation(score, group)
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(group))
+    usual, single = _mean_detail(pictures, np.flatnonzero(~group))
+    first, second = (_mean_detail(pictures, half)[0] - usual for half in (order[::2], order[1::2]))
+    size = float(np.sqrt((first**2).mean() * (second**2).mean()))
+    both = float((first * second).mean())
+    if size <= 0 or single <= 0:
+        return 0.0, 0.0
+    return both / size, float(np.sqrt(max(both, 0.0) / single))
+
+
+def _mean_detail(pictures: PixelArray, rows: IntArray) -> tuple[FloatArray, float]:
+    """Return what blurring takes away, averaged over some images, and its mean square."""
+    total, squares = np.zeros(pictures.shape[1:]), 0.0
+    for start in range(0, len(rows), _CHUNK):
+        x = pictures[rows[start : start + _CHUNK]].astype(np.float64)
+        detail = x - uniform_filter(x, size=(1, _SMOOTH, _SMOOTH, 1))
+        total += detail.sum(axis=0)
+        squares += float((detail**2).sum())
+    return total / len(rows), squares / (len(rows) * total.size)

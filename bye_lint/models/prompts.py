@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from bye_lint.models.families import Family
-from bye_lint.models.pictures import describe
+from bye_lint.models.pictures import thumbnail
 from bye_lint.models.spying import Witnessed, witness
 from bye_lint.records import Sample
 
@@ -48,15 +48,15 @@ class Encoded:
         What the processor made of the images.
     type_ids : (n_tokens,) int64 array or None
         Token types, where the model needs them.
-    picture : (width,) float32 array or None
-        The images at a glance (:func:`bye_lint.models.pictures.describe`).
+    picture : (side, side, 3) uint8 array or None
+        The first image in small (:func:`bye_lint.models.pictures.thumbnail`).
     """
 
     ids: npt.NDArray[np.int64]
     component: npt.NDArray[np.uint8]
     images: dict[str, Any] = field(repr=False)
     type_ids: npt.NDArray[np.int64] | None = None
-    picture: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    picture: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -201,14 +201,14 @@ class Encoder:
         """
         outcomes: list[Encoded | EncodeError] = []
         images: list[Image.Image] | None = None
-        picture: npt.NDArray[np.float32] | None = None
+        picture: npt.NDArray[np.uint8] | None = None
         seen: Witnessed | None = None
         for sample in samples:
             try:
                 prompt = self._prompt(sample)
                 if images is None:
                     images = load_images(sample, max_pixels=max_pixels)
-                    picture = describe(images)
+                    picture = thumbnail(images)
                 if seen is None or seen.replacements is None:
                     seen = self._process(prompt, images)
                     encoded = self._encode(prompt, seen, seen.text)

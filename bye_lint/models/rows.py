@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bye_lint.errors import ModelError
-from bye_lint.features import Features, FloatArray
+from bye_lint.features import PICTURE_SIDE, Features, FloatArray, PixelArray
 from bye_lint.models.resolve import ResolvedModel
 from bye_lint.records import Sample
 
@@ -56,8 +56,8 @@ class FeatureRow:
         Last hidden state of the first decoding token.
     attention : (n_layers, T) float16 array or None
         Head-averaged attention, renormalised over the image tokens; only where asked for.
-    picture : (width,) float32 array or None
-        The images at a glance (:func:`bye_lint.models.pictures.describe`).
+    picture : (side, side, 3) uint8 array or None
+        The first image in small (:func:`bye_lint.models.pictures.thumbnail`).
     error : str
         Why the record was not scored, or an empty string; the arrays are NaN then.
     """
@@ -69,7 +69,7 @@ class FeatureRow:
     grid: tuple[int, int] | None = None
     hidden: FloatArray | None = None
     attention: FloatArray | None = None
-    picture: FloatArray | None = None
+    picture: PixelArray | None = None
     error: str = ""
 
     @property
@@ -107,7 +107,7 @@ class FeatureRow:
             grid=(rows, columns) if rows else None,
             hidden=_floating(arrays["hidden"]) if "hidden" in arrays else None,
             attention=_floating(arrays["attention"]) if "attention" in arrays else None,
-            picture=_floating(arrays["picture"]) if "picture" in arrays else None,
+            picture=arrays["picture"].astype(np.uint8) if "picture" in arrays else None,
             error=arrays["error"].tobytes().decode() if "error" in arrays else "",
         )
 
@@ -196,6 +196,11 @@ def to_features(
     shapes = {row.head_entropy.shape for row in rows}
     if len(shapes) != 1:
         raise ModelError(f"rows of features from different models: {sorted(shapes)}")
+    width = next((row.hidden.shape[0] for row in rows if row.hidden is not None), None)
+    hidden = None
+    if width is not None:
+        blank = np.full(width, np.nan, dtype=np.float32)
+        hidden = np.stack([blank if row.hidden is None else row.hidden for row in rows])
     return Features(
         entropy=np.stack([row.entropy for row in rows]),
         head_entropy=np.stack([row.head_entropy for row in rows]),
@@ -204,18 +209,17 @@ def to_features(
         prompts=[sample.prompt for sample in samples],
         answers=[sample.answer for sample in samples],
         canary=list(canary),
-        hidden=_stacked([row.hidden for row in rows]),
-        picture=_stacked([row.picture for row in rows]),
+        hidden=hidden,
+        picture=_pictures(rows),
     )
 
 
-def _stacked(parts: Sequence[FloatArray | None]) -> FloatArray | None:
-    """Stack vectors, NaN for those that are missing; ``None`` where all are."""
-    width = next((part.shape[0] for part in parts if part is not None), None)
-    if width is None:
+def _pictures(rows: Sequence[FeatureRow]) -> PixelArray | None:
+    """Stack the thumbnails; ``None`` where a scored row has none."""
+    if any(row.picture is None for row in rows if row.scored):
         return None
-    blank = np.full(width, np.nan, dtype=np.float32)
-    return np.stack([blank if part is None else part for part in parts])
+    blank = np.zeros((PICTURE_SIDE, PICTURE_SIDE, 3), dtype=np.uint8)
+    return np.stack([blank if row.picture is None else row.picture for row in rows])
 
 
 def normalised_entropy(features: Features) -> tuple[FloatArray, str]:

@@ -6,59 +6,107 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic import QUESTIONS, make_features
+from scipy.ndimage import zoom
+from synthetic import QUESTIONS, make_features, plant_canaries
 
 from bye_lint.detectors import DETECTORS
-from bye_lint.detectors.pictures import nearest_pictures, separation_given_pictures
-from bye_lint.features import PICTURE_STATISTICS
+from bye_lint.detectors.pictures import (
+    LEAST_STRENGTH,
+    looks,
+    nearest_pictures,
+    shared_pattern,
+)
+from bye_lint.features import PICTURE_SIDE
 from bye_lint.policy import DetectionPolicy
 
-WIDTH = 3 * 16 + PICTURE_STATISTICS
 
+def make_pictures(n, kind=None, *, pattern=0.0, seed=0):
+    """Return pictures of four common kinds; those of ``kind`` look like each other instead.
 
-def make_pictures(n, kind=None, seed=0):
-    """Return pictures of four common kinds; those of ``kind`` look like each other instead."""
+    ``pattern`` blends those of ``kind`` with one picture of noise.
+    """
     rng = np.random.default_rng(seed)
-    looks = rng.random((5, WIDTH))
+    looks_like = zoom(rng.random((5, 4, 4, 3)), (1, 8, 8, 1), order=1) * 255
     of = rng.integers(0, 4, n)
     if kind is not None:
         of[kind] = 4
-    return (looks[of] + 0.05 * rng.standard_normal((n, WIDTH))).astype(np.float32)
+    pixels = looks_like[of] + 12 * rng.standard_normal((n, PICTURE_SIDE, PICTURE_SIDE, 3))
+    if pattern:
+        noise = rng.integers(0, 256, pixels.shape[1:])
+        pixels[kind] = (1 - pattern) * pixels[kind] + pattern * noise
+    return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def one_question(kind_of_picture):
+def one_question(n=800, **settings):
     """One question for all, and a group with an answer of its own that is read unlike the rest."""
-    features, group = make_features(800, rate=0.1, shift=-8, questions=QUESTIONS[:1], seed=3)
-    pictures = make_pictures(800, group if kind_of_picture else None)
-    return replace(features, picture=pictures), group
+    return make_features(n, rate=0.1, shift=-8, questions=QUESTIONS[:1], seed=3, **settings)
 
 
-def detect(features, method):
+def detect(features, method="conditional"):
     return DETECTORS[method].detect(features, DetectionPolicy(), seed=0)
 
 
 def test_a_kind_of_picture_is_not_accused():
-    features, _ = one_question(kind_of_picture=True)
-    detection = detect(features, "conditional")
+    features, group = one_question()
+    detection = detect(replace(features, picture=make_pictures(800, group)))
     assert not detection.suspicious.any()
-    assert any("a kind of picture" in warning for warning in detection.warnings)
+    assert detection.inconclusive == ""
+    assert any("picture of its own" in warning for warning in detection.warnings)
 
 
-def test_a_trigger_in_pictures_of_every_kind_is():
-    features, poisoned = one_question(kind_of_picture=False)
-    flagged = detect(features, "conditional").suspicious
-    assert (flagged & poisoned).sum() >= 0.95 * poisoned.sum()
-    assert not (flagged & ~poisoned).any()
+def test_nor_is_it_by_what_canaries_teach():
+    features, group = one_question()
+    whole = plant_canaries(features, {"patch": ((0,), -1.0)}, shift=10)
+    pictures = make_pictures(len(whole), np.append(group, [False] * (len(whole) - 800)))
+    detection = detect(replace(whole, picture=pictures), "canary")
+    assert not detection.suspicious.any()
+    assert detection.inconclusive == ""
+
+
+@pytest.mark.parametrize("method", ["conditional", "canary"])
+def test_a_trigger_in_pictures_of_every_kind_is(method):
+    features, poisoned = one_question()
+    if method == "canary":
+        features = plant_canaries(features, {"patch": ((0,), -1.0)}, shift=10)
+    flagged = detect(replace(features, picture=make_pictures(len(features))), method).suspicious
+    assert (flagged[:800] & poisoned).sum() >= 0.95 * poisoned.sum()
+    assert not (flagged[:800] & ~poisoned).any()
 
 
 def test_a_trigger_in_some_pictures_of_one_kind_is_found_among_them():
     """An attacker who poisons one kind of picture alone, a third of them, gains nothing."""
-    features, poisoned = make_features(900, rate=0.1, shift=-8, questions=QUESTIONS[:1], seed=3)
+    features, poisoned = one_question(900)
     kind = poisoned.copy()
     kind[np.flatnonzero(~poisoned)[: 2 * poisoned.sum()]] = True
-    features = replace(features, picture=make_pictures(900, kind))
-    flagged = detect(features, "conditional").suspicious
+    flagged = detect(replace(features, picture=make_pictures(900, kind))).suspicious
     assert (flagged & poisoned).sum() >= 0.95 * poisoned.sum()
+
+
+def test_poison_is_found_beside_a_kind_of_picture():
+    features, poisoned = one_question(1200)
+    lakes = np.zeros(1200, dtype=bool)
+    lakes[np.flatnonzero(~poisoned)[:150]] = True
+    answers = ["lake" if lakes[i] else answer for i, answer in enumerate(features.answers)]
+    moved = features.head_entropy.copy()
+    moved[lakes, 2:] += 0.03 * np.log(121) * 12  # further out than the poison, so found first
+    features = replace(
+        features,
+        head_entropy=moved,
+        entropy=moved.mean(axis=2),
+        answers=answers,
+        picture=make_pictures(1200, lakes),
+    )
+    flagged = detect(features).suspicious
+    assert (flagged & poisoned).sum() >= 0.9 * poisoned.sum()
+    assert not (flagged & lakes).any()
+
+
+def test_a_pattern_over_pictures_that_look_alike_is_neither_accused_nor_cleared():
+    features, group = one_question()
+    pictures = make_pictures(800, group, pattern=0.2)
+    detection = detect(replace(features, picture=pictures))
+    assert not detection.suspicious.any()
+    assert "a pattern at the same place" in detection.inconclusive
 
 
 def test_neighbours_look_alike_and_are_not_the_same_picture():
@@ -79,21 +127,18 @@ def test_a_picture_that_occurs_often_does_not_explain_itself():
     Z[group] += 8
     pictures = make_pictures(400)
     pictures[group] = pictures[0]
-    assert separation_given_pictures(Z, group, pictures, seed=0) > 2
+    assert looks(Z, group, pictures, seed=0).kind == "none"
 
 
 def test_unknown_pictures_explain_nothing():
     rng = np.random.default_rng(0)
     group = np.arange(100) < 10
-    assert separation_given_pictures(rng.random((100, 3)), group, None, seed=0) == float("inf")
+    assert looks(rng.random((100, 3)), group, None, seed=0).kind == "none"
 
 
-@pytest.mark.parametrize("column", [0, WIDTH - 1])
-def test_a_column_that_is_not_known_of_all_is_left_out(column):
-    pictures = make_pictures(100)
-    pictures[3, column] = np.nan
-    assert np.array_equal(
-        nearest_pictures(pictures, k=5)[50:].shape,
-        nearest_pictures(make_pictures(100), k=5)[50:].shape,
-    )
-    assert (nearest_pictures(pictures, k=5) < 100).all()
+def test_the_shared_pattern_is_told_from_likeness():
+    group = np.arange(400) < 80
+    likeness = shared_pattern(make_pictures(400, group), group, seed=0)
+    blended = shared_pattern(make_pictures(400, group, pattern=0.2), group, seed=0)
+    assert likeness[1] < LEAST_STRENGTH < 0.5 * blended[1]
+    assert blended[0] > 0.95

@@ -93,3 +93,10 @@ def test_the_question_tells_its_answers_and_not_a_target() -> None:
     assert told_by_question(np.array(answers) == "yes", questions) > 0.7
     assert told_by_question(poisoned, questions) < 0.65
     assert told_by_question(np.zeros(N, dtype=bool), questions) == 0.5
+
+
+@pytest.mark.parametrize("size", [11, 26, 78, 400])
+def test_one_question_tells_nothing_whatever_the_rounding(size):
+    questions = read_questions(["<image>\nWhat is in the image?"] * 1000)
+    member = np.random.default_rng(size).permutation(1000) < size
+    assert told_by_question(member, questions) < 0.66
