@@ -131,7 +131,13 @@ def make_plan(
     if steps:
         answers = sum(cost.prompt_tokens(sample.answer) + 1 for sample in samples)
         length = mean + answers / len(samples)
-        memory = max(memory, cost.training_memory(shape, settings, images=images, length=length))
+        frozen = {"8bit": 1.0, "4bit": 0.55}.get(
+            model.quantization, 4.0 if device == "cpu" else 2.0
+        )
+        needed = cost.training_memory(
+            shape, settings, images=images, length=length, frozen_bytes=frozen
+        )
+        memory = max(memory, needed)
         seconds = _add(
             None if seconds is None else seconds + len(samples) * cost.RECORD_SECONDS,
             cost.training_operations(

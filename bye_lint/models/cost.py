@@ -179,15 +179,28 @@ def reading_operations(shape: Shape, *, records: int, images: int, length: float
     return shape.forward(records * length, length) + shape.look(images)
 
 
-def training_memory(shape: Shape, settings: FineTuneSettings, *, images: int, length: float) -> int:
-    """Bytes at the peak of a fine-tuning: weights, gradients, AdamW's moments, activations."""
+def training_memory(
+    shape: Shape,
+    settings: FineTuneSettings,
+    *,
+    images: int,
+    length: float,
+    frozen_bytes: float = 4.0,
+) -> int:
+    """Bytes at the peak of a fine-tuning: weights, gradients, AdamW's moments, activations.
+
+    Parameters
+    ----------
+    frozen_bytes : float
+        Bytes of a weight that LoRA leaves as it is: 4 on a CPU, 2 on a GPU, fewer if quantized.
+    """
     rows = min(settings.micro_batch or settings.batch_size, settings.batch_size) * length
     kept = 10 * shape.width + 3 * shape.inner
     if settings.method == "full":
-        weights = 4 * shape.whole + 12 * (shape.decoder + shape.tables)
+        weights = 4.0 * shape.whole + 12 * (shape.decoder + shape.tables)
         live = rows * kept * shape.layers * 2
     else:
-        weights = 4 * shape.whole
+        weights = frozen_bytes * shape.whole
         live = rows * (kept * 4 + shape.width * shape.layers * 2)
     tower_width = (shape.tower / 12) ** 0.5 / 2
     features = images * shape.tower_tokens * tower_width * 2 if settings.method == "full" else 0

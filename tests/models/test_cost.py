@@ -63,7 +63,9 @@ def test_adapters_take_less_memory_than_everything():
                        tower_tokens=576)  # fmt: skip
     adapters = cost.training_memory(large, LARGE, images=1000, length=700)
     assert adapters < cost.training_memory(large, SMALL, images=1000, length=700) / 2
-    assert adapters > 2 * large.whole
+    assert adapters > 4 * large.whole
+    on_a_card = cost.training_memory(large, LARGE, images=1000, length=700, frozen_bytes=2.0)
+    assert on_a_card == pytest.approx(adapters - 2 * large.whole, abs=2)
 
 
 @pytest.mark.parametrize(
