@@ -67,9 +67,10 @@ def fixed_patch(suspects: Sequence[FloatArray], rest: Sequence[FloatArray]) -> P
         ``None`` where no small region is common.
     """
     best: PatchFit | None = None
+    side = min(min(c.shape[:2]) for c in (*suspects, *rest))
     for at in _anchors([*suspects, *rest]):
-        a, origins = _windows(suspects, at)
-        b, _ = _windows(rest, at)
+        a, origins = _windows(suspects, at, side)
+        b, _ = _windows(rest, at, side)
         found = _in_windows(a, b, origins)
         if found is not None and (best is None or found.consistency > best.consistency):
             best = found
@@ -83,11 +84,10 @@ def _anchors(canvases: Sequence[FloatArray]) -> list[tuple[float, float]]:
 
 
 def _windows(
-    canvases: Sequence[FloatArray], at: tuple[float, float]
+    canvases: Sequence[FloatArray], at: tuple[float, float], side: int
 ) -> tuple[FloatArray, IntArray]:
     if at[0] < 0:
         return np.stack(canvases), np.zeros((len(canvases), 2), dtype=np.intp)
-    side = min(min(c.shape[:2]) for c in canvases)
     places = [
         (round(at[0] * (c.shape[0] - side)), round(at[1] * (c.shape[1] - side))) for c in canvases
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,3 +106,15 @@ def test_an_overlay_is_called_not_local(plant, kind):
     assert "not local" in report.message
     assert report.consistency >= 0.6
     assert report.box is None
+
+
+def test_unflagged_images_of_other_sizes_do_not_matter(plant, overlap):
+    """The smallest image of all may be a suspect's or not."""
+    made = plant(BLACK)
+    smaller = [replace(r, canvas=r.canvas[:40, :36]) for r in made.rest]
+    wider = [replace(r, canvas=np.tile(r.canvas, (1, 2, 1))) for r in made.rest]
+    for rest in (smaller, [*smaller[:12], *wider[12:]]):
+        found = reconstruct(made.suspects, rest).report
+        assert found.kind == "patch-fixed"
+        assert found.box is not None
+        assert overlap(found.box, made.boxes[0]) > 0.5
