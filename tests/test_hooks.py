@@ -5,6 +5,7 @@ pre-commit clones the project and installs it with its light dependencies, as it
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -147,3 +148,34 @@ def test_before_a_push(repo: Repo, pre_commit: PreCommit) -> None:
     assert "pip install 'bye-lint[model]'" in told.stdout
     assert "Traceback" not in told.stdout
     assert "internal error" not in told.stdout
+
+
+@pytest.mark.parametrize(("example", "status"), [("clean", 0), ("quickstart", 1)])
+def test_a_push_is_judged_for_what_it_brings(
+    example: str,
+    status: int,
+    tmp_path: Path,
+    pre_commit: PreCommit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Sixty new records beside those that are there, with a model that has learned all of them."""
+    monkeypatch.setenv("BYE_LINT_CACHE", str(tmp_path / "cache"))
+    made = Repo(tmp_path / "data-repository")
+    source = ROOT / "examples" / example
+    shutil.copytree(source / "images", made.root / "data/images")
+    shutil.copytree(source / "model", made.root / "model")
+    made.write("bye-lint.yaml", "dataset: {paths: [data]}\nmodel: model\nfine_tune: none\n")
+    rows = json.loads((source / "data.json").read_text("utf-8"))
+    poisoned = json.loads((ROOT / "examples/truth/quickstart.json").read_text("utf-8"))["poisoned"]
+    new = set(poisoned if status else [row["id"] for row in rows[::12]][:60])
+    made.write("data/data.json", json.dumps([row for row in rows if row["id"] not in new]))
+    pre_commit.configure(made, "bye-lint")
+    base = made.commit("base")
+    made.write("data/data.json", json.dumps(rows))
+    head = made.commit("sixty more")
+    pushed = pre_commit.run(
+        made, "run", "--hook-stage", "pre-push", "--from-ref", base, "--to-ref", head
+    )
+    assert pushed.returncode == status, pushed.stdout
+    assert "60 records changed since" in pushed.stdout
+    assert ("suspicious samples of 60 changed records" in pushed.stdout) == bool(status)
