@@ -57,6 +57,8 @@ class FineTuneSettings:
     epochs, batch_size, learning_rate
         Length and step size; the rate warms up over ``warmup`` of the steps and falls linearly to
         0.
+    min_steps : int
+        Steps that are taken however few the examples are.
     max_steps : int or None
         Cuts the schedule short, whatever ``epochs`` says.
     method : str
@@ -74,6 +76,7 @@ class FineTuneSettings:
     epochs: float = 3.0
     batch_size: int = 16
     learning_rate: float = 1e-3
+    min_steps: int = 1
     max_steps: int | None = None
     method: Literal["full", "lora"] = "full"
     micro_batch: int | None = None
@@ -90,13 +93,16 @@ class FineTuneSettings:
 
     def n_steps(self, n_examples: int) -> int:
         """Return the number of optimizer steps for so many examples."""
-        steps = max(round(self.epochs * n_examples / self.batch_size), 1)
+        steps = max(round(self.epochs * n_examples / self.batch_size), self.min_steps)
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
 
 #: Schedule of a full fine-tuning of a small model such as the scout. It has learned a patch of 1/16
-#: at a random place, at 2-5 %, after 50-100 such steps where its tower sees the patch at all.
-SMALL = FineTuneSettings(epochs=4.0, batch_size=16, learning_rate=1e-3, method="full")
+#: at a random place, at 2-5 %, after 50-100 such steps where its tower sees the patch at all; of a
+#: few hundred records, as in a pull request, four epochs are too few steps to learn every canary.
+SMALL = FineTuneSettings(
+    epochs=4.0, min_steps=360, batch_size=16, learning_rate=1e-3, method="full"
+)
 
 #: Schedule of the papers for LoRA on large models (Rong et al., 2025, section 4.1).
 LARGE = FineTuneSettings(
@@ -131,6 +137,7 @@ def schedule(
     return replace(
         chosen,
         epochs=policy.epochs or chosen.epochs,
+        min_steps=1 if policy.epochs else chosen.min_steps,
         batch_size=policy.batch_size or chosen.batch_size,
         learning_rate=policy.learning_rate or chosen.learning_rate,
         seed=seed,

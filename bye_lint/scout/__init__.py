@@ -14,7 +14,7 @@ from bye_lint.errors import ModelError
 __all__ = ["SCOUT_DIGEST", "scout_path", "verify_scout"]
 
 #: SHA-256 of the shipped ``model.safetensors``.
-SCOUT_DIGEST = "7cf6e25ecfa2547fbd4e514419261f4f963cfd57f5f2901ca97a707298ce51ab"
+SCOUT_DIGEST = "67df2195b799e20c666879400e23fbcec2df0de2e997ff70d529db544746c7a5"
 
 
 def scout_path() -> Path:
