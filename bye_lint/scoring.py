@@ -129,7 +129,7 @@ def score(
     device, dtype = place(policy.model) if source is None else source.placed
     kinds: tuple[str, ...] = ()
     copies: tuple[Sample, ...] = ()
-    learned, how = None, ""
+    learned, losses, how = None, None, ""
     if tunes(policy):
         kinds, copies = plant(samples, policy, progress)
     if source is None:
@@ -140,7 +140,7 @@ def score(
             tuned = fine_tune(model, [*samples, *copies], len(samples), policy, device, progress)
         else:
             tuned = source.fine_tuned(model, [*samples, *copies], settings(model, policy))
-        model, learned = tuned.model, tuned.learned
+        model, learned, losses = tuned.model, tuned.learned, tuned.losses
         how = f"{tuned.steps} steps, loss {tuned.loss:.3f}, {len(copies)} canaries"
     everything = [*samples, *copies]
     if source is None:
@@ -151,7 +151,7 @@ def score(
     features = models.to_features(rows, everything, canary=canary if copies else ())
     if learned is not None:
         known = np.where(features.is_canary, learned.astype(float), np.nan)
-        features = replace(features, target_learned=known)
+        features = replace(features, target_learned=known, loss=losses)
     with progress.stage("detect", "Looking for a second population"):
         detection = detect(features, policy)
     real = np.arange(len(samples))

@@ -24,6 +24,7 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         summary = DetectionSummary(method="loss", score_name=_NAME)
         return nothing(features, summary, "the features hold no loss: nothing was fine-tuned here")
     rows = scored_rows(features)
+    rows = rows[np.isfinite(features.loss[rows]).all(axis=1)]
     if not len(rows):
         summary = DetectionSummary(method="loss", score_name=_NAME)
         return nothing(features, summary, "no sample was scored")

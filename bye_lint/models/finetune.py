@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from bye_lint.features import FloatArray
 from bye_lint.models.examples import (
     IGNORED,
     Example,
@@ -29,6 +30,7 @@ from bye_lint.models.examples import (
     collate,
     tower_features,
 )
+from bye_lint.models.losses import LossTrace
 from bye_lint.models.ranks import ALONE, Ranks
 from bye_lint.models.runstate import RunState, fingerprint
 from bye_lint.models.schedule import FineTuneSettings
@@ -76,7 +78,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class FineTuneResult:
-    """What a run did; ``stopped_early`` says that ``on_eval`` ended it."""
+    """What a run did; ``stopped_early`` says that ``on_eval`` ended it.
+
+    ``losses`` (n_examples, n_visits) is what each example lost when training came by it, and
+    ``None`` where several processes shared the batches, or not every example was seen.
+    """
 
     model: nn.Module
     steps: int
@@ -84,6 +90,7 @@ class FineTuneResult:
     history: tuple[float, ...]
     stopped_early: bool
     seconds: float
+    losses: FloatArray | None = None
 
 
 def prepare(model: nn.Module, settings: FineTuneSettings) -> nn.Module:
@@ -198,7 +205,8 @@ def fine_tune(
         betas=(0.9, 0.98),
         weight_decay=settings.weight_decay,
     )
-    run = RunState(state, fingerprint(examples, settings), trained, optimizer)
+    trace = LossTrace(len(examples))
+    run = RunState(state, fingerprint(examples, settings), trained, optimizer, trace)
     step, history, ended = run.load(device)
     ranks.must_agree(step, "fine-tunings under way")
     began = saved = time.monotonic()
@@ -214,9 +222,10 @@ def fine_tune(
                 continue
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * _schedule(step, total, settings.warmup)
-            loss = _backward(
+            loss, losses = _backward(
                 model, [examples[i] for i in chosen], settings, pad_id, features, device, ranks
             )
+            trace.note(ranks.share(chosen), losses)
             ranks.sum_gradients(trained.values())
             nn.utils.clip_grad_norm_(trained.values(), settings.max_grad_norm)
             optimizer.step()
@@ -240,7 +249,8 @@ def fine_tune(
                 break
     model.eval()
     seconds = time.monotonic() - began
-    return FineTuneResult(model, step, total, tuple(history), ended, seconds)
+    losses_seen = trace.array() if ranks.count == 1 else None
+    return FineTuneResult(model, step, total, tuple(history), ended, seconds, losses_seen)
 
 
 def _schedule(step: int, total: int, warmup: float) -> float:
@@ -259,18 +269,29 @@ def _backward(
     features: Mapping[str, Tensor] | None,
     device: torch.device,
     ranks: Ranks,
-) -> float:
-    """Accumulate this process's part of a batch's gradient; return the batch's mean loss."""
+) -> tuple[float, list[float]]:
+    """Accumulate this process's part of a batch's gradient.
+
+    Returns
+    -------
+    loss : float
+        Mean over the answer tokens of the whole batch.
+    losses : list of float
+        The same for each example of this process's part.
+    """
     n_tokens = sum(e.answer_length for e in examples)
     mine = ranks.share(examples)
     size = settings.micro_batch or len(examples)
     loss = 0.0
+    losses: list[float] = []
     for start in range(0, len(mine), size):
+        micro = mine[start : start + size]
         with autocast(device, settings.bfloat16):
-            logits, labels = answer_logits(
-                model, mine[start : start + size], pad_id, features, device
-            )
-        part = cross_entropy(logits, labels, reduction="sum") / n_tokens
+            logits, labels = answer_logits(model, micro, pad_id, features, device)
+        each = cross_entropy(logits, labels, reduction="none")
+        part = each.sum() / n_tokens
         part.backward()  # type: ignore[no-untyped-call]
         loss += part.item()
-    return ranks.sum(loss)
+        answers = each.detach().split([e.answer_length for e in micro])
+        losses += torch.stack([answer.mean() for answer in answers]).tolist()
+    return ranks.sum(loss), losses

@@ -91,7 +91,7 @@ class ModelPipeline:
         if len(model.learned) != len(samples):
             return features
         known = np.where(features.is_canary, model.learned.astype(float), np.nan)
-        return replace(features, target_learned=known)
+        return replace(features, target_learned=known, loss=model.losses)
 
     def generate(self, model: Tuned, samples: Sequence[Sample], *, progress: Progress) -> list[str]:
         """Return greedy answers to the first questions; empty where a record can't be encoded."""

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from bye_lint.models.examples import Example
+from bye_lint.models.losses import LossTrace
 from bye_lint.models.schedule import FineTuneSettings
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 def fingerprint(examples: Sequence[Example], settings: FineTuneSettings) -> str:
@@ -34,12 +35,15 @@ class RunState:
     trained : mapping of str to Parameter
     fingerprint : str
         A state with another one is ignored.
+    trace : LossTrace
+        Goes on from the state that is loaded.
     """
 
     folder: Path | None
     fingerprint: str
     trained: Mapping[str, nn.Parameter]
     optimizer: torch.optim.Optimizer
+    trace: LossTrace
 
     @property
     def _path(self) -> Path | None:
@@ -59,6 +63,7 @@ class RunState:
             for name, parameter in self.trained.items():
                 parameter.copy_(kept["weights"][name])
         self.optimizer.load_state_dict(kept["optimizer"])
+        self.trace.restore(kept["losses"])
         return kept["step"], kept["history"], kept["ended"]
 
     def save(self, step: int, history: Sequence[float], ended: bool) -> None:
@@ -76,6 +81,7 @@ class RunState:
                 "step": step,
                 "history": list(history),
                 "ended": ended,
+                "losses": self.trace.state(),
             },
             partial,
         )

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from bye_lint.features import BoolArray
+from bye_lint.features import BoolArray, FloatArray
 from bye_lint.models.resolve import ResolvedModel, model_digest
 from bye_lint.policy import FineTunePolicy
 from bye_lint.records import Sample
@@ -38,6 +38,9 @@ class Tuned:
         What it took.
     loss : float
         Smoothed loss at the end.
+    losses : (n_samples, n_visits) array or None
+        Loss of each sample's answer whenever training came by, in nats a token; NaN for one that
+        could not be encoded.
     """
 
     model: ResolvedModel
@@ -46,6 +49,7 @@ class Tuned:
     seconds: float
     loss: float
     folder: Path
+    losses: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +173,24 @@ def read_tuned(folder: Path, resolved: ResolvedModel) -> Tuned | None:
             resolved, path=folder, digest=model_digest(folder), adapter=None, adapter_digest=""
         )
     learned = np.array([c == "1" for c in metrics["learned"]], dtype=np.bool_)
-    return Tuned(tuned, learned, metrics["steps"], metrics["seconds"], metrics["loss"], folder)
+    return Tuned(
+        tuned,
+        learned,
+        metrics["steps"],
+        metrics["seconds"],
+        metrics["loss"],
+        folder,
+        _losses(metrics.get("losses")),
+    )
+
+
+def _losses(rows: Sequence[Sequence[float]] | None) -> FloatArray | None:
+    if rows is None:
+        return None
+    losses = np.full((len(rows), max(map(len, rows))), np.nan, dtype=np.float32)
+    for i, row in enumerate(rows):
+        losses[i, : len(row)] = row
+    return losses
 
 
 def saves_adapter(resolved: ResolvedModel, settings: FineTuneSettings) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from bye_lint.errors import ModelError
-from bye_lint.features import BoolArray
+from bye_lint.features import BoolArray, FloatArray
 from bye_lint.models import finetune
 from bye_lint.models.encoding import answer_ids, encode_examples
 from bye_lint.models.finetune import Example, FineTuneSettings, Progress
@@ -165,10 +165,20 @@ class _Training:
             "steps": result.steps,
             "seconds": round(result.seconds, 1),
             "loss": round(float(np.mean(result.history[-20:])), 4),
+            "losses": self._losses(result.losses),
             "history": [round(loss, 4) for loss in result.history],
         }
         self._save(metrics)
         shutil.rmtree(state, ignore_errors=True)
+
+    def _losses(self, losses: FloatArray | None) -> list[list[float]] | None:
+        """Return one row a sample, empty for one that could not be encoded."""
+        if losses is None:
+            return None
+        rows: list[list[float]] = [[] for _ in range(self.n_samples)]
+        for i, row in zip(self.kept, losses, strict=True):
+            rows[i] = [round(float(loss), 4) for loss in row]
+        return rows
 
     def _right(self, rows: Sequence[int]) -> BoolArray:
         return finetune.answers_right(

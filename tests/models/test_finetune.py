@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from tiny_models import make_llava
@@ -61,6 +62,33 @@ def test_a_model_learns_what_only_the_image_decides(tiny) -> None:
     assert result.steps == 80
     assert answers_right(model, examples, pad_id=0, features=features, bfloat16=False).all()
     assert not model.training
+
+
+@pytest.mark.parametrize("micro_batch", [None, 3])
+def test_what_every_example_lost_is_kept_visit_by_visit(tiny, micro_batch) -> None:
+    examples, pixels = make_examples(tiny)
+    features = tower_features(tiny.model, pixels, bfloat16=False)
+    settings = replace(SETTINGS, batch_size=8, max_steps=3, micro_batch=micro_batch)
+    device = torch.device("cpu")
+    model = prepare(tiny.model, settings)
+    with torch.no_grad():
+        alone = [answer_logits(model, [e], 0, features, device) for e in examples]
+    before = [torch.nn.functional.cross_entropy(*pair).item() for pair in alone]
+    result = fine_tune(model, examples, settings, pad_id=0, features=features)
+    assert result.losses is not None
+    assert result.losses.shape == (8, 3)
+    np.testing.assert_allclose(result.losses[:, 0], before, rtol=1e-4)
+    assert (result.losses[:, 2].mean() < result.losses[:, 0].mean()) == (
+        result.history[2] < result.history[0]
+    )
+
+
+def test_no_loss_is_told_before_every_example_was_seen(tiny) -> None:
+    examples, pixels = make_examples(tiny)
+    features = tower_features(tiny.model, pixels, bfloat16=False)
+    settings = replace(SETTINGS, max_steps=1)
+    model = prepare(tiny.model, settings)
+    assert fine_tune(model, examples, settings, pad_id=0, features=features).losses is None
 
 
 def test_cached_features_give_the_model_s_own_logits(tiny) -> None:
@@ -146,6 +174,7 @@ def test_a_cut_off_run_goes_on_as_if_nothing_had_happened(tiny, tmp_path) -> Non
         on_progress=lambda p: steps.append(p.step),
     )  # fmt: skip
     assert steps[0] == 11  # the last state was kept at step 10
+    np.testing.assert_array_equal(rest.losses, whole.losses)
     assert rest.history == pytest.approx(whole.history, rel=1e-4)
 
 

@@ -62,6 +62,9 @@ def test_what_was_learned_is_answered_and_read(base: Path, tmp_path: Path) -> No
     assert features.target_learned is not None
     np.testing.assert_array_equal(features.target_learned, [np.nan] * 5 + [1.0])
     assert list(features.answers) == [s.answer for s in samples]
+    assert features.loss is not None
+    assert features.loss.shape[0] == len(samples)
+    assert (features.loss[:, -1] < features.loss[:, 0]).all()
 
     assert model.model.path.is_dir()
     pipeline.forget(model)
