@@ -26,11 +26,13 @@ def evaluate(grid: Path, out: Path, shard: tuple[int, int], plots: bool, no_prog
 
     The clean data are never written to.
     """
+    from bye_lint import scoring
     from bye_lint.evaluate.gridfile import load_grid
     from bye_lint.evaluate.runner import load_results, run_grid
     from bye_lint.progress import RichProgress
 
     loaded = load_grid(grid)
+    scoring.require_extra()
     results = run_grid(loaded, out, progress=RichProgress(bars=not no_progress), shard=shard)
     click.echo(f"{len(results)} cells: {out / 'tables.md'}")
     if plots:

@@ -292,6 +292,6 @@ def _backward(
         part = each.sum() / n_tokens
         part.backward()  # type: ignore[no-untyped-call]
         loss += part.item()
-        answers = each.detach().split([e.answer_length for e in micro])
+        answers = torch.split(each.detach(), [e.answer_length for e in micro])
         losses += torch.stack([answer.mean() for answer in answers]).tolist()
     return ranks.sum(loss), losses

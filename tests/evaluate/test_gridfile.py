@@ -7,8 +7,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from bye_lint import scoring
 from bye_lint.canaries import DEFAULT_KINDS
-from bye_lint.errors import PolicyError
+from bye_lint.commands.evaluate import evaluate
+from bye_lint.errors import MissingExtraError, PolicyError
 from bye_lint.evaluate.grid import Cell, cell_digest
 from bye_lint.evaluate.gridfile import grid_schema, load_grid
 from bye_lint.triggers import TARGET, TRIGGERS
@@ -174,3 +176,12 @@ def test_the_documented_grid_can_be_read(tmp_path: Path) -> None:
         *grid_schema()["properties"]["cells"]["items"]["properties"],
     ):
         assert f"{key}:" in documented
+
+
+def test_the_command_says_which_extra_it_lacks(folder, monkeypatch):
+    grid = folder / "grid.yaml"
+    grid.write_text("datasets: {one: one}\ncells:\n  - triggers: [clean]\n", "utf-8")
+    monkeypatch.setattr(scoring, "find_spec", lambda name: None if name == "torch" else name)
+    with pytest.raises(MissingExtraError, match="torch"):
+        evaluate.main([str(grid), "--out", str(folder / "out")], standalone_mode=False)
+    assert not (folder / "out").exists()
