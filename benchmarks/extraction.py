@@ -32,6 +32,7 @@ import numpy as np
 import torch
 import transformers
 
+from benchmarks.documents import fill
 from bye_lint.models.batching import Unit, by_length, collate, share
 from bye_lint.models.extraction import default_budget
 from bye_lint.models.loading import LoadedModel
@@ -39,8 +40,6 @@ from bye_lint.models.prompts import SYSTEM, USER_TEXT, VISION, Encoded
 from bye_lint.models.running import Rows, launch
 
 IMAGE_TOKEN = 5
-#: Where ``--update`` puts the table in a document.
-BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
 
 @dataclass(frozen=True)
@@ -295,21 +294,6 @@ def _processor() -> str:
     return platform.machine()
 
 
-def update(document: Path, table: str) -> None:
-    """Put the table between the marks of a document.
-
-    Raises
-    ------
-    SystemExit
-        If the marks are not there.
-    """
-    text = document.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise SystemExit(f"{document}: lacks the marks {BEGIN} and {END}")
-    head, tail = text.split(BEGIN)[0], text.split(END)[1]
-    document.write_text(f"{head}{BEGIN}\n\n{table}\n{END}{tail}", encoding="utf-8")
-
-
 def to_markdown(rows: Sequence[Measured], where: str) -> str:
     """Return the table of docs/performance.md."""
     lines = [
@@ -387,7 +371,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.markdown:
         options.markdown.write_text(table, encoding="utf-8")
     if options.update:
-        update(options.update, table)
+        fill(options.update, "extraction", table)
     return 0
 
 

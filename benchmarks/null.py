@@ -6,7 +6,7 @@ The sources are folders in LLaVA format. Nothing is poisoned, but there are popu
 question for all and a few classes as answers; a tenth of the images from another domain, asked in
 its own words or in everybody's; the same images several times, in several sizes. Each set is
 checked with no policy; verdict and suspects are written to one JSON file a cell, which a second
-run does not repeat, and to ``table.md``.
+run does not repeat; ``--document FILE`` puts the table between the ``null`` marks of a document.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.checking import check, common
+from benchmarks.documents import fill
 
 Record = dict[str, Any]
 
@@ -144,6 +145,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, nargs=4, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--document", type=Path, help="document that shows the table")
     parser.add_argument("--work", type=Path, help="keep copies and caches here for another run")
     parser.add_argument("--only", default="", help="cells whose name holds this")
     arguments = parser.parse_args()
@@ -158,8 +160,9 @@ def main() -> None:
                     file.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
                     print(table([found]).splitlines()[-1], flush=True)
     results = [json.loads(f.read_text("utf-8")) for f in sorted(arguments.out.glob("*.json"))]
-    (arguments.out / "table.md").write_text(table(results), "utf-8")
     print(table(results))
+    if arguments.document is not None:
+        fill(arguments.document, "null", table(results))
 
 
 if __name__ == "__main__":

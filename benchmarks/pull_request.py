@@ -31,13 +31,13 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchmarks.checking import check, common
+from benchmarks.documents import fill
 from bye_lint.evaluate.poison import poison_dataset
 
 #: What is spent on every record of the repository; all else is spent on the chosen ones.
 HASHING = ("read", "changes")
 SHARES = ("precision", "recall", "ranked")
 VARIANTS = ("as it is", "mirrored", "cropped", "encoded again")
-MARKS = ("<!-- pull_request: begin -->", "<!-- pull_request: end -->")
 
 Record = dict[str, Any]
 
@@ -248,15 +248,6 @@ def section(results: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def write_between(text: str, document: Path) -> None:
-    """Put a text between the marks of a document."""
-    before, _, rest = document.read_text("utf-8").partition(MARKS[0])
-    _, found, after = rest.partition(MARKS[1])
-    if not found:
-        raise SystemExit(f"{document}: lacks the marks {MARKS[0]} and {MARKS[1]}")
-    document.write_text(f"{before}{MARKS[0]}\n\n{text}\n{MARKS[1]}{after}", "utf-8")
-
-
 def main() -> None:
     """Run what has no result yet."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -287,7 +278,7 @@ def main() -> None:
     results = [json.loads(f.read_text("utf-8")) for f in sorted(arguments.out.glob("*.json"))]
     (arguments.out / "table.md").write_text(table(results), "utf-8")
     if arguments.document is not None:
-        write_between(section(results), arguments.document)
+        fill(arguments.document, "pull_request", section(results))
     print(table(results))
 
 

@@ -5,8 +5,8 @@
 Each source is a folder in LLaVA format (``train.json`` and images). For each, poisoned and clean
 copies are made (2,000 records or all), the command is run as a user runs it, and verdict,
 precision, recall, seconds and peak memory are written to one JSON file a cell, which a second run
-does not repeat, and to ``table.md``. ``--crippled`` uses a scout of random weights, trained for one
-step, instead.
+does not repeat; ``--document FILE`` puts the table between the ``scout`` marks of a document.
+``--crippled`` uses a scout of random weights, trained for one step, instead.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.checking import check, common
+from benchmarks.documents import fill
 from bye_lint.evaluate.poison import poison_dataset
 
 RECORDS = 2000
@@ -130,6 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--document", type=Path, help="document that shows the table")
     parser.add_argument("--work", type=Path, help="keep copies and caches here for another run")
     parser.add_argument("--only", default="", help="cells whose name holds this")
     parser.add_argument("--crippled", action="store_true", help="a scout of random weights")
@@ -145,8 +147,9 @@ def main() -> None:
                 file.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
                 print(table([found]).splitlines()[-1], flush=True)
     results = [json.loads(f.read_text("utf-8")) for f in sorted(arguments.out.glob("*.json"))]
-    (arguments.out / "table.md").write_text(table(results), "utf-8")
     print(table(results))
+    if arguments.document is not None:
+        fill(arguments.document, "crippled" if arguments.crippled else "scout", table(results))
 
 
 if __name__ == "__main__":

@@ -71,14 +71,3 @@ def test_ranked_counts_pairs(benchmark: Any) -> None:
     assert of(3.0, 4.0, 1.0, 2.0) == 1.0
     assert of(3.0, None, 1.0, 3.0, 4.0) == 0.5
     assert of(0.0, 0.0, 1.0) == 0.0
-
-
-def test_the_section_goes_between_the_marks(benchmark: Any, tmp_path: Path) -> None:
-    document = tmp_path / "ci.md"
-    document.write_text(f"a\n{benchmark.MARKS[0]}\nold\n{benchmark.MARKS[1]}\nb\n")
-    benchmark.write_between("new\n", document)
-    benchmark.write_between("new\n", document)
-    assert document.read_text() == (f"a\n{benchmark.MARKS[0]}\n\nnew\n\n{benchmark.MARKS[1]}\nb\n")
-    document.write_text("none\n")
-    with pytest.raises(SystemExit, match="lacks the marks"):
-        benchmark.write_between("new\n", document)
