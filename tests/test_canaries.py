@@ -121,6 +121,17 @@ def test_a_trigger_that_cannot_be_seen_is_left_out() -> None:
     assert [c.kind for c in planted] == ["patch-white"]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_patch_lies_where_it_can_be_seen(seed: int) -> None:
+    """On white ground a white patch shows only as what it covers of something dark."""
+    pixels = np.full((64, 64, 3), 255, np.uint8)
+    pixels[20:44, 30:54] = 30
+    record = sample(0, encoded(pixels))
+    copy = materialise(canary("patch-white", seed), record)
+    covered = (pixels_of(copy.images[0].read()) != pixels).any(axis=-1).sum()
+    assert covered >= 16 * 45 / 255
+
+
 @pytest.mark.parametrize("share", [-0.1, 0.6, float("nan")])
 def test_a_share_out_of_range_is_refused(samples: list[Sample], share: float) -> None:
     with pytest.raises(ValueError, match="share"):

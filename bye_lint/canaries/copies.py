@@ -15,7 +15,10 @@ from bye_lint.errors import DatasetError
 from bye_lint.records import ImageSource, Role, Sample
 from bye_lint.triggers import Pixels, Trigger
 
-_PLACES_TRIED = 16
+_PLACES_TRIED = 32
+#: Mean change, in levels, that a patch of 1/16 makes at the least; for other triggers as much in
+#: sum.
+LEAST_CONTRAST = 45.0
 
 
 def materialise(canary: Canary, sample: Sample) -> Sample:
@@ -109,9 +112,16 @@ def encode_copy(image: ImageSource, trigger: Trigger | None, rng: np.random.Gene
 
 
 def _visible(trigger: Trigger, pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """Return the image with the trigger where it can be seen.
+
+    A white patch on white ground teaches nothing and measures nothing: all that is seen of it are
+    a few pixels of what it covers.
+    """
+    least = LEAST_CONTRAST / 255 * (min(pixels.shape[:2]) / 16) ** 2
     for _ in range(_PLACES_TRIED):
         after = trigger.apply(pixels, rng)
-        if not np.array_equal(after, pixels):
+        change = np.abs(after.astype(np.int16) - pixels).mean(axis=2).sum() / 255
+        if change >= least:
             return after
     raise DatasetError(f"the trigger {trigger.name!r} cannot be seen in the image")
 
