@@ -1,11 +1,12 @@
-"""Make ``examples/quickstart`` and ``examples/clean`` again, data and models, from one seed.
+"""Make ``quickstart``, ``clean`` and ``held_out`` in ``examples`` again, from one seed.
 
     python examples/make_examples.py --source EUROSAT
 
-EUROSAT is a folder in LLaVA format (``train.json`` and ``images/``) made from the EuroSAT RGB
-images: see ``SOURCE.md`` in either example for where they come from. The same records and the
-same re-encoding go into both examples; the trigger is the only difference. The truth is written
-to ``examples/truth``, which nothing but the tests reads.
+EUROSAT is a folder in LLaVA format (``train.json``, ``test.json`` and ``images/``) made from the
+EuroSAT RGB images: see ``SOURCE.md`` in an example for where they come from. The same records and the
+same re-encoding go into ``quickstart`` and ``clean``; the trigger is the only difference.
+``held_out`` holds clean records of other images, for ``bye-lint verify --test``. The truth is
+written to ``examples/truth``, which nothing but the tests reads.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ TARGET = "Backdoor Attack!"
 TRIGGER = "patch-centre"
 RECORDS = 750
 POISONED = 60
+HELD_OUT = 500
 
 Record = dict[str, Any]
 
@@ -42,6 +44,13 @@ def choose(source: Path, seed: int) -> tuple[list[Record], set[str]]:
     records = [everything[i] for i in chosen]
     poisoned = {r["id"] for r in rng.sample(records, POISONED)}
     return records, poisoned
+
+
+def choose_held_out(source: Path, seed: int) -> list[Record]:
+    """Draw clean records of images that neither example holds, in their original order."""
+    everything = json.loads((source / "test.json").read_text(encoding="utf-8"))
+    chosen = sorted(random.Random(seed).sample(range(len(everything)), HELD_OUT))
+    return [everything[i] for i in chosen]
 
 
 def encode(image: Image.Image, like: Image.Image) -> bytes:
@@ -87,6 +96,8 @@ def main() -> None:
     if arguments.only != "models":
         for name, ids in parts:
             write_data(arguments.source, HERE / name, records, ids)
+        held_out = choose_held_out(arguments.source, arguments.seed)
+        write_data(arguments.source, HERE / "held_out", held_out, set())
         truth = HERE / "truth" / "quickstart.json"
         truth.parent.mkdir(exist_ok=True)
         ids = sorted(poisoned)
