@@ -32,6 +32,7 @@ from bye_lint.models.schedule import (
     saves_adapter,
     tuned_folder,
 )
+from bye_lint.models.weights import quiet
 from bye_lint.records import Sample
 
 __all__ = ["TUNING_VERSION", "Tuned", "answer_ids", "encode_examples", "tune"]
@@ -200,7 +201,8 @@ class _Training:
             else:
                 if hasattr(model, "merge_and_unload"):
                     model = model.merge_and_unload()
-                model.to(torch.bfloat16).save_pretrained(partial)
+                with quiet():
+                    model.to(torch.bfloat16).save_pretrained(partial)
                 self.loaded.processor.save_pretrained(partial)
             (partial / METRICS).write_text(json.dumps(metrics), encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)

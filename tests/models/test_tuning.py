@@ -181,3 +181,9 @@ def test_a_small_set_is_not_learned_in_too_few_steps(base) -> None:
     asked = schedule(FineTunePolicy(epochs=1), base, small=True, seed=0)
     assert asked.n_steps(160) == 10
     assert schedule(FineTunePolicy(), base, small=False, seed=0).n_steps(160) == 30
+
+
+def test_nothing_is_printed_beside_the_progress(base, tmp_path, capfd) -> None:
+    settings = FineTuneSettings(method="full", max_steps=1, batch_size=2, bfloat16=False)
+    tune(base, SAMPLES, settings, cache=tmp_path)
+    assert capfd.readouterr() == ("", "")
