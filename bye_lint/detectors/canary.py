@@ -14,6 +14,7 @@ the counts; copies that carry nothing (``control``) must not be flagged and are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +32,7 @@ from bye_lint.detectors.neighbours import (
     told_by_question,
 )
 from bye_lint.detectors.pictures import looks
-from bye_lint.detectors.planted import CONTROL, Kind, judge_kind
+from bye_lint.detectors.planted import CONTROL, SPOKEN_OF, Kind, judge_kind
 from bye_lint.detectors.shared import MOST_TOLD, answers_follow, judge_group
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
 from bye_lint.policy import DetectionPolicy
@@ -116,12 +117,11 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     posterior = np.fmax(posterior, second.posterior[records])
     warnings += second.warnings
 
-    missed = [
-        f"{p.kind} ({'not learned' if p.learned < LEARNED else 'not separated'})"
-        for p in power
-        if p.learned < LEARNED or p.recall < FOUND
-    ]
-    blind = f"canaries of these kinds were not found: {', '.join(missed)}" if missed else ""
+    missed = [p for p in power if p.learned < LEARNED or p.recall < FOUND]
+    needed = [p for p in missed if p.kind not in SPOKEN_OF or len(missed) == len(power)]
+    blind = f"canaries of these kinds were not found: {_reasons(missed)}" if needed else ""
+    if missed and not needed:
+        warnings.append(f"a pass does not speak for what was not found: {_reasons(missed)}")
     if blind and suspicious.any():
         warnings.append(blind)
     controls = ratio[n:][label == CONTROL]
@@ -175,6 +175,12 @@ def _as_poison(
     judged = judge_group(Z, own, rest, seed=seed)
     recall = 0.0 if judged is None else float((judged.posterior[own] > 0.5).mean())
     return replace(kind, recall=max(kind.recall, recall))
+
+
+def _reasons(missed: Sequence[TriggerPower]) -> str:
+    return ", ".join(
+        f"{p.kind} ({'not learned' if p.learned < LEARNED else 'not separated'})" for p in missed
+    )
 
 
 def _null(p_value: float, second: Detection, accused: bool) -> float | None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from synthetic import make_features, plant_canaries
 
+from bye_lint.canaries import CANARY_KINDS, DEFAULT_KINDS
 from bye_lint.detectors import DETECTORS
-from bye_lint.detectors.planted import bulk_threshold
+from bye_lint.detectors.planted import SPOKEN_OF, bulk_threshold
 from bye_lint.policy import DetectionPolicy
 
 KINDS = {"patch": ((0,), -1.0), "blend": ((1, 2), 1.0)}
@@ -104,3 +105,25 @@ def test_the_threshold_is_that_of_the_bulk_whatever_the_poison(poison):
 def test_the_threshold_follows_a_heavy_tail():
     records = np.random.default_rng(0).standard_t(3, 3000)
     assert (records > bulk_threshold(records, 1e-3)).mean() < 0.006
+
+
+def test_a_pass_says_that_it_does_not_speak_for_white_patches():
+    features, _ = make_features(300, seed=2)
+    detection = detect(plant_canaries(features, {**KINDS, "patch-white": ((1,), 0.0)}))
+    assert detection.inconclusive == ""
+    assert not detection.suspicious.any()
+    assert any(
+        "does not speak for" in warning and "patch-white (not separated)" in warning
+        for warning in detection.warnings
+    )
+
+
+def test_white_patches_alone_vouch_for_nothing_if_they_are_not_found():
+    features, _ = make_features(300, seed=2)
+    detection = detect(plant_canaries(features, {"patch-white": ((1,), 0.0)}))
+    assert "patch-white (not separated)" in detection.inconclusive
+
+
+def test_the_kinds_that_are_only_spoken_of_are_kinds():
+    assert set(CANARY_KINDS) > SPOKEN_OF
+    assert SPOKEN_OF & set(DEFAULT_KINDS) == {"patch-white"}
