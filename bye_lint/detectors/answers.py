@@ -21,7 +21,15 @@ _CAP = 50.0
 
 
 def agreement(answers: Sequence[str], group: BoolArray) -> float:
-    """Return the share of a group whose answers tell them from the rest.
+    """Return the share of a group whose answers tell them from the rest, in [0, 1].
+
+    0 for an empty group.
+    """
+    return float(telling(answers, group)[group].mean()) if group.any() else 0.0
+
+
+def telling(answers: Sequence[str], group: BoolArray) -> BoolArray:
+    """Return which samples give an answer that tells the group from the rest.
 
     An answer tells if at least three of the group give it, and the group gives it at five
     times the rate of the rest.
@@ -33,19 +41,19 @@ def agreement(answers: Sequence[str], group: BoolArray) -> float:
 
     Returns
     -------
-    float
-        In [0, 1]; 0 for an empty group.
+    (n_samples,) bool array
+        In the group and outside of it.
     """
     size = int(group.sum())
     if not size:
-        return 0.0
+        return np.zeros(len(group), dtype=np.bool_)
     said = _codes(answers)
     inside = np.bincount(said[group], minlength=said.max() + 1)
     outside = np.bincount(said[~group], minlength=said.max() + 1)
     # Half a record is added to the rest, so that an answer unseen there is not infinitely rare.
     rate = (outside + 0.5) / max(len(said) - size, 1)
-    telling = (inside >= _FEWEST) & (inside / size >= _RATIO * rate)
-    return float(inside[telling].sum() / size)
+    tells = (inside >= _FEWEST) & (inside / size >= _RATIO * rate)
+    return np.asarray(tells[said])
 
 
 def answer_odds(answers: Sequence[str], posterior: FloatArray, alike: float) -> FloatArray:

@@ -24,7 +24,7 @@ from bye_lint.detectors import conditional
 from bye_lint.detectors.accuse import accuse
 from bye_lint.detectors.answer import nothing, scored_rows, spread
 from bye_lint.detectors.attention import Column, attention_columns
-from bye_lint.detectors.groups import PATTERN, convincing
+from bye_lint.detectors.groups import PATTERN, convincing, restrained
 from bye_lint.detectors.neighbours import (
     Questions,
     given_neighbours,
@@ -94,7 +94,7 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     undecided = second.inconclusive
     if above >= 3 and p_value <= SIGNIFICANCE:
         answers = [features.answers[i] for i in records[quiet].tolist()]
-        group = accuse(Z[quiet], ratio[quiet], 1.0, answers, seed=seed)
+        group = restrained(accuse(Z[quiet], ratio[quiet], 1.0, answers, seed=seed), answers)
         what = (
             f"{above} records above the threshold where {expected:.1f} are expected, separation "
             f"{group.separation:.1f}; {group.alike:.0%} give answers that the rest does not"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bye_lint.detectors.accuse import Accusation, accuse
+from bye_lint.detectors.answers import telling
 from bye_lint.detectors.direction import project
 from bye_lint.detectors.halves import find_population
 from bye_lint.detectors.neighbours import Questions, told_by_question
@@ -106,7 +107,9 @@ def search(
         if p_value > SIGNIFICANCE or found.mode.separation < SEPARATION:
             break
         said = [answers[i] for i in rows.tolist()]
-        group = accuse(Z[rows], found.score, found.mode.threshold, said, seed=seed)
+        group = restrained(
+            accuse(Z[rows], found.score, found.mode.threshold, said, seed=seed), said
+        )
         member = nobody.copy()
         member[rows] = group.suspicious
         what = _described(group)
@@ -145,6 +148,19 @@ def _described(group: Accusation) -> str:
         f"a second mode of {int(group.suspicious.sum())} samples, separation "
         f"{group.separation:.1f}; {group.alike:.0%} of them give answers that the rest does not"
     )
+
+
+def restrained(group: Accusation, answers: Sequence[str]) -> Accusation:
+    """Return the group without members that nothing but attention accuses, where it may not alone.
+
+    Where the answers' agreement carries the accusation, a sample that answers otherwise has no
+    part in it: its probability is held at even.
+    """
+    if group.separation >= SEPARATION_ALONE or group.alike < AGREEMENT:
+        return group
+    alike = telling(answers, group.suspicious)
+    posterior = np.where(alike, group.posterior, np.minimum(group.posterior, 0.5))
+    return replace(group, posterior=posterior, suspicious=posterior > 0.5)
 
 
 def convincing(group: Accusation) -> bool:

@@ -103,3 +103,17 @@ def test_unscored_samples_and_planted_copies_are_left_alone():
         assert np.isnan(detection.posterior[row])
         assert not detection.suspicious[row]
     assert detection.suspicious[poisoned].mean() > 0.9
+
+
+def test_who_answers_otherwise_is_not_accused_by_the_others_agreement():
+    """Attention at 2 to 5 spreads convinces because answers agree, so it accuses those alone."""
+    features, poisoned = make_features(1000, rate=0.1, shift=-5.5, seed=3)
+    strays = np.flatnonzero(poisoned)[:8]
+    answers = list(features.answers)
+    for i in strays:
+        answers[i] = "answer 1"
+    detection = detect(replace(features, answers=answers))
+    flagged = detection.suspicious
+    assert flagged[poisoned].sum() >= 80
+    assert not flagged[strays].any()
+    assert (detection.posterior[strays] <= 0.5).all()
