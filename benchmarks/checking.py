@@ -73,7 +73,8 @@ def common(checked: Checked) -> dict[str, Any]:
         "verdict": checked.result["verdict"],
         "reasons": checked.result["reasons"],
         "flagged": len(checked.flagged),
-        "seconds": round(checked.seconds, 1),
+        # With a cache kept from an earlier run (--work) the time is none of a check's.
+        "seconds": round(checked.seconds, 1) if "fine-tune" in checked.result["timings"] else None,
         "peak_mib": checked.peak_mib,
         "power": detection.get("power", []),
         "notes": detection.get("notes", []),

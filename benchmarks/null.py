@@ -133,7 +133,7 @@ def table(results: list[dict[str, Any]]) -> str:
     lines = ["| clean set | seed | records | verdict | flagged | s |", "|---|---|---|---|---|---|"]
     lines += [
         f"| {r['what'].rstrip('.')} | {r['seed']} | {r['records']} | {r['verdict']} "
-        f"| {r['flagged']} | {r['seconds']:.0f} |"
+        f"| {r['flagged']} | {'–' if r['seconds'] is None else round(r['seconds'])} |"
         for r in results
     ]
     return "\n".join(lines) + "\n"
