@@ -24,7 +24,7 @@ from bye_lint.detectors import conditional
 from bye_lint.detectors.accuse import accuse
 from bye_lint.detectors.answer import nothing, scored_rows, spread
 from bye_lint.detectors.attention import Column, attention_columns
-from bye_lint.detectors.groups import PATTERN, convincing, restrained
+from bye_lint.detectors.groups import AGREEMENT, PATTERN, convincing, restrained
 from bye_lint.detectors.neighbours import (
     Questions,
     given_neighbours,
@@ -95,15 +95,18 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     if above >= 3 and p_value <= SIGNIFICANCE:
         answers = [features.answers[i] for i in records[quiet].tolist()]
         group = restrained(accuse(Z[quiet], ratio[quiet], 1.0, answers, seed=seed), answers)
+        # A sharper direction may reach for records that no canary points at.
+        member = group.suspicious & (ratio[quiet] > 1)
         what = (
             f"{above} records above the threshold where {expected:.1f} are expected, separation "
             f"{group.separation:.1f}; {group.alike:.0%} give answers that the rest does not"
         )
         pictures = None if features.picture is None else features.picture[records[quiet]]
-        accused = bool(group.suspicious.any()) and convincing(group)
-        seen = looks(Z[quiet], group.suspicious, pictures, seed=seed)
+        accused = bool(member.any()) and group.alike >= AGREEMENT and convincing(group)
+        seen = looks(Z[quiet], member, pictures, seed=seed)
         if accused and seen.kind == "none":
-            suspicious[quiet], posterior[quiet] = group.suspicious, group.posterior
+            suspicious[quiet] = member
+            posterior[quiet] = np.where(member, group.posterior, np.minimum(group.posterior, 0.5))
             notes.append(what)
         elif accused and seen.kind == "pattern":
             undecided = undecided or f"{what}; {PATTERN}"

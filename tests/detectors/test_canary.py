@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from synthetic import make_features, plant_canaries
@@ -127,3 +129,14 @@ def test_white_patches_alone_vouch_for_nothing_if_they_are_not_found():
 def test_the_kinds_that_are_only_spoken_of_are_kinds():
     assert set(CANARY_KINDS) > SPOKEN_OF
     assert SPOKEN_OF & set(DEFAULT_KINDS) == {"patch-white"}
+
+
+@pytest.mark.parametrize("shift", [-9, -12, -16])
+def test_what_canaries_point_at_is_not_accused_if_its_answers_differ(shift):
+    """A backdoor has a target, or a few; attention alone is left to the blind method's null."""
+    features, odd = make_features(900, rate=0.01, shift=shift, seed=4)
+    answers = [f"answer {i % 6}" if odd[i] else a for i, a in enumerate(features.answers)]
+    whole = plant_canaries(replace(features, answers=answers), KINDS)
+    detection = detect(whole)
+    assert not detection.suspicious.any()
+    assert any("not told apart well enough" in warning for warning in detection.warnings)
