@@ -13,13 +13,13 @@ from bye_lint.records import ImageSource
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "root"
+    folder = tmp_path / "data"
     (folder / "images").mkdir(parents=True)
     (folder / "images" / "a.png").write_bytes(b"inside")
     (folder / "b.png").write_bytes(b"inside")
     (tmp_path / "secret.png").write_bytes(b"outside")
-    (tmp_path / "root-too").mkdir()
-    (tmp_path / "root-too" / "c.png").write_bytes(b"outside")
+    (tmp_path / "data-too").mkdir()
+    (tmp_path / "data-too" / "c.png").write_bytes(b"outside")
     return folder
 
 
@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
         "images//a.png",
         "images/../b.png",
         "images\\a.png",
-        "../root/b.png",
+        "../data/b.png",
         "inner-link/a.png",
         "link-to-b.png",
     ],
@@ -53,7 +53,7 @@ def test_inside(root: Path, name: str) -> None:
         "images/../../secret.png",
         "..\\secret.png",
         "images\\..\\..\\secret.png",
-        "../root-too/c.png",
+        "../data-too/c.png",
         "outer-link/secret.png",
         "link-to-secret.png",
         "link-to-link.png",
