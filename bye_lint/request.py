@@ -11,7 +11,7 @@ from pathlib import Path
 from bye_lint import tables
 from bye_lint.baseline import Baseline, load_baseline
 from bye_lint.datasets import dataset_files
-from bye_lint.errors import UsageError
+from bye_lint.errors import ResultError, UsageError
 from bye_lint.escape import visible
 from bye_lint.policy import (
     DEVICE,
@@ -23,7 +23,7 @@ from bye_lint.policy import (
     load_policy,
     show_policy,
 )
-from bye_lint.records import Finding
+from bye_lint.records import Finding, ScanResult
 from bye_lint.reference import read_reference
 from bye_lint.vcs import base_ref, repository_root
 
@@ -192,3 +192,22 @@ def passed_over(paths: Sequence[Path], root: Path, *, most: int = 3) -> str:
 def shown(path: Path, root: Path) -> str:
     """Return a path as reports show it: relative to the root, with forward slashes."""
     return Path(os.path.relpath(path.resolve(), root)).as_posix()
+
+
+def result_paths(result: ScanResult) -> tuple[Path, ...]:
+    """Return the dataset files and folders that a saved result is of.
+
+    Raises
+    ------
+    ResultError
+        If one is not here.
+    """
+    root = (repository_root(Path.cwd()) or Path.cwd()).resolve()
+    paths = tuple(root / path for path in result.paths)
+    for path in paths:
+        if not path.exists():
+            raise ResultError(
+                f"{path}: the data of this result are not here",
+                "Run from the repository (or the folder) in which the check was run.",
+            )
+    return paths

@@ -6,18 +6,12 @@ from pathlib import Path
 
 import click
 
-from bye_lint.commands.options import Shard
+from bye_lint.commands.options import Shard, out_option
 
 
 @click.command()
 @click.argument("grid", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder for results and tables; a second run goes on where the first one stopped.",
-)
+@out_option("Folder for results and tables")
 @click.option("--shard", type=Shard(), default="1/1", help="Run one part of the cells.")
 @click.option("--plots", is_flag=True, help="Also draw plots (needs the [plots] extra).")
 @click.option("--no-progress", is_flag=True, help="Show no progress bars.")

@@ -65,6 +65,17 @@ def _several(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+def out_option(what: str) -> Callable[[F], F]:
+    """Return the option that names the folder of a command which can be taken up again."""
+    return click.option(
+        "--out",
+        "-o",
+        type=click.Path(path_type=Path),
+        required=True,
+        help=f"{what}; a second run goes on where the first one stopped.",
+    )
+
+
 #: Which records are looked at, by which policy.
 plan_options = _several(
     click.option(

@@ -97,12 +97,10 @@ def clean(
     from bye_lint import clean as cleaning
     from bye_lint.commands.baseline import author_of
     from bye_lint.datasets import read_datasets
-    from bye_lint.errors import ResultError
     from bye_lint.reports import check_writable, load_result, write_report
-    from bye_lint.request import Overrides, plan_request
+    from bye_lint.request import Overrides, plan_request, result_paths
     from bye_lint.review import read_review
     from bye_lint.review import write_review as review_text
-    from bye_lint.vcs import repository_root
 
     loaded = load_result(result)
     if write_review is not None:
@@ -113,14 +111,7 @@ def clean(
     review = None
     if review_file is not None:
         review = read_review(_text(review_file), loaded, source=str(review_file))
-    root = (repository_root(Path.cwd()) or Path.cwd()).resolve()
-    paths = tuple(root / path for path in loaded.paths)
-    for path in paths:
-        if not path.exists():
-            raise ResultError(
-                f"{path}: the data of this result are not here",
-                "Run from the repository (or the folder) in which the check was run.",
-            )
+    paths = result_paths(loaded)
     request = plan_request(paths, Overrides(policy_path=policy_path))
     rejecting = review is not None and bool(review.rejected)
     accepts = author_of(request, author) if rejecting else ""

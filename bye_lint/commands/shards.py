@@ -10,6 +10,7 @@ from bye_lint.commands.options import (
     Shard,
     device_option,
     judge_options,
+    out_option,
     output_options,
     plan_options,
     seed_option,
@@ -24,13 +25,7 @@ _tuned = click.option(
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder for the model; a second run goes on where the first one stopped.",
-)
+@out_option("Folder for the model")
 @plan_options
 @device_option
 @seed_option
@@ -74,13 +69,7 @@ def tune(
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--shard", type=Shard(), required=True, help="Which of how many parts to read.")
-@click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder for the shard; a second run goes on where the first one stopped.",
-)
+@out_option("Folder for the shard")
 @_tuned
 @plan_options
 @device_option

@@ -67,13 +67,12 @@ def verify(
     from bye_lint import probes as probing
     from bye_lint import verify as verifying
     from bye_lint.datasets import read_datasets
-    from bye_lint.errors import ResultError, UsageError
+    from bye_lint.errors import UsageError
     from bye_lint.progress import RichProgress
     from bye_lint.reports import check_writable, load_result, write_report
-    from bye_lint.request import Overrides, plan_request
+    from bye_lint.request import Overrides, plan_request, result_paths
     from bye_lint.rules import check_samples
     from bye_lint.triggers import get_trigger
-    from bye_lint.vcs import repository_root
 
     loaded = load_result(result)
     if output is not None:
@@ -86,14 +85,7 @@ def verify(
         if trigger is not None
         else probing.reconstructed_probe(loaded)
     )
-    root = (repository_root(Path.cwd()) or Path.cwd()).resolve()
-    paths = tuple(root / path for path in loaded.paths)
-    for path in paths:
-        if not path.exists():
-            raise ResultError(
-                f"{path}: the data of this result are not here",
-                "Run from the repository (or the folder) in which the check was run.",
-            )
+    paths = result_paths(loaded)
     request = plan_request(paths, Overrides(policy_path=policy_path, device=device, seed=seed))
     policy = request.policy
     if epochs is not None:
