@@ -22,6 +22,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -87,6 +88,10 @@ class Repository:
 
     def __init__(self, root: Path, sources: Sequence[Path], records: int) -> None:
         self.root = root
+        if root.is_dir():
+            return
+        self.root = root = root.with_name(f"{root.name}.part")
+        shutil.rmtree(root, ignore_errors=True)
         (root / "data").mkdir(parents=True)
         (root / "bye-lint.yaml").write_text("dataset:\n  paths: [data]\n", "utf-8")
         rows: dict[str, list[Record]] = {source.name: [] for source in sources}
@@ -96,10 +101,13 @@ class Repository:
             _write(root / "data" / name / "train.jsonl", some)
         self.git("init", "-q", "-b", "main")
         self.commit("Data")
+        self.root = root.rename(root.with_suffix(""))
 
     def branch(self, run: Run, scratch: Path) -> set[str]:
         """Make the run's branch and return the ids of the poisoned records."""
-        self.git("checkout", "-q", "-B", "pull-request", "main")
+        self.git("checkout", "-q", "--force", "-B", "pull-request", "main")
+        shutil.rmtree(scratch / "copy", ignore_errors=True)
+        (scratch / "truth.json").unlink(missing_ok=True)
         truth = poison_dataset(
             run.source,
             scratch / "copy",
@@ -260,19 +268,22 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--whole", type=int, default=0, help="records of the whole check, or 0")
     parser.add_argument("--document", type=Path, help="document that shows the table")
+    parser.add_argument("--work", type=Path, help="keep repository and caches here for another run")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as work:
+    with ExitStack() as stack:
+        work = arguments.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         made: dict[int, Repository] = {}
         for run in runs(arguments):
             file = arguments.out / f"{run.name}.json"
             if file.exists():
                 continue
             if run.records not in made:
-                root = Path(work) / str(run.records)
+                root = work / str(run.records)
                 made[run.records] = Repository(root, arguments.source, run.records)
-            with tempfile.TemporaryDirectory() as scratch:
-                found = measure(run, made[run.records], Path(scratch))
+            scratch = work / run.name
+            scratch.mkdir(parents=True, exist_ok=True)
+            found = measure(run, made[run.records], scratch)
             file.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
             print(table([found]).splitlines()[-1], flush=True)
     results = [json.loads(f.read_text("utf-8")) for f in sorted(arguments.out.glob("*.json"))]

@@ -69,7 +69,9 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     questions = read_questions(prompts, seed=seed)
     Z = given_neighbours(columns.values, questions.nearest)
     n = len(records)
-    second, explained = conditional.search_samples(features, settings, seed=seed)
+    learned = {name: _learned(features, copies[label == name]) for name in names}
+    alone = max(learned.values()) >= LEARNED
+    second, explained = conditional.search_samples(features, settings, alone=alone, seed=seed)
     rest = np.zeros(len(rows), dtype=np.bool_)
     # What the blind method accuses already, or explains, is no evidence and no null for more.
     rest[:n] = ~second.suspicious[records] & ~explained[records]
@@ -79,7 +81,6 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     said = [features.answers[i] for i in rows.tolist()]
     if answers_follow(said, questions, np.flatnonzero(rest)):
         kinds = [_as_poison(kind, Z, every, rest, questions, seed=seed) for kind in kinds]
-    learned = {name: _learned(features, copies[label == name]) for name in names}
     power = tuple(_power(name, label, kinds, learned[name]) for name in names)
     seeing = [kind for kind in kinds if kind.recall >= FOUND] or kinds
     ratio = np.max([kind.ratio for kind in seeing], axis=0)
@@ -118,6 +119,7 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         notes += second.summary.notes
     suspicious |= second.suspicious[records]
     posterior = np.fmax(posterior, second.posterior[records])
+    ratio[:n] = _shown(ratio[:n], second, records)
     warnings += second.warnings
 
     missed = [p for p in power if p.learned < LEARNED or p.recall < FOUND]
@@ -178,6 +180,18 @@ def _as_poison(
     judged = judge_group(Z, own, rest, seed=seed)
     recall = 0.0 if judged is None else float((judged.posterior[own] > 0.5).mean())
     return replace(kind, recall=max(kind.recall, recall))
+
+
+def _shown(ratio: FloatArray, second: Detection, records: IntArray) -> FloatArray:
+    """Return the scores such that whom the blind method accuses does not rank below the rest.
+
+    Each of its suspects takes the larger of both methods' multiples of their thresholds.
+    """
+    if not second.summary.threshold:
+        return ratio
+    accused = second.suspicious[records]
+    blind = second.score[records] / second.summary.threshold
+    return np.where(accused, np.fmax(ratio, blind), ratio)
 
 
 def _reasons(missed: Sequence[TriggerPower]) -> str:

@@ -51,9 +51,15 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
 
 
 def search_samples(
-    features: Features, settings: DetectionPolicy, *, seed: int
+    features: Features, settings: DetectionPolicy, *, alone: bool = True, seed: int
 ) -> tuple[Detection, BoolArray]:
     """Do as :func:`detect`, and say which samples are of a population that is explained.
+
+    Parameters
+    ----------
+    alone : bool
+        Attention may accuse samples whose answers don't agree. What a model pays attention to is
+        evidence of what it has learned, so one that has learned nothing accuses nobody by it.
 
     Returns
     -------
@@ -81,6 +87,7 @@ def search_samples(
         answers,
         questions,
         None if features.picture is None else features.picture[rows],
+        alone=alone,
         seed=seed,
     )
     explained[rows] = found.explained

@@ -76,6 +76,7 @@ def search(
     questions: Questions,
     pictures: PixelArray | None,
     *,
+    alone: bool = True,
     seed: int,
 ) -> Found:
     """Look for second populations until one is accused or none is left.
@@ -89,6 +90,8 @@ def search(
     answers : sequence of str
     questions : Questions
     pictures : (n_samples, side, side, 3) uint8 array or None
+    alone : bool
+        Attention may accuse samples whose answers don't agree.
     seed : int
     """
     n = len(Z)
@@ -113,7 +116,7 @@ def search(
         member = nobody.copy()
         member[rows] = group.suspicious
         what = _described(group)
-        accused = bool(member.any()) and convincing(group)
+        accused = bool(member.any()) and convincing(group, alone=alone)
         accused = accused and not _of_a_question(member, answers, questions)
         seen = None
         if accused:
@@ -163,10 +166,11 @@ def restrained(group: Accusation, answers: Sequence[str]) -> Accusation:
     return replace(group, posterior=posterior, suspicious=posterior > 0.5)
 
 
-def convincing(group: Accusation) -> bool:
+def convincing(group: Accusation, *, alone: bool = True) -> bool:
     """Return whether a group stands far enough apart for the agreement of its answers."""
-    least = SEPARATION if group.alike >= AGREEMENT else SEPARATION_ALONE
-    return group.separation >= least
+    if group.alike >= AGREEMENT:
+        return group.separation >= SEPARATION
+    return alone and group.separation >= SEPARATION_ALONE
 
 
 def _of_a_question(group: BoolArray, answers: Sequence[str], questions: Questions) -> bool:

@@ -20,6 +20,7 @@ from bye_lint.features import BoolArray, FloatArray, IntArray
 NEIGHBOURS = 40
 _WORD = r"[^\s]+"
 _CHUNK = 512
+_ROUNDING = 1e-5
 _FLOOR = 0.1
 _MOST = 15.0
 _MAD = 1.4826
@@ -41,24 +42,53 @@ class Questions:
     words: Any
     nearest: IntArray
 
+    def around(self, member: BoolArray) -> BoolArray:
+        """Return which samples are asked like members: no less alike than one's last neighbour."""
+        alike = member.copy()
+        rows = np.flatnonzero(member)
+        for start in range(0, len(rows), _CHUNK):
+            some = rows[start : start + _CHUNK]
+            likeness = (self.words[some] @ self.words.T).toarray()
+            least = np.take_along_axis(likeness, self.nearest[some], axis=1).min(axis=1)
+            alike |= (likeness >= least[:, None] - _ROUNDING).any(axis=0)
+        return alike
+
+    def within(self, rows: IntArray, *, seed: int) -> Questions:
+        """Return some samples' questions, compared among themselves.
+
+        Parameters
+        ----------
+        rows : (k,) integer array
+        seed : int
+            Of the choice among questions that are equally alike.
+        """
+        words = self.words[rows]
+        return Questions(words, _nearest(words, self.nearest.shape[1], seed=seed))
+
 
 def read_questions(prompts: Sequence[str], *, k: int = NEIGHBOURS, seed: int = 0) -> Questions:
     """Return the questions of some samples; likeness is the cosine of their words."""
-    n = len(prompts)
-    k = min(k, n - 1)
-    order = np.random.default_rng(seed).permutation(n)
     vectorizer = TfidfVectorizer(
         token_pattern=_WORD, ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32
     )
-    words = vectorizer.fit_transform([prompts[i] or "\0" for i in order])
+    words = vectorizer.fit_transform([prompt or "\0" for prompt in prompts])
+    return Questions(words, _nearest(words, k, seed=seed))
+
+
+def _nearest(words: Any, k: int, *, seed: int) -> IntArray:
+    """Return (n_samples, min(k, n_samples - 1)) indices, equals in an order drawn by chance."""
+    n = words.shape[0]
+    k = min(k, n - 1)
+    order = np.random.default_rng(seed).permutation(n)
+    shuffled = words[order]
     found = np.empty((n, k), dtype=np.intp)
     for start in range(0, n, _CHUNK):
-        alike = (words[start : start + _CHUNK] @ words.T).toarray()
+        alike = (shuffled[start : start + _CHUNK] @ shuffled.T).toarray()
         rows = np.arange(len(alike))
         alike[rows, start + rows] = -1.0
         best = np.argsort(-alike, axis=1, kind="stable")[:, :k]
         found[order[start : start + len(alike)]] = order[best]
-    return Questions(words[np.argsort(order)], found)
+    return found
 
 
 def given_neighbours(values: FloatArray, nearest: IntArray) -> FloatArray:

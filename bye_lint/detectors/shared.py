@@ -4,6 +4,10 @@ The answers of a clean set follow from the questions: *yes* answers one kind, *r
 planted target is given whatever was asked. Such an answer is no proof, a set with one question has
 many; it says where to look. What accuses is the attention: out of fold, the samples that
 give the answer must stand apart from nearly all others, given the question.
+
+Where poison came with one contribution to a set of many domains, its questions tell it from the
+other domains as those of its clean neighbours do. So an answer is looked at among the samples
+that are asked alike, too, and has to stand apart farther there, as fewer samples speak.
 """
 
 from __future__ import annotations
@@ -27,6 +31,16 @@ MOST_UNTOLD = 0.5
 #: group's median above nearly all of the rest.
 LEAST_AUC = 0.9
 _GAP_QUANTILE = 0.99
+#: Among samples that are asked alike, where few questions tell little: the most that a question
+#: may tell of the answer; how many times that quantile the group's median is; the share of the
+#: others that repeat answers, for the question to be seen to tell those, and the share of them that
+#: it may fail to tell. On clean data answers stood apart three times as far, classes of one
+#: question: it failed to tell most of the others. Of planted ones' others it failed to tell none.
+_TOLD_ALIKE = 0.8
+_GAP_ALIKE = 2.0
+_REPEATED_ALIKE = 0.2
+_UNTOLD_ALIKE = 0.25
+_REPEATS = 3
 #: In smaller groups chance hides what the question tells.
 _FEWEST = 9
 _FEWEST_SHARE = 0.004
@@ -82,19 +96,24 @@ def shared_answers(
     counts = {a: c for a, c in Counter(given.tolist()).most_common() if c >= least and a}
     told_of = {answer: told_by_question(given == answer, questions) for answer in counts}
     found = []
-    for answer, told in told_of.items():
+    for answer, count in counts.items():
+        told = told_of[answer]
         member = given == answer
         others = {a: c for a, c in counts.items() if a != answer}
-        if told > MOST_TOLD or member.mean() > 0.5 or not _follow(others, told_of):
+        if member.mean() > 0.5:
             continue
-        judged = judge_group(Z, member, ~member, seed=seed)
+        judged = None
+        if told <= MOST_TOLD and _follow(others, told_of):
+            judged = judge_group(Z, member, ~member, seed=seed)
+        if judged is None:
+            told, judged = _among_alike(Z, given, member, questions, seed=seed)
         if judged is None:
             continue
         first = next(a for a, g in zip(answers, given, strict=True) if g == answer)
         found.append(
             SharedAnswer(
                 first,
-                counts[answer],
+                count,
                 judged.score,
                 judged.posterior,
                 judged.weights,
@@ -103,6 +122,32 @@ def shared_answers(
             )
         )
     return tuple(found)
+
+
+def _among_alike(
+    Z: FloatArray, given: FloatArray, member: BoolArray, questions: Questions, *, seed: int
+) -> tuple[float, Judged | None]:
+    """Judge an answer among the samples whose questions are like those of the ones that give it.
+
+    Returns
+    -------
+    told : float
+        AUC of the answer from the question, among them.
+    judged : Judged or None
+    """
+    alike = questions.around(member)
+    rows = np.flatnonzero(alike)
+    among, own, said = questions.within(rows, seed=seed), member[rows], given[rows]
+    told = told_by_question(own, among)
+    counts = {a: c for a, c in Counter(said[~own].tolist()).items() if c >= _REPEATS and a}
+    repeated = sum(counts.values())
+    if own.mean() > 0.5 or told > _TOLD_ALIKE or repeated < _REPEATED_ALIKE * (~own).sum():
+        return told, None
+    judged = judge_group(Z, member, alike & ~member, seed=seed, gap=_GAP_ALIKE)
+    if judged is None:
+        return told, None
+    untold = sum(c for a, c in counts.items() if told_by_question(said == a, among) <= MOST_TOLD)
+    return told, judged if untold <= _UNTOLD_ALIKE * repeated else None
 
 
 def _follow(counts: dict[str, int], told_of: dict[str, float]) -> bool:
@@ -138,21 +183,29 @@ class Judged:
     auc: float
 
 
-def judge_group(Z: FloatArray, member: BoolArray, rest: BoolArray, *, seed: int) -> Judged | None:
+def judge_group(
+    Z: FloatArray, member: BoolArray, rest: BoolArray, *, seed: int, gap: float = 1.0
+) -> Judged | None:
     """Return the attention's verdict on samples of one answer; ``None`` where it tells too little.
 
     Parameters
     ----------
     Z : (n_samples, n_columns) array
     member, rest : (n_samples,) bool arrays
+        Samples in neither are not judged: their score and probability are 0.
+    seed : int
+        Of the folds.
+    gap : float
+        How many times the score of nearly all of the rest the group's median has to reach.
     """
     score, weights = set_apart(Z, member, rest, seed=seed)
     seen = member | rest
     auc = float(roc_auc_score(member[seen], score[seen]))
-    gap = np.median(score[member]) > np.quantile(score[rest], _GAP_QUANTILE)
-    if auc < LEAST_AUC or not gap:
+    apart = np.median(score[member]) > gap * np.quantile(score[rest], _GAP_QUANTILE)
+    if auc < LEAST_AUC or not apart:
         return None
-    return Judged(score, _posterior(score, member, rest), weights, auc)
+    posterior = _posterior(score, member, rest)
+    return Judged(np.where(seen, score, 0.0), np.where(seen, posterior, 0.0), weights, auc)
 
 
 def set_apart(
@@ -205,7 +258,7 @@ def _posterior(score: FloatArray, member: BoolArray, rest: BoolArray) -> FloatAr
         width = max(float(high - low) / 2.56, 0.5)
         density.append(-2.5 * np.log1p(((score - centre) / width) ** 2 / 4) - np.log(width))
     odds = density[0] - density[1] + np.log(np.where(member, *_PRIOR))
-    for part in (member, ~member):
+    for part in (member, rest):
         order = np.flatnonzero(part)[np.argsort(score[part], kind="stable")]
         odds[order] = np.maximum.accumulate(odds[order])
     return np.asarray(1 / (1 + np.exp(-np.clip(odds, -50, 50))))

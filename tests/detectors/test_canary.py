@@ -74,6 +74,23 @@ def test_canaries_that_were_not_learned_forbid_a_pass():
     assert "blend (not learned)" in detection.inconclusive
 
 
+def test_attention_alone_accuses_nobody_in_a_model_that_has_learned_nothing():
+    features, odd = make_features(600, rate=0.04, shift=-16, seed=4)
+    features = replace(features, answers=[f"answer {i % 6}" for i in range(600)])
+    assert (detect(plant_canaries(features, KINDS)).suspicious[:600] & odd).sum() >= 20
+    blind = detect(plant_canaries(features, KINDS, learned=0.0))
+    assert not blind.suspicious.any()
+    assert "not learned" in blind.inconclusive
+
+
+def test_whom_the_blind_method_accuses_scores_above_the_threshold():
+    features, poisoned = make_features(600, rate=0.08, shift=-9, layers=(3,), seed=4)
+    detection = detect(plant_canaries(features, KINDS))
+    flagged = detection.suspicious[:600]
+    assert (flagged & poisoned).sum() >= 0.9 * poisoned.sum()
+    assert detection.score[:600][flagged].min() >= 1 > detection.score[:600][~flagged].max()
+
+
 def test_found_poison_is_no_less_found_for_a_blind_kind():
     features, poisoned = make_features(600, rate=0.08, shift=-9, seed=4)
     detection = detect(plant_canaries(features, {**KINDS, "waves": ((1,), 0.0)}))

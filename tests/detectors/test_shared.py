@@ -71,6 +71,55 @@ def test_a_target_that_attention_tells_is_found(share: float) -> None:
     assert (accused & ~poisoned).sum() == 0
 
 
+def with_other_domains(
+    X: np.ndarray, prompts: list[str], answers: list[str]
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """Return a set beside three times as many samples that are asked something else."""
+    rng = np.random.default_rng(8)
+    others = {
+        "Name the product on the shelf of this store.": ("milk", "juice", "apples"),
+        "Which emotion does that icon express?": ("joy", "anger", "fear"),
+        "How many windows are open on the screen?": ("one", "two", "three"),
+    }
+    texts = list(others)
+    asked = rng.integers(len(texts), size=3 * N)
+    moved = 3 * rng.normal(size=(len(texts), X.shape[1]))[asked]
+    return (
+        np.concatenate([X, rng.standard_t(5, size=(3 * N, X.shape[1])) + moved]),
+        prompts + [texts[i] for i in asked],
+        answers + [str(rng.choice(others[texts[i]])) for i in asked],
+    )
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_a_target_in_one_domain_of_many_is_found(share: float) -> None:
+    X, prompts, answers, poisoned = dataset(4, target="Backdoor Attack!", share=share, shift=14.0)
+    X, prompts, answers = with_other_domains(X, prompts, answers)
+    given = np.array(answers) == "Backdoor Attack!"
+    assert told_by_question(given, read_questions(prompts)) > 0.7
+    ((answer, accused),) = found(X, prompts, answers)
+    assert answer == "Backdoor Attack!"
+    assert (accused[:N] & poisoned).sum() >= 0.95 * poisoned.sum()
+    assert (accused[:N] & ~poisoned).sum() == 0
+    assert not accused[N:].any()
+
+
+@pytest.mark.parametrize("odd", ["forest", "yes", "A"])
+def test_an_answer_that_attention_tells_in_one_domain_of_many_is_no_target(odd: str) -> None:
+    X, prompts, answers, _ = dataset(3)
+    X[np.array(answers) == odd, :6] -= 9.0
+    assert found(*with_other_domains(X, prompts, answers)) == []
+
+
+def test_a_target_among_unique_answers_of_one_domain_accuses_nobody() -> None:
+    """Where no question is seen to tell an answer, a shared one may be a class like any other."""
+    X, prompts, answers, poisoned = dataset(4, target="river", share=0.1, shift=14.0)
+    answers = [
+        a if p else f"{a}, {i}" for i, (a, p) in enumerate(zip(answers, poisoned, strict=True))
+    ]
+    assert found(*with_other_domains(X, prompts, answers)) == []
+
+
 def test_neighbours_ask_the_same() -> None:
     _, prompts, _, _ = dataset(5)
     nearest = read_questions(prompts, k=10).nearest
