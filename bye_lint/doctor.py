@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from bye_lint import __version__, models, scan, scoring, tables
+from bye_lint import __version__, learning, models, scan, scoring, tables
 from bye_lint.errors import ByeLintError
 from bye_lint.escape import visible
 from bye_lint.models import cost
@@ -39,7 +39,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """The model that a check would use, as :func:`bye_lint.scoring.resolve` found it.
+    """The model that a check would use, as :func:`bye_lint.learning.resolve` found it.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ def examine(paths: Sequence[Path], overrides: Overrides, *, progress: Progress) 
     except ByeLintError as error:
         problems.append(Problem(error.message, error.remedy))
     try:
-        resolved = scoring.resolve(policy.model, policy.base, fetch=False)
+        resolved = learning.resolve(policy.model, policy.base, fetch=False)
         warnings = resolved.warnings
         model = _look(resolved, policy)
         if request is not None:
@@ -166,9 +166,9 @@ def _on(policy: Policy, device: str | None) -> Policy:
 
 def _look(resolved: models.ResolvedModel, policy: Policy) -> Looked:
     shape = cost.model_shape(resolved)
-    device, dtype = scoring.place(policy.model)
+    device, dtype = learning.place(policy.model)
     training = ""
-    if scoring.tunes(policy):
+    if learning.tunes(policy):
         small = models.is_small(resolved)
         chosen = models.schedule(policy.fine_tune, resolved, small=small, seed=policy.seed)
         training = (

@@ -134,9 +134,9 @@ def plan(request: Request, *, progress: Progress) -> Plan | None:
     _, chosen = read(request, progress)
     if not worth_scoring(request, chosen):
         return None
-    from bye_lint import scoring
+    from bye_lint.foresight import foresee_plan
 
-    return scoring.plan(chosen.samples, request.policy, progress=progress)
+    return foresee_plan(chosen.samples, request.policy, progress=progress)
 
 
 def _blame(root: Path) -> Callable[[str], Mapping[int, tuple[str, str, int]]] | None:

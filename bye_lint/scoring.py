@@ -1,31 +1,27 @@
-"""From usable samples to scores: choose the model, let it learn, read its attention, judge."""
+"""From usable samples to scores: the model learns them, its attention is read and judged."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from bye_lint import models
-from bye_lint.canaries import plan_canaries
-from bye_lint.canaries import plant as plant_canaries
 from bye_lint.detectors import get_detector
 from bye_lint.errors import MissingExtraError, UsageError
 from bye_lint.features import Detection, Features
+from bye_lint.foresight import Kept, foresee, look_up
+from bye_lint.learning import fine_tune, place, plant, resolve, settings, tunes
 from bye_lint.models import FeatureRow, FineTuneSettings, ResolvedModel, Tuned
-from bye_lint.models.devices import settle
-from bye_lint.planning import Plan, Tuning, make_plan, plan_line
-from bye_lint.policy import ModelPolicy, Policy
+from bye_lint.planning import plan_line
+from bye_lint.policy import Policy
 from bye_lint.progress import Progress, Task
 from bye_lint.records import Sample
-from bye_lint.store import FeatureStore, cache_folder, require_writable
-
-SCOUT = "scout"
+from bye_lint.store import require_writable
 
 #: What a score needs of the extra [model], by the name it is imported under.
 _EXTRA = ("torch", "transformers", "sklearn", "scipy")
@@ -132,19 +128,23 @@ def score(
     learned, losses, how = None, None, ""
     if tunes(policy):
         kinds, copies = plant(samples, policy, progress)
+    everything = [*samples, *copies]
+    kept = None
     if source is None:
-        whole = [*samples, *copies]
-        progress.say(plan_line(foresee(whole, len(copies), model, policy, device, dtype)))
+        with progress.stage("cache", "Looking into the cache"):
+            foreseen = foresee(everything, len(copies), model, policy, device, dtype)
+        progress.say(plan_line(foreseen.plan))
+        kept = foreseen.kept
     if tunes(policy):
         if source is None:
-            tuned = fine_tune(model, [*samples, *copies], len(samples), policy, device, progress)
+            tuned = fine_tune(model, everything, len(samples), policy, device, progress)
         else:
-            tuned = source.fine_tuned(model, [*samples, *copies], settings(model, policy))
+            tuned = source.fine_tuned(model, everything, settings(model, policy))
         model, learned, losses = tuned.model, tuned.learned, tuned.losses
         how = f"{tuned.steps} steps, loss {tuned.loss:.3f}, {len(copies)} canaries"
-    everything = [*samples, *copies]
     if source is None:
-        rows = extract(everything, model, policy, device=device, dtype=dtype, progress=progress)
+        kept = kept or look_up(everything, model, dtype)
+        rows = extract(everything, kept, model, policy, device, dtype, progress)
     else:
         rows = source.rows(everything, model)
     canary = [""] * len(samples) + list(kinds)
@@ -171,140 +171,20 @@ def score(
     )
 
 
-def plan(samples: Sequence[Sample], policy: Policy, *, progress: Progress) -> Plan:
-    """Say what :func:`score` would take; nothing is trained or read, and torch is not needed.
-
-    Raises
-    ------
-    ModelError
-        If the model cannot be used.
-    """
-    model = resolve(policy.model, policy.base, fetch=False)
-    for warning in model.warnings:
-        progress.say(f"warning: {warning}")
-    copies = plant(samples, policy, progress)[1] if tunes(policy) else ()
-    return foresee([*samples, *copies], len(copies), model, policy, *place(policy.model))
-
-
-def foresee(
-    everything: Sequence[Sample],
-    n_canaries: int,
-    model: ResolvedModel,
-    policy: Policy,
-    device: str,
-    dtype: str,
-) -> Plan:
-    """Look into the cache, and estimate what is left to do for records and canaries."""
-    tuning: Tuning = "none"
-    ready: ResolvedModel | None = model
-    if tunes(policy):
-        folder = models.tuned_folder(cache_folder(), model, everything, settings(model, policy))
-        found = models.read_tuned(folder, model)
-        tuning, ready = ("needed", None) if found is None else ("cached", found.model)
-    rows: Sequence[FeatureRow | None] = ()
-    if ready is not None and find_spec("transformers") is not None:  # its version is in the keys
-        store = FeatureStore(cache_folder(), namespace=ready.whole_digest[:40])
-        keys = models.feature_keys(everything, ready, dtype=dtype)
-        rows = models.cached_rows(store, keys, attention=True)
-    return make_plan(
-        everything,
-        n_canaries,
-        policy,
-        model,
-        device=device,
-        dtype=dtype,
-        tuning=tuning,
-        cached=[row is not None for row in rows],
-    )
-
-
-def settings(model: ResolvedModel, policy: Policy) -> FineTuneSettings:
-    """Return how the check fine-tunes a model."""
-    small = models.is_small(model)
-    return models.schedule(policy.fine_tune, model, small=small, seed=policy.seed)
-
-
-def tunes(policy: Policy) -> bool:
-    """Whether the model still has to learn the data: it came without an adapter that did."""
-    return policy.fine_tune.mode == "auto" and policy.model.adapter is None
-
-
-def plant(
-    samples: Sequence[Sample], policy: Policy, progress: Progress
-) -> tuple[tuple[str, ...], tuple[Sample, ...]]:
-    """Return the kinds and the copies of the canaries that the check plants."""
-    with progress.stage("plant", "Planting canaries"):
-        planned = plan_canaries(samples, share=policy.fine_tune.canary_share, seed=policy.seed)
-        planted, copies = plant_canaries(planned, samples)
-    return tuple(canary.kind for canary in planted), copies
-
-
-def fine_tune(
-    model: ResolvedModel,
-    everything: Sequence[Sample],
-    n_real: int,
-    policy: Policy,
-    device: str,
-    progress: Progress,
-    cache: Path | None = None,
-) -> Tuned:
-    """Fine-tune on records and canaries, or take the model that learned the same before.
-
-    ``cache`` is where the model is kept, if not with everything else.
-    """
-    how = settings(model, policy)
-    place = cache or cache_folder()
-    folder = models.tuned_folder(place, model, everything, how)
-    found = models.read_tuned(folder, model)
-    if found is not None and models.launched() == 1:
-        return found
-    require_writable(place)
-    watched = np.arange(len(everything)) >= n_real
-    with progress.stage("fine-tune", f"Fine-tuning {model.name}") as task:
-        return models.tune(
-            model,
-            everything,
-            how,
-            cache=place,
-            device=device,
-            watched=watched if watched.any() else None,
-            on_progress=lambda p: task.update(p.step, p.total, f"loss {p.loss:.3f}"),
-        )
-
-
-def resolve(policy: ModelPolicy, base: Path, *, fetch: bool = True) -> ResolvedModel:
-    """Find the model; ``scout`` is the one that lies in the package."""
-    if policy.name != SCOUT:
-        return models.resolve_model(policy, base, fetch=fetch)
-    from bye_lint.scout import scout_path
-
-    found = models.resolve_model(replace(policy, name=str(scout_path())), base)
-    return replace(found, name=SCOUT)
-
-
-def place(policy: ModelPolicy) -> tuple[str, str]:
-    """Settle device and number format without importing torch, for the cache's keys."""
-    return settle(policy.device, policy.dtype)
-
-
 def extract(
     samples: Sequence[Sample],
+    kept: Kept,
     model: ResolvedModel,
     policy: Policy,
-    *,
     device: str,
     dtype: str,
     progress: Progress,
 ) -> list[FeatureRow]:
-    """Return the samples' rows from the cache, loading the model only for those that lack."""
-    store = FeatureStore(cache_folder(), namespace=model.whole_digest[:40])
-    with progress.stage("cache", "Looking into the cache"):
-        keys = models.feature_keys(samples, model, dtype=dtype)
-        rows = models.cached_rows(store, keys, attention=True)
-    present = [row for row in rows if row is not None]
-    if len(present) == len(rows):
+    """Return the samples' rows: what the cache holds, and the rest read by the model."""
+    present = [row for row in kept.rows if row is not None]
+    if len(present) == len(kept.rows):
         return present
-    require_writable(store.folder)
+    require_writable(kept.store.folder)
     with progress.stage("load", f"Loading model {model.name}"):
         loaded = models.load_model(model, device=device, dtype=dtype)
     with progress.stage("extract", "Reading attention") as task:
@@ -313,8 +193,8 @@ def extract(
             samples,
             batch_tokens=policy.model.batch_tokens,
             maps=True,
-            store=store,
-            keys=keys,
+            store=kept.store,
+            keys=kept.keys,
             progress=Counter(task, len(samples)),
             max_pixels=policy.dataset.max_pixels,
         )

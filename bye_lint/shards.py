@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from bye_lint import models, scan, scoring
+from bye_lint import learning, models, scan, scoring
 from bye_lint.errors import UsageError
 from bye_lint.models import FeatureRow, FineTuneSettings, ResolvedModel, Tuned
 from bye_lint.policy import Policy
@@ -90,13 +90,13 @@ def extract_shard(
     policy = request.policy
     require_tuned(policy, tuned)
     scoring.require_extra()
-    model = scoring.resolve(policy.model, policy.base)
-    device, dtype = scoring.place(policy.model)
+    model = learning.resolve(policy.model, policy.base)
+    device, dtype = learning.place(policy.model)
     _, chosen = scan.read(request, progress)
     samples = chosen.samples if scan.worth_scoring(request, chosen) else []
-    if samples and scoring.tunes(policy):
-        samples += scoring.plant(samples, policy, progress)[1]
-        model = find_tuned(tuned, model, samples, scoring.settings(model, policy)).model
+    if samples and learning.tunes(policy):
+        samples += learning.plant(samples, policy, progress)[1]
+        model = find_tuned(tuned, model, samples, learning.settings(model, policy)).model
     mine = part(samples, *shard)
     note = Note(*shard, model.whole_digest, device, dtype, sum(map(len, mine)))
     folder = out / note.folder
@@ -157,7 +157,7 @@ def require_tuned(policy: Policy, tuned: Path | None) -> None:
     UsageError
         If the policy asks for fine-tuning, and nothing that was fine-tuned is given.
     """
-    if tuned is None and scoring.tunes(policy):
+    if tuned is None and learning.tunes(policy):
         raise not_tuned(policy.model.name)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bye_lint import models, scan, scoring
+from bye_lint import learning, models, scan, scoring
 from bye_lint.errors import UsageError
 from bye_lint.models import FineTuneSettings, ResolvedModel, Tuned
 from bye_lint.progress import Progress
@@ -71,17 +71,17 @@ def tune(request: Request, out: Path, *, progress: Progress) -> Note:
 
 def _tune(request: Request, out: Path, progress: Progress) -> Note:
     policy = request.policy
-    if not scoring.tunes(policy):
+    if not learning.tunes(policy):
         return Note(why=f"the model {policy.model.name} was given as fine-tuned")
     scoring.require_extra()
-    model = scoring.resolve(policy.model, policy.base)
+    model = learning.resolve(policy.model, policy.base)
     _, chosen = scan.read(request, progress)
     if not scan.worth_scoring(request, chosen):
         return Note(why="there are too few records to judge")
     samples = chosen.samples
-    _, copies = scoring.plant(samples, policy, progress)
-    device, _ = scoring.place(policy.model)
-    tuned = scoring.fine_tune(
+    _, copies = learning.plant(samples, policy, progress)
+    device, _ = learning.place(policy.model)
+    tuned = learning.fine_tune(
         model, [*samples, *copies], len(samples), policy, device, progress, cache=out
     )
     return Note(tuned.model.whole_digest, len(samples), len(copies), tuned.steps)

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from bye_lint import cli, planning
+from bye_lint.learning import resolve
 from bye_lint.models import ResolvedModel, cost
 from bye_lint.planning import Plan, make_plan, minutes, plan_line, plan_text
 from bye_lint.policy import FineTunePolicy, ModelPolicy, Policy
 from bye_lint.records import ImageSource, Location, Sample, Turn
-from bye_lint.scoring import resolve
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "quickstart"
 SPEED = 1e10

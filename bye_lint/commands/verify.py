@@ -126,7 +126,7 @@ def _pipeline(policy: Policy, named: str | None, sizes: tuple[int, int]) -> tupl
     """
     from dataclasses import replace
 
-    from bye_lint import models, scoring
+    from bye_lint import learning, models, scoring
     from bye_lint.store import cache_folder
     from bye_lint.verify import base_model
 
@@ -134,7 +134,7 @@ def _pipeline(policy: Policy, named: str | None, sizes: tuple[int, int]) -> tupl
     scoring.require_extra()
     from bye_lint.models.pipeline import ModelPipeline
 
-    base = scoring.resolve(model, root)
+    base = learning.resolve(model, root)
     settings = models.schedule(
         policy.fine_tune, base, small=models.is_small(base), seed=policy.seed
     )

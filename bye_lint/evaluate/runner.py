@@ -92,8 +92,8 @@ def model_pipeline(grid: Grid, cache: Path) -> Pipeline:
         If the model cannot be used.
     """
     from bye_lint import models
+    from bye_lint.learning import resolve
     from bye_lint.models.pipeline import ModelPipeline
-    from bye_lint.scoring import resolve
 
     base = resolve(ModelPolicy(name=grid.model, device=grid.device), grid.base)
     settings = models.schedule(grid.fine_tune, base, small=models.is_small(base), seed=0)

@@ -117,7 +117,7 @@ TRAINER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from bye_lint import scan, scoring
+from bye_lint import learning, scan
 from bye_lint.progress import SilentProgress
 from bye_lint.request import Overrides, plan_request
 
@@ -125,9 +125,9 @@ schedule = sys.modules["bye_lint.models.schedule"]
 schedule.LARGE = replace(schedule.LARGE, bfloat16=False)
 request, progress = plan_request((Path("data"),), Overrides()), SilentProgress()
 samples = scan.read(request, progress)[1].samples
-copies = scoring.plant(samples, request.policy, progress)[1]
-model = scoring.resolve(request.policy.model, request.policy.base)
-tuned = scoring.fine_tune(
+copies = learning.plant(samples, request.policy, progress)[1]
+model = learning.resolve(request.policy.model, request.policy.base)
+tuned = learning.fine_tune(
     model, [*samples, *copies], len(samples), request.policy, "cpu", progress, Path(sys.argv[1])
 )
 print(tuned.steps)

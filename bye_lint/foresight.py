@@ -1,0 +1,97 @@
+"""Before the work: what the cache holds of it, and what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from bye_lint import models
+from bye_lint.learning import place, plant, resolve, settings, tunes
+from bye_lint.models import FeatureRow, ResolvedModel
+from bye_lint.planning import Plan, Tuning, make_plan
+from bye_lint.policy import Policy
+from bye_lint.progress import Progress
+from bye_lint.records import Sample
+from bye_lint.store import FeatureStore, cache_folder
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the cache holds of some samples' rows.
+
+    Attributes
+    ----------
+    store : FeatureStore
+        The part of the cache that belongs to the model.
+    keys : sequence of str
+        Key of each sample's row.
+    rows : sequence of FeatureRow or None
+        ``None`` for those that must be read.
+    """
+
+    store: FeatureStore
+    keys: Sequence[str]
+    rows: Sequence[FeatureRow | None]
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """A plan, and the rows that were found on the way; ``None`` before the model has learned."""
+
+    plan: Plan
+    kept: Kept | None
+
+
+def look_up(samples: Sequence[Sample], model: ResolvedModel, dtype: str) -> Kept:
+    """Look into the cache for what a model read before."""
+    store = FeatureStore(cache_folder(), namespace=model.whole_digest[:40])
+    keys = models.feature_keys(samples, model, dtype=dtype)
+    return Kept(store, keys, models.cached_rows(store, keys, attention=True))
+
+
+def foresee_plan(samples: Sequence[Sample], policy: Policy, *, progress: Progress) -> Plan:
+    """Say what a check would take; nothing is trained or read, and torch is not needed.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be used.
+    """
+    model = resolve(policy.model, policy.base, fetch=False)
+    for warning in model.warnings:
+        progress.say(f"warning: {warning}")
+    copies = plant(samples, policy, progress)[1] if tunes(policy) else ()
+    whole = [*samples, *copies]
+    return foresee(whole, len(copies), model, policy, *place(policy.model)).plan
+
+
+def foresee(
+    everything: Sequence[Sample],
+    n_canaries: int,
+    model: ResolvedModel,
+    policy: Policy,
+    device: str,
+    dtype: str,
+) -> Foreseen:
+    """Look into the cache, and estimate what is left to do for records and canaries."""
+    tuning: Tuning = "none"
+    ready: ResolvedModel | None = model
+    if tunes(policy):
+        folder = models.tuned_folder(cache_folder(), model, everything, settings(model, policy))
+        found = models.read_tuned(folder, model)
+        tuning, ready = ("needed", None) if found is None else ("cached", found.model)
+    kept = None
+    if ready is not None and find_spec("transformers") is not None:  # its version is in the keys
+        kept = look_up(everything, ready, dtype)
+    plan = make_plan(
+        everything,
+        n_canaries,
+        policy,
+        model,
+        device=device,
+        dtype=dtype,
+        tuning=tuning,
+        cached=[row is not None for row in kept.rows] if kept else (),
+    )
+    return Foreseen(plan, kept)
