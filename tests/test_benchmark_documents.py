@@ -46,6 +46,7 @@ def test_a_document_without_marks_is_left_alone(documents: Any, tmp_path: Path, 
         ("scout.md", "scout"),
         ("scout.md", "null"),
         ("scout.md", "crippled"),
+        ("detection.md", "false-alarms"),
     ],
 )
 def test_the_published_documents_have_the_marks(documents: Any, document: str, name: str) -> None:

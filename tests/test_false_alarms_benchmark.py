@@ -1,0 +1,73 @@
+"""The benchmark of false alarms: what it counts, and which features it reads."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bye_lint.evaluate.stored import save_features
+
+ROOT = Path(__file__).parents[1]
+DIGEST = "0123456789abcdef"
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "detectors"))
+    for name in [n for n in sys.modules if n.partition(".")[0] == "benchmarks"]:
+        monkeypatch.delitem(sys.modules, name)
+    return importlib.import_module("benchmarks.false_alarms")
+
+
+def save(path: Path, **settings: Any) -> None:
+    from synthetic import make_features, plant_canaries
+
+    features, _ = make_features(1000, seed=2, **settings)
+    whole = plant_canaries(features, {"patch-random": ((0,), -1.0), "blend": ((1, 2), 1.0)})
+    save_features(path, whole, np.ones(len(whole), dtype=np.bool_))
+
+
+def test_a_second_population_is_counted_and_a_clean_set_is_not(
+    benchmark: Any, tmp_path: Path
+) -> None:
+    save(tmp_path / f"some-clean-r0-n1000-s0-{DIGEST}.npz")
+    save(tmp_path / f"other-clean-r0-n1000-s0-{DIGEST}.npz", rate=0.1, shift=-12.0)
+    quiet, loud = (
+        benchmark.measure(tmp_path / f"{data}-clean-r0-n1000-s0-{DIGEST}.npz", "auto", 2)
+        for data in ("some", "other")
+    )
+    assert (quiet["dataset"], quiet["draws"], quiet["records"]) == ("some", 2, 500)
+    assert (quiet["fail"], quiet["flagged"]) == (0, 0)
+    assert loud["fail"] == 2
+    assert loud["flagged"] >= 2 * 30
+
+
+def test_only_clean_cells_are_read(
+    benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, out = tmp_path / "features", tmp_path / "out.json"
+    features.mkdir()
+    save(features / f"some-clean-r0-n1000-s0-{DIGEST}.npz")
+    (features / f"some-clean-r0-n1000-s0-{DIGEST}-scores.npz").write_bytes(b"")
+    (features / f"some-blend-r0.1-n1000-s0-{DIGEST}.npz").write_bytes(b"")
+    arguments = ["x", "--features", str(features), "--out", str(out), "--draws", "1"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    benchmark.main()
+    rows = json.loads(out.read_text())
+    assert [row["detector"] for row in rows] == list(benchmark.DETECTORS)
+    assert {row["cell"] for row in rows} == {"some-clean-r0-n1000-s0"}
+
+
+def test_nothing_to_read_is_said(
+    benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["x", "--features", str(tmp_path), "--out", "x.json"])
+    with pytest.raises(SystemExit, match="no features of a clean cell"):
+        benchmark.main()
