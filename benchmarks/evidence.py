@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from bye_lint.evidence.maps import coverage
+from bye_lint.exhibits import Box, Reconstruction
 from bye_lint.heat import decode_map
-from bye_lint.records import Box, Reconstruction, ScanResult
 from bye_lint.reports import load_result
+from bye_lint.results import ScanResult
 from bye_lint.triggers import Trigger, get_trigger
 
 HALF = 0.5

@@ -32,8 +32,9 @@ from typing import Any
 from PIL import Image
 
 from bye_lint.evidence.collect import MAX_PICTURES
-from bye_lint.records import Evidence, ScanResult
+from bye_lint.exhibits import Evidence
 from bye_lint.reports import load_result, render
+from bye_lint.results import ScanResult
 
 LARGEST = 15e6
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -18,7 +18,8 @@ from typing import Literal
 
 from bye_lint.cut import Position, cut
 from bye_lint.errors import ReportError, ResultError, UsageError
-from bye_lint.records import Sample, ScanResult, ScoredSample, Skipped
+from bye_lint.records import Sample, Skipped
+from bye_lint.results import ScanResult, ScoredSample
 from bye_lint.review import Review
 
 #: The text of each record taken out, by file and position.

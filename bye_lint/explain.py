@@ -23,8 +23,9 @@ from rich.text import Text
 
 from bye_lint.errors import UsageError
 from bye_lint.escape import visible
+from bye_lint.exhibits import Picture
 from bye_lint.heat import colours, decode_map
-from bye_lint.records import Picture, ScanResult, ScoredSample
+from bye_lint.results import ScanResult, ScoredSample
 
 _SHADES = ".:-=+*#%@"
 _PANEL = 220

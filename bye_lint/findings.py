@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bye_lint.codes import RULES
+from bye_lint.exhibits import Campaign, Evidence
 from bye_lint.features import Detection, FloatArray
 from bye_lint.policy import Policy
-from bye_lint.records import Campaign, Checked, Evidence, Finding, Sample, ScoredSample, Skipped
+from bye_lint.records import Checked, Finding, Sample, Skipped
+from bye_lint.results import ScoredSample
 
 if TYPE_CHECKING:
     from bye_lint.evidence.campaigns import Blame

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from bye_lint.errors import ReportError
 from bye_lint.escape import visible
-from bye_lint.records import ScanResult
 from bye_lint.reports import RenderContext, check_writable, render, write_report
 from bye_lint.request import Request, sources
+from bye_lint.results import ScanResult
 
 Target = tuple[str, Path]
 

@@ -13,7 +13,9 @@ from PIL import Image
 
 from bye_lint.evidence.phrases import occurrences
 from bye_lint.evidence.pixels import decode
-from bye_lint.records import Box, ImageSource, Phrase, Reconstruction, Sample, ScanResult, Turn
+from bye_lint.exhibits import Box, Phrase, Reconstruction
+from bye_lint.records import ImageSource, Sample, Turn
+from bye_lint.results import ScanResult
 from bye_lint.triggers import Pixels, Trigger
 
 _MARKER = "<image>"

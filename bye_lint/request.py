@@ -23,8 +23,9 @@ from bye_lint.policy import (
     load_policy,
     show_policy,
 )
-from bye_lint.records import Finding, ScanResult
+from bye_lint.records import Finding
 from bye_lint.reference import read_reference
+from bye_lint.results import ScanResult
 from bye_lint.vcs import base_ref, repository_root
 
 

@@ -13,7 +13,7 @@ import yaml
 from bye_lint.baseline import Baseline, Entry
 from bye_lint.errors import UsageError
 from bye_lint.escape import visible
-from bye_lint.records import ScanResult
+from bye_lint.results import ScanResult
 
 _HEADER = """\
 # Suspects of bye-lint. Give each a decision, and each that you reject a reason:

@@ -21,8 +21,9 @@ from bye_lint.errors import VcsError
 from bye_lint.findings import Weighed, unjudged, weigh
 from bye_lint.policy import show_policy
 from bye_lint.progress import Progress
-from bye_lint.records import Checked, Counts, Finding, Reproducibility, Sample, ScanResult
+from bye_lint.records import Checked, Finding, Sample
 from bye_lint.request import Request, passed_over, shown
+from bye_lint.results import Counts, Reproducibility, ScanResult
 from bye_lint.rules import check_pixels, check_samples
 from bye_lint.verdict import Verdict, judge, judge_structure
 

@@ -23,7 +23,7 @@ from sklearn.mixture import GaussianMixture
 
 from bye_lint.errors import UsageError
 from bye_lint.features import BoolArray, FloatArray
-from bye_lint.records import LayerProfile
+from bye_lint.results import LayerProfile
 
 #: The two readings of the Bimodal Separation Index (Eq. 7).
 BSI_FORMS = ("released", "paper")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bye_lint.policy import GatePolicy, parse_limit
-from bye_lint.records import Counts, Gate, VerdictName
+from bye_lint.results import Counts, Gate, VerdictName
 
 
 @dataclass(frozen=True, slots=True)

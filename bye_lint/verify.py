@@ -17,7 +17,8 @@ from bye_lint.evaluate.scores import SHORT_ANSWER, plain
 from bye_lint.policy import ModelPolicy, Policy
 from bye_lint.probes import Probe
 from bye_lint.progress import Progress
-from bye_lint.records import Sample, ScanResult
+from bye_lint.records import Sample
+from bye_lint.results import ScanResult
 
 #: An attack that works no more often than this is gone.
 GONE = 0.02

@@ -21,19 +21,11 @@ from bye_lint.baseline import Baseline, Entry, apply_baseline, load_baseline
 from bye_lint.clean import chosen_for_removal, clean
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import ReportError, ResultError, UsageError
+from bye_lint.exhibits import Campaign
 from bye_lint.policy import DatasetPolicy
-from bye_lint.records import (
-    Campaign,
-    Counts,
-    Finding,
-    Gate,
-    Reproducibility,
-    Sample,
-    ScanResult,
-    ScoredSample,
-    to_json,
-)
+from bye_lint.records import Finding, Sample
 from bye_lint.reports import load_result
+from bye_lint.results import Counts, Gate, Reproducibility, ScanResult, ScoredSample, to_json
 from bye_lint.review import Review, read_review, suppressions, write_review
 
 N = 8

@@ -11,19 +11,15 @@ import pytest
 from PIL import Image
 
 from bye_lint.errors import UsageError
+from bye_lint.exhibits import Box, Campaign, Evidence, Picture, Reconstruction
 from bye_lint.explain import explain_png, explain_text, find_sample, reasons, standings
 from bye_lint.heat import encode_map
-from bye_lint.records import (
-    Box,
-    Campaign,
+from bye_lint.records import Finding
+from bye_lint.results import (
     Counts,
     DetectionSummary,
-    Evidence,
-    Finding,
     Gate,
     LayerProfile,
-    Picture,
-    Reconstruction,
     Reproducibility,
     ScanResult,
     ScoredSample,

@@ -31,7 +31,7 @@ LAYERS = (
         "codes", "escape", "features", "heat", "mixtures", "policy", "progress", "stages",
         "triggers", "verdict",
     },
-    {"__init__", "errors", "records"},
+    {"__init__", "errors", "exhibits", "records", "results"},
 )  # fmt: skip
 ROOMS = LAYERS[2]
 HEAVY = {"torch", "transformers", "peft", "accelerate"}

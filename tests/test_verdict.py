@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from bye_lint.policy import GatePolicy
-from bye_lint.records import Counts, Gate, Reproducibility, ScanResult
+from bye_lint.results import Counts, Gate, Reproducibility, ScanResult
 from bye_lint.verdict import judge, judge_structure
 
 GATE = GatePolicy()

@@ -20,26 +20,12 @@ from bye_lint.cli import cli
 from bye_lint.commands import verify as command
 from bye_lint.errors import DatasetError, MissingExtraError, ResultError, UsageError
 from bye_lint.evidence.phrases import telling_phrases
+from bye_lint.exhibits import Box, Campaign, Evidence, Phrase, Reconstruction
 from bye_lint.policy import FineTunePolicy, ModelPolicy, Policy
 from bye_lint.probes import known_probe, paste, reconstructed_probe
 from bye_lint.progress import SilentProgress
-from bye_lint.records import (
-    Box,
-    Campaign,
-    Counts,
-    Evidence,
-    Gate,
-    ImageSource,
-    Location,
-    Phrase,
-    Reconstruction,
-    Reproducibility,
-    Sample,
-    ScanResult,
-    ScoredSample,
-    Turn,
-    to_json,
-)
+from bye_lint.records import ImageSource, Location, Sample, Turn
+from bye_lint.results import Counts, Gate, Reproducibility, ScanResult, ScoredSample, to_json
 from bye_lint.triggers import TARGET, get_trigger
 from bye_lint.verify import Verified, base_model, render, to_data, verify
 

@@ -11,8 +11,8 @@ import click
 from bye_lint.errors import UsageError
 
 if TYPE_CHECKING:
-    from bye_lint.records import ScanResult
     from bye_lint.request import Request
+    from bye_lint.results import ScanResult
 
 DEFAULT_FILE = "bye-lint-baseline.yaml"
 DEFAULT_DAYS = 180

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from bye_lint.records import ScanResult
     from bye_lint.request import Request
+    from bye_lint.results import ScanResult
     from bye_lint.review import Review
 
 _result = click.argument("result", type=click.Path(path_type=Path))

@@ -18,7 +18,7 @@ from sklearn.metrics import silhouette_samples
 from bye_lint.detectors.answer import nothing, scored_rows, spread
 from bye_lint.features import Detection, Features
 from bye_lint.policy import DetectionPolicy
-from bye_lint.records import DetectionSummary
+from bye_lint.results import DetectionSummary
 
 LARGEST_SHARE = 0.35
 SILHOUETTE = 0.15

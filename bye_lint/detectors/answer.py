@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
-from bye_lint.records import DetectionSummary
+from bye_lint.results import DetectionSummary
 
 
 def real_rows(features: Features) -> IntArray:

@@ -36,7 +36,7 @@ from bye_lint.detectors.planted import CONTROL, SPOKEN_OF, Kind, judge_kind
 from bye_lint.detectors.shared import MOST_TOLD, answers_follow, judge_group
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
 from bye_lint.policy import DetectionPolicy
-from bye_lint.records import DetectionSummary, HeadProfile, TriggerPower
+from bye_lint.results import DetectionSummary, HeadProfile, TriggerPower
 
 #: Largest probability that chance puts so many records above the threshold.
 SIGNIFICANCE = 0.001

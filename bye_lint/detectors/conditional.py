@@ -35,7 +35,7 @@ from bye_lint.detectors.shared import shared_answers
 from bye_lint.detectors.wording import residuals, standardise, wording_design
 from bye_lint.features import BoolArray, Detection, Features, FloatArray
 from bye_lint.policy import DetectionPolicy
-from bye_lint.records import DetectionSummary, HeadProfile
+from bye_lint.results import DetectionSummary, HeadProfile
 from bye_lint.stages import cluster_samples, profile_layers
 
 _FEWEST = 60

@@ -12,7 +12,7 @@ import numpy as np
 from bye_lint.detectors.answer import nothing, scored_rows, spread
 from bye_lint.features import Detection, Features
 from bye_lint.policy import DetectionPolicy
-from bye_lint.records import DetectionSummary
+from bye_lint.results import DetectionSummary
 from bye_lint.stages import cluster_samples, profile_layers
 
 _NAME = "minus mean log loss over the telling checkpoints"

@@ -18,7 +18,7 @@ from bye_lint.detectors.answer import nothing, scored_rows, spread
 from bye_lint.features import BoolArray, Detection, Features, FloatArray
 from bye_lint.mixtures import fit_mixtures, histograms, log_densities
 from bye_lint.policy import DetectionPolicy
-from bye_lint.records import DetectionSummary, HeadProfile
+from bye_lint.results import DetectionSummary, HeadProfile
 
 MOST_COMPONENTS = 5
 VOTE = 0.5

@@ -27,7 +27,8 @@ from bye_lint.features import BoolArray, Features, FloatArray
 from bye_lint.models import normalised_entropy
 from bye_lint.policy import DetectionPolicy, GatePolicy
 from bye_lint.progress import Progress
-from bye_lint.records import Counts, Sample
+from bye_lint.records import Sample
+from bye_lint.results import Counts
 from bye_lint.verdict import judge
 
 #: Answers of so many words or fewer are compared exactly; longer ones are captions.

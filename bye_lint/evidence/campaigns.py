@@ -9,7 +9,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from scipy.stats import hypergeom
 
 from bye_lint.codes import RULES
-from bye_lint.records import Campaign, Finding, Phrase, Reconstruction, ScoredSample
+from bye_lint.exhibits import Campaign, Phrase, Reconstruction
+from bye_lint.records import Finding
+from bye_lint.results import ScoredSample
 
 #: A group this small is an accident.
 LEAST = 3

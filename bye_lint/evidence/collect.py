@@ -14,17 +14,10 @@ from bye_lint.evidence.phrases import ngrams, telling_phrases
 from bye_lint.evidence.pixels import canvas, decode, thumbnail
 from bye_lint.evidence.reconstruct import Exhibit, Found, reconstruct
 from bye_lint.evidence.separation import separation
+from bye_lint.exhibits import Box, Campaign, Evidence, Picture
 from bye_lint.heat import encode_map
-from bye_lint.records import (
-    Box,
-    Campaign,
-    Evidence,
-    Finding,
-    LayerProfile,
-    Picture,
-    Sample,
-    ScoredSample,
-)
+from bye_lint.records import Finding, Sample
+from bye_lint.results import LayerProfile, ScoredSample
 
 FloatArray = npt.NDArray[np.floating]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bye_lint.records import Box
+from bye_lint.exhibits import Box
 
 FloatArray = npt.NDArray[np.float64]
 

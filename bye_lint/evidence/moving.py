@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from bye_lint.evidence.fixed import PatchFit, halfway
 from bye_lint.evidence.maps import peaks
 from bye_lint.evidence.template import FLOOR, Template, spots
-from bye_lint.records import Box
+from bye_lint.exhibits import Box
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from bye_lint.records import Phrase
+from bye_lint.exhibits import Phrase
 
 _WORD = re.compile(r"<image>|\w+|[^\w\s]")
 _PRIOR = 0.1

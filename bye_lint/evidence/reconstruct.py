@@ -14,7 +14,7 @@ from bye_lint.evidence.moving import Looked, moving_patch
 from bye_lint.evidence.overlay import Overlay, common_overlay
 from bye_lint.evidence.pixels import png
 from bye_lint.evidence.template import FLOOR
-from bye_lint.records import Box, Reconstruction
+from bye_lint.exhibits import Box, Reconstruction
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bye_lint.errors import UsageError
-from bye_lint.records import ScanResult
 from bye_lint.reports import github, gitlab, json_result, junit, markdown, sarif, terminal
 from bye_lint.reports.base import RenderContext, Report
 from bye_lint.reports.files import check_writable, load_result, write_bytes, write_report
 from bye_lint.reports.schema import result_schema
+from bye_lint.results import ScanResult
 
 __all__ = [
     "REPORTS",

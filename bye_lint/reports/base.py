@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bye_lint.records import ScanResult
+from bye_lint.results import ScanResult
 
 
 @dataclass(frozen=True, slots=True)

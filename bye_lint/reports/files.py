@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 from bye_lint.errors import ReportError, ResultError
 from bye_lint.escape import visible
-from bye_lint.records import ScanResult, from_json
 from bye_lint.reports.schema import result_schema
+from bye_lint.results import ScanResult, from_json
 
 _AGAIN = "Run the check again with --report json=PATH to write a fresh one."
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import Literal
 
 from bye_lint.escape import MAX_MESSAGE, MAX_PATH, MAX_TEXT, workflow_message, workflow_property
-from bye_lint.records import Finding, Level, ScanResult, VerdictName
+from bye_lint.records import Finding, Level
 from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
+from bye_lint.results import ScanResult, VerdictName
 
 Command = Literal["error", "warning", "notice"]
 

@@ -7,9 +7,10 @@ import json
 from typing import Any
 
 from bye_lint.escape import MAX_MESSAGE, MAX_PATH, json_text, visible
-from bye_lint.records import Finding, ScanResult
+from bye_lint.records import Finding
 from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
+from bye_lint.results import ScanResult
 
 MAX_FINDINGS = 5_000
 

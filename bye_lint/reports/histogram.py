@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bye_lint.records import ScanResult
+from bye_lint.results import ScanResult
 
 
 @dataclass(frozen=True, slots=True)

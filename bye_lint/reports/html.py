@@ -25,11 +25,12 @@ from markupsafe import Markup
 from PIL import Image
 
 from bye_lint.escape import visible
+from bye_lint.exhibits import Evidence, Picture
 from bye_lint.heat import decode_map, overlay_png
-from bye_lint.records import Evidence, Picture, ScanResult, ScoredSample
 from bye_lint.reports import html_plots as plots
 from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
+from bye_lint.results import ScanResult, ScoredSample
 
 #: Findings and skipped records that are listed; the rest is counted.
 MAX_ROWS = 300

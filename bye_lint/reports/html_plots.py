@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from bye_lint.records import LayerProfile
+from bye_lint.results import LayerProfile
 
 _WIDTH = 720
 _HEIGHT = 260

@@ -12,9 +12,9 @@ import sys
 from typing import Any
 
 from bye_lint.escape import json_text
-from bye_lint.records import ScanResult, to_json
 from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
+from bye_lint.results import ScanResult, to_json
 
 
 def render(result: ScanResult, context: RenderContext) -> str:

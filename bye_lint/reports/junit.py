@@ -9,10 +9,11 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from bye_lint.escape import MAX_MESSAGE, MAX_PATH, visible
-from bye_lint.records import Finding, ScanResult, Skipped
+from bye_lint.records import Finding, Skipped
 from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
 from bye_lint.reports.terminal import place
+from bye_lint.results import ScanResult
 
 MAX_TESTS = 5_000
 

@@ -11,9 +11,10 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
 from bye_lint.escape import MAX_MESSAGE, markdown, visible
-from bye_lint.records import Finding, ScanResult, Skipped
+from bye_lint.records import Finding, Skipped
 from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
+from bye_lint.results import ScanResult
 
 #: A step summary takes 1 MiB.
 MAX_BYTES = 1 << 20

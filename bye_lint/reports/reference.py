@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bye_lint.codes import RULES, Rule
-from bye_lint.records import RESULT_VERSION, ScanResult
 from bye_lint.reports import REPORTS, RenderContext, load_result, render, write_report
 from bye_lint.reports.schema import build_schema
+from bye_lint.results import RESULT_VERSION, ScanResult
 
 #: The result that the samples of docs/reports.md are rendered from.
 SAMPLE = "docs/samples/result.json"

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bye_lint.escape import MAX_MESSAGE, MAX_TEXT, json_text, uri_path, visible
-from bye_lint.records import Finding, ScanResult, Skipped, to_json
+from bye_lint.records import Finding, Skipped
 from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
 from bye_lint.reports.sarif_tool import NOTIFICATIONS, driver, rule_table
+from bye_lint.results import ScanResult, to_json
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 

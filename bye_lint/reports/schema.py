@@ -11,7 +11,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from bye_lint.records import RESULT_VERSION, ScanResult
+from bye_lint.results import RESULT_VERSION, ScanResult
 
 #: Where it is published.
 PATH = Path(__file__).parent.parent / "schema" / "result.schema.json"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 
 from bye_lint.escape import MAX_MESSAGE, MAX_PATH, visible
-from bye_lint.records import Finding, ScanResult
+from bye_lint.records import Finding
 from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
+from bye_lint.results import ScanResult
 
 #: What a terminal without Unicode gets for the characters of the layout.
 _ASCII = str.maketrans(

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bye_lint.escape import MAX_MESSAGE, visible
-from bye_lint.records import ScanResult, VerdictName
 from bye_lint.reports import terminal_tables as tables
 from bye_lint.reports import view
+from bye_lint.results import ScanResult, VerdictName
 
 _STYLES: dict[VerdictName, str] = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 

@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bye_lint.escape import MAX_MESSAGE, visible
-from bye_lint.records import LayerProfile, ScanResult
 from bye_lint.reports import view
 from bye_lint.reports.histogram import Bin, histogram
 from bye_lint.reports.terminal import place
+from bye_lint.results import LayerProfile, ScanResult
 
 TOP_FINDINGS = 10
 TOP_LAYERS = 12

@@ -15,16 +15,9 @@ from dataclasses import dataclass
 
 from bye_lint.codes import RULES, Rule
 from bye_lint.escape import uri_path
-from bye_lint.records import (
-    EXIT_CODES,
-    Campaign,
-    Finding,
-    Level,
-    ScanResult,
-    Skipped,
-    TriggerPower,
-    VerdictName,
-)
+from bye_lint.exhibits import Campaign
+from bye_lint.records import Finding, Level, Skipped
+from bye_lint.results import EXIT_CODES, ScanResult, TriggerPower, VerdictName
 
 SUSPICIOUS = "BYE001"
 CAMPAIGN = "BYE002"

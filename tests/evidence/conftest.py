@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 
 from bye_lint.evidence.reconstruct import Exhibit
-from bye_lint.records import Box
+from bye_lint.exhibits import Box
 
 SIDE = 48
 GRID = 9

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bye_lint.evidence.campaigns import campaign_findings, find_campaigns
-from bye_lint.records import Phrase, Reconstruction, ScoredSample
+from bye_lint.exhibits import Phrase, Reconstruction
+from bye_lint.results import ScoredSample
 
 CLASSES = ("forest", "river", "lake", "road", "town")
 

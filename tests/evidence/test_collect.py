@@ -12,18 +12,10 @@ from scipy import ndimage
 
 from bye_lint.evidence.collect import gather
 from bye_lint.evidence.separation import separation
+from bye_lint.exhibits import Box
 from bye_lint.heat import decode_map
-from bye_lint.records import (
-    Box,
-    ImageSource,
-    LayerProfile,
-    Location,
-    Sample,
-    ScoredSample,
-    Turn,
-    from_json,
-    to_json,
-)
+from bye_lint.records import ImageSource, Location, Sample, Turn
+from bye_lint.results import LayerProfile, ScoredSample, from_json, to_json
 
 N, BAD, GRID, SIDE = 48, 10, (5, 5), 40
 
@@ -148,7 +140,7 @@ def test_the_order_of_the_records_does_not_matter(made, gathered):
 
 
 def test_it_survives_json(gathered):
-    from bye_lint.records import Counts, Gate, Reproducibility, ScanResult
+    from bye_lint.results import Counts, Gate, Reproducibility, ScanResult
 
     result = ScanResult(
         verdict="fail",

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from bye_lint.evidence.maps import Background, coverage, normalised, peaks
+from bye_lint.exhibits import Box
 from bye_lint.heat import decode_map, encode_map, overlay_png
-from bye_lint.records import Box
 
 GRID = (5, 5)
 

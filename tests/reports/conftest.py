@@ -8,21 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from bye_lint.records import (
-    Campaign,
+from bye_lint.exhibits import Campaign, Evidence, Phrase, Reconstruction
+from bye_lint.records import Finding, Skipped
+from bye_lint.results import (
     Counts,
     DetectionSummary,
-    Evidence,
-    Finding,
     Gate,
     HeadProfile,
     LayerProfile,
-    Phrase,
-    Reconstruction,
     Reproducibility,
     ScanResult,
     ScoredSample,
-    Skipped,
     TriggerPower,
 )
 

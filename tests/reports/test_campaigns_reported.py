@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from bye_lint.evidence.campaigns import campaign_findings
-from bye_lint.records import Campaign, ScanResult
+from bye_lint.exhibits import Campaign
 from bye_lint.reports import REPORTS, RenderContext, render
+from bye_lint.results import ScanResult
 
 SHARED = {
     "answer": "the one answer",

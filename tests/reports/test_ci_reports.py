@@ -10,8 +10,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bye_lint.records import Finding, ScanResult
+from bye_lint.records import Finding
 from bye_lint.reports import RenderContext, render
+from bye_lint.results import ScanResult
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 HEAD = "fedcba9876543210fedcba9876543210fedcba98"

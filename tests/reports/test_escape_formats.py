@@ -12,17 +12,10 @@ import pytest
 from markdown_it import MarkdownIt
 
 from bye_lint.escape import visible
-from bye_lint.records import (
-    Campaign,
-    Evidence,
-    Finding,
-    Phrase,
-    Reconstruction,
-    ScanResult,
-    Skipped,
-    from_json,
-)
+from bye_lint.exhibits import Campaign, Evidence, Phrase, Reconstruction
+from bye_lint.records import Finding, Skipped
 from bye_lint.reports import REPORTS, RenderContext, render
+from bye_lint.results import ScanResult, from_json
 
 PAYLOADS = {
     "github command": "::error::owned",

@@ -14,29 +14,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bye_lint.exhibits import Box, Campaign, Evidence, Phrase, Picture, Reconstruction
 from bye_lint.heat import encode_map
-from bye_lint.records import (
-    Box,
-    Campaign,
+from bye_lint.records import Skipped
+from bye_lint.reports.base import RenderContext
+from bye_lint.reports.html import REPORT
+from bye_lint.results import (
     Counts,
     DetectionSummary,
-    Evidence,
     Gate,
     HeadProfile,
     LayerProfile,
-    Phrase,
-    Picture,
-    Reconstruction,
     Reproducibility,
     ScanResult,
     ScoredSample,
-    Skipped,
     TriggerPower,
     from_json,
     to_json,
 )
-from bye_lint.reports.base import RenderContext
-from bye_lint.reports.html import REPORT
 
 VOID = {
     "meta",

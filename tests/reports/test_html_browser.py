@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from test_html import failing
 
-from bye_lint.records import to_json
+from bye_lint.results import to_json
 
 ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

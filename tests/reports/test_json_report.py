@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from jsonschema import Draft202012Validator
 
-from bye_lint.records import ScanResult, from_json
 from bye_lint.reports import render, result_schema
+from bye_lint.results import ScanResult, from_json
 
 
 @pytest.fixture(scope="module")

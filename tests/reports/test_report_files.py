@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from bye_lint.errors import ReportError, ResultError, UsageError
-from bye_lint.records import ScanResult
 from bye_lint.reports import (
     REPORTS,
     RenderContext,
@@ -18,6 +17,7 @@ from bye_lint.reports import (
     render,
     write_report,
 )
+from bye_lint.results import ScanResult
 
 
 def test_writes_what_it_was_given(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from jsonschema import Draft202012Validator
 from sarif import loader
 
 from bye_lint.codes import RULES
-from bye_lint.records import Finding, ScanResult, Skipped
+from bye_lint.records import Finding, Skipped
 from bye_lint.reports import RenderContext, render
+from bye_lint.results import ScanResult
 
 SCHEMA = Path(__file__).parents[1] / "data" / "sarif-2.1.0.schema.json"
 GITHUB = RenderContext(

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from bye_lint.records import LayerProfile, ScanResult
 from bye_lint.reports import RenderContext, render
 from bye_lint.reports.histogram import histogram
+from bye_lint.results import LayerProfile, ScanResult
 
 
 def shown(result: ScanResult, **context: object) -> str:
