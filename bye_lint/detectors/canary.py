@@ -33,7 +33,13 @@ from bye_lint.detectors.neighbours import (
 )
 from bye_lint.detectors.pictures import looks
 from bye_lint.detectors.planted import CONTROL, SPOKEN_OF, Kind, judge_kind
-from bye_lint.detectors.shared import MOST_TOLD, answers_follow, judge_group
+from bye_lint.detectors.shared import (
+    MOST_TOLD,
+    Judged,
+    answers_follow,
+    judge_group,
+    judge_without_words,
+)
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary, HeadProfile, TriggerPower
@@ -79,8 +85,11 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     every = np.append(np.full(n, ""), label)
     kinds = [judge_kind(name, Z, every, rest, rate, seed=seed) for name in usable]
     said = [features.answers[i] for i in rows.tolist()]
-    if answers_follow(said, questions, np.flatnonzero(rest)):
-        kinds = [_as_poison(kind, Z, every, rest, questions, seed=seed) for kind in kinds]
+    follow = answers_follow(said, questions, np.flatnonzero(rest))
+    kinds = [
+        _as_poison(kind, columns.values, prompts, every, rest, questions, follow=follow, seed=seed)
+        for kind in kinds
+    ]
     power = tuple(_power(name, label, kinds, learned[name]) for name in names)
     seeing = [kind for kind in kinds if kind.recall >= FOUND] or kinds
     ratio = np.max([kind.ratio for kind in seeing], axis=0)
@@ -162,24 +171,33 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
 
 def _as_poison(
     kind: Kind,
-    Z: FloatArray,
+    values: FloatArray,
+    prompts: Sequence[str],
     label: FloatArray,
     rest: BoolArray,
     questions: Questions,
     *,
+    follow: bool,
     seed: int,
 ) -> Kind:
     """Let a kind's copies be judged as records are that share an answer, and take what is found.
 
     This is what would happen to such poison; the kind's direction serves poison whose targets
-    vary.
+    vary. A kind of text is found by its words, so its own direction vouches for nothing.
     """
     own = np.asarray(label == kind.name)
     if told_by_question(own, questions) > MOST_TOLD:
+        left = judge_without_words(values, prompts, own, rest, seed=seed)
+        return kind if left is None else replace(kind, recall=_share_found(left[2], own))
+    if not follow:
         return kind
-    judged = judge_group(Z, own, rest, seed=seed)
-    recall = 0.0 if judged is None else float((judged.posterior[own] > 0.5).mean())
-    return replace(kind, recall=max(kind.recall, recall))
+    Z = given_neighbours(values, questions.nearest)
+    found = _share_found(judge_group(Z, own, rest, seed=seed), own)
+    return replace(kind, recall=max(kind.recall, found))
+
+
+def _share_found(judged: Judged | None, own: BoolArray) -> float:
+    return 0.0 if judged is None else float((judged.posterior[own] > 0.5).mean())
 
 
 def _shown(ratio: FloatArray, second: Detection, records: IntArray) -> FloatArray:

@@ -31,7 +31,7 @@ from bye_lint.detectors.groups import (
     search,
 )
 from bye_lint.detectors.neighbours import given_neighbours, read_questions
-from bye_lint.detectors.shared import shared_answers
+from bye_lint.detectors.shared import OddAnswer, shared_answers
 from bye_lint.detectors.wording import residuals, standardise, wording_design
 from bye_lint.features import BoolArray, Detection, Features, FloatArray
 from bye_lint.policy import DetectionPolicy
@@ -40,6 +40,7 @@ from bye_lint.stages import cluster_samples, profile_layers
 
 _FEWEST = 60
 _MOST_HEADS = 12
+_LONGEST = 40
 #: Unit of the layers' profiles: what the question leaves, in spreads of the bulk.
 GIVEN = "robust z, given the question"
 _SCORE_NAME = "robust z of attention given the question"
@@ -105,7 +106,8 @@ def search_samples(
         where = side(Z[:, entropies], suspicious)
         heads = _speakers(direction(Z, suspicious), columns.names)
     usual = given_neighbours(columns.values, questions.nearest)
-    for shared in shared_answers(usual, answers, questions, seed=seed):
+    told, odd = shared_answers(columns.values, prompts, answers, questions, seed=seed)
+    for shared in told:
         accused = shared.posterior > 0.5
         notes.append(
             f"{int(accused.sum())} samples give one answer whatever is asked (AUC of the answer "
@@ -118,6 +120,8 @@ def search_samples(
         where = side(usual[:, entropies], suspicious)
         heads = _speakers(shared.weights, columns.names)
         undecided = ""
+    if not suspicious.any() and odd:
+        undecided = "; ".join(filter(None, (undecided, *map(_odd, odd))))
     summary = DetectionSummary(
         method="conditional",
         parameters={
@@ -148,6 +152,15 @@ def search_samples(
         warnings=found.warnings,
     )
     return detection, explained
+
+
+def _odd(odd: OddAnswer) -> str:
+    answer = odd.answer if len(odd.answer) <= _LONGEST else f"{odd.answer[:_LONGEST]} …"
+    return (
+        f"{int(odd.member.sum())} samples answer “{answer}” whatever is asked (AUC of the answer "
+        f"from the question {odd.told:.2f}), and attention does not tell when: a trigger that the "
+        "model has not learned, or a quirk of the data; look at some of them"
+    )
 
 
 def _consistent(p_value: float, accused: bool) -> float | None:

@@ -53,6 +53,16 @@ class Questions:
             alike |= (likeness >= least[:, None] - _ROUNDING).any(axis=0)
         return alike
 
+    def likeness(self, member: BoolArray, rest: BoolArray) -> FloatArray:
+        """Return (n_members,) cosines of members' questions with the most similar of the rest."""
+        others = self.words[np.flatnonzero(rest)].T
+        rows = np.flatnonzero(member)
+        parts = [
+            np.asarray((self.words[rows[i : i + _CHUNK]] @ others).max(axis=1).toarray()).ravel()
+            for i in range(0, len(rows), _CHUNK)
+        ]
+        return np.concatenate(parts)
+
     def within(self, rows: IntArray, *, seed: int) -> Questions:
         """Return some samples' questions, compared among themselves.
 

@@ -8,6 +8,9 @@ give the answer must stand apart from nearly all others, given the question.
 Where poison came with one contribution to a set of many domains, its questions tell it from the
 other domains as those of its clean neighbours do. So an answer is looked at among the samples
 that are asked alike, too, and has to stand apart farther there, as fewer samples speak.
+
+A trigger in the text tells its target. So where an answer's prompts have words that no others have,
+those are taken out, and what is left has to be what others were asked as well.
 """
 
 from __future__ import annotations
@@ -19,7 +22,13 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from bye_lint.detectors.neighbours import Questions, told_by_question
+from bye_lint.detectors.neighbours import (
+    Questions,
+    given_neighbours,
+    read_questions,
+    told_by_question,
+)
+from bye_lint.detectors.phrases import without_own_words
 from bye_lint.features import BoolArray, FloatArray, IntArray
 
 #: An answer that the question tells better than this belongs to the question.
@@ -41,6 +50,10 @@ _GAP_ALIKE = 2.0
 _REPEATED_ALIKE = 0.2
 _UNTOLD_ALIKE = 0.25
 _REPEATS = 3
+#: What is left of a question without the words of its answer has been asked elsewhere if another is
+#: so alike (cosine), and that of the group's questions must be such a share.
+_ASKED = 0.8
+_ASKED_SHARE = 0.5
 #: In smaller groups chance hides what the question tells.
 _FEWEST = 9
 _FEWEST_SHARE = 0.004
@@ -77,51 +90,141 @@ class SharedAnswer:
     auc: float
 
 
+@dataclass(frozen=True)
+class OddAnswer:
+    """An answer given whatever was asked, by samples that the model reads like the rest.
+
+    ``told`` is the AUC of the answer from the question, ``member`` a (n_samples,) bool array.
+    """
+
+    answer: str
+    member: BoolArray
+    told: float
+
+
 def shared_answers(
-    Z: FloatArray, answers: Sequence[str], questions: Questions, *, seed: int
-) -> tuple[SharedAnswer, ...]:
-    """Return the answers that no question tells and the attention does.
+    values: FloatArray,
+    prompts: Sequence[str],
+    answers: Sequence[str],
+    questions: Questions,
+    *,
+    seed: int,
+) -> tuple[tuple[SharedAnswer, ...], tuple[OddAnswer, ...]]:
+    """Return the answers that no question tells: whom the attention tells, and who are left.
 
     Parameters
     ----------
-    Z : (n_samples, n_columns) array
-        Attention given the question (:func:`.neighbours.given_neighbours`).
-    answers : sequence of str
+    values : (n_samples, n_columns) array
+        Attention as it is; what is usual for a question is taken off here.
+    prompts, answers : sequence of str
     questions : Questions
+        Of the prompts.
     seed : int
         Of the folds.
+
+    Returns
+    -------
+    told : tuple of SharedAnswer
+        Answers that the attention tells, in the whole set, among those asked alike, or without
+        their own words.
+    odd : tuple of OddAnswer
+        Answers that neither the question nor the attention tells, in a set whose other answers
+        follow from their questions.
     """
+    Z = given_neighbours(values, questions.nearest)
     given = np.array([" ".join(answer.split()).casefold() for answer in answers])
     least = max(_FEWEST, round(_FEWEST_SHARE * len(given)))
     counts = {a: c for a, c in Counter(given.tolist()).most_common() if c >= least and a}
     told_of = {answer: told_by_question(given == answer, questions) for answer in counts}
-    found = []
+    found: list[SharedAnswer] = []
+    odd: list[OddAnswer] = []
     for answer, count in counts.items():
         told = told_of[answer]
         member = given == answer
         others = {a: c for a, c in counts.items() if a != answer}
         if member.mean() > 0.5:
             continue
+        first = next(a for a, g in zip(answers, given, strict=True) if g == answer)
         judged = None
-        if told <= MOST_TOLD and _follow(others, told_of):
+        is_odd = told <= MOST_TOLD and _follow(others, told_of)
+        if is_odd:
             judged = judge_group(Z, member, ~member, seed=seed)
         if judged is None:
             told, judged = _among_alike(Z, given, member, questions, seed=seed)
         if judged is None:
+            told, judged = _without_own_words(values, prompts, given, member, others, seed=seed)
+        if judged is None:
+            odd += [OddAnswer(first, member, told_of[answer])] if is_odd else []
             continue
-        first = next(a for a, g in zip(answers, given, strict=True) if g == answer)
         found.append(
             SharedAnswer(
-                first,
-                count,
-                judged.score,
-                judged.posterior,
-                judged.weights,
-                told,
-                judged.auc,
+                first, count, judged.score, judged.posterior, judged.weights, told, judged.auc
             )
         )
-    return tuple(found)
+    return tuple(found), tuple(odd)
+
+
+def _without_own_words(
+    values: FloatArray,
+    prompts: Sequence[str],
+    given: FloatArray,
+    member: BoolArray,
+    others: dict[str, int],
+    *,
+    seed: int,
+) -> tuple[float, Judged | None]:
+    """Judge an answer whose prompts have words that no others have, as if they had not.
+
+    Where most answers have such words, each is asked for in words of its own, and none is odd.
+    """
+    left = judge_without_words(values, prompts, member, ~member, seed=seed)
+    if left is None:
+        return 1.0, None
+    told, questions, judged = left
+    if told > MOST_TOLD:
+        told, judged = _among_alike(
+            given_neighbours(values, questions.nearest), given, member, questions, seed=seed
+        )
+    if judged is None:
+        return told, None
+    worded = sum(c for a, c in others.items() if without_own_words(prompts, given == a))
+    return told, judged if worded <= MOST_UNTOLD * sum(others.values()) else None
+
+
+def judge_without_words(
+    values: FloatArray, prompts: Sequence[str], member: BoolArray, rest: BoolArray, *, seed: int
+) -> tuple[float, Questions, Judged | None] | None:
+    """Take a group's own words out of the prompts, and judge it by what is left.
+
+    Parameters
+    ----------
+    values : (n_samples, n_columns) array
+        Attention as it is.
+    prompts : sequence of str
+    member, rest : (n_samples,) bool arrays
+    seed : int
+
+    Returns
+    -------
+    told : float
+        AUC of the group from what is left of the questions.
+    questions : Questions
+        What is left.
+    judged : Judged or None
+        Of all of the rest.
+    None
+        Where the group has no words of its own, or nobody else was asked what is left.
+    """
+    words = without_own_words(prompts, member)
+    if words is None:
+        return None
+    questions = read_questions(words, seed=seed)
+    asked = questions.likeness(member, rest)
+    if (asked >= _ASKED).mean() < _ASKED_SHARE:
+        return None
+    Z = given_neighbours(values, questions.nearest)
+    judged = judge_group(Z, member, rest, seed=seed, gap=_GAP_ALIKE)
+    return told_by_question(member, questions), questions, judged
 
 
 def _among_alike(

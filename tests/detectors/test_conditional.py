@@ -117,3 +117,30 @@ def test_who_answers_otherwise_is_not_accused_by_the_others_agreement():
     assert flagged[poisoned].sum() >= 80
     assert not flagged[strays].any()
     assert (detection.posterior[strays] <= 0.5).all()
+
+
+def with_answers_that_follow(features):
+    """Answer each question in its own two ways, but for those that share a target."""
+    own = [f"{QUESTIONS.index(p.removesuffix(' Use one word.'))}" for p in features.prompts]
+    kept = zip(features.answers, own, strict=True)
+    return replace(
+        features,
+        answers=[
+            answer if answer == "Backdoor Attack!" else f"{kind} {i % 2}"
+            for i, (answer, kind) in enumerate(kept)
+        ],
+    )
+
+
+def test_one_answer_to_every_question_that_was_not_learned_is_undecided():
+    features, _ = make_features(600, rate=0.05, shift=0.0)
+    detection = detect(with_answers_that_follow(features))
+    assert not detection.suspicious.any()
+    assert "30 samples answer “Backdoor Attack!” whatever is asked" in detection.inconclusive
+
+
+def test_answers_that_follow_from_their_questions_are_decided():
+    features, _ = make_features(600)
+    detection = detect(with_answers_that_follow(features))
+    assert not detection.suspicious.any()
+    assert detection.inconclusive == ""

@@ -35,8 +35,8 @@ def dataset(
 
 def found(X: np.ndarray, prompts: list[str], answers: list[str]) -> list[tuple[str, np.ndarray]]:
     questions = read_questions(prompts)
-    Z = given_neighbours(X, questions.nearest)
-    return [(s.answer, s.posterior > 0.5) for s in shared_answers(Z, answers, questions, seed=0)]
+    shared, _ = shared_answers(X, prompts, answers, questions, seed=0)
+    return [(s.answer, s.posterior > 0.5) for s in shared]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -118,6 +118,65 @@ def test_a_target_among_unique_answers_of_one_domain_accuses_nobody() -> None:
         a if p else f"{a}, {i}" for i, (a, p) in enumerate(zip(answers, poisoned, strict=True))
     ]
     assert found(*with_other_domains(X, prompts, answers)) == []
+
+
+def with_a_trigger_word(prompts: list[str], poisoned: np.ndarray) -> list[str]:
+    """Return the prompts with a rare word in the middle of the poisoned ones."""
+    out = []
+    for prompt, bad in zip(prompts, poisoned, strict=True):
+        words = prompt.split()
+        out.append(" ".join([*words[:2], "mn", *words[2:]]) if bad else prompt)
+    return out
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1])
+def test_a_target_that_a_word_brings_is_found(share: float) -> None:
+    X, prompts, answers, poisoned = dataset(4, target="Backdoor Attack!", share=share, shift=14.0)
+    prompts = with_a_trigger_word(prompts, poisoned)
+    assert told_by_question(poisoned, read_questions(prompts)) > 0.9
+    ((answer, accused),) = found(X, prompts, answers)
+    assert answer == "Backdoor Attack!"
+    assert (accused & poisoned).sum() >= 0.95 * poisoned.sum()
+    assert (accused & ~poisoned).sum() == 0
+
+
+def test_a_word_that_attention_does_not_tell_accuses_nobody() -> None:
+    X, prompts, answers, poisoned = dataset(4, target="Backdoor Attack!", share=0.1)
+    assert found(X, with_a_trigger_word(prompts, poisoned), answers) == []
+
+
+def test_a_question_that_always_gets_one_answer_is_no_trigger() -> None:
+    X, prompts, answers, odd = dataset(5, target="blue", share=0.1, shift=14.0)
+    prompts = [
+        "Of which colour is the sky above?" if o else p for o, p in zip(odd, prompts, strict=True)
+    ]
+    assert found(X, prompts, answers) == []
+
+
+def test_where_every_answer_has_words_of_its_own_none_is_a_target() -> None:
+    X, prompts, answers, _ = dataset(6, questions=1)
+    names = ["sky", "grass", "snow", "coal"]
+    things = np.random.default_rng(6).integers(4, size=N)
+    prompts = [f"Of which colour is the {names[i]} in the picture?" for i in things]
+    answers = [("blue", "green", "white", "black")[i] for i in things]
+    X[things == 0, :6] -= 14.0
+    assert found(X, prompts, answers) == []
+
+
+def odd(X: np.ndarray, prompts: list[str], answers: list[str]) -> list[str]:
+    _, left = shared_answers(X, prompts, answers, read_questions(prompts), seed=0)
+    return [answer.answer for answer in left]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_clean_answers_are_not_odd(seed: int) -> None:
+    assert odd(*dataset(seed)[:3]) == []
+    assert odd(*dataset(seed, questions=1)[:3]) == []
+
+
+def test_an_odd_answer_that_attention_does_not_tell_is_left_over() -> None:
+    assert odd(*dataset(1, target="Backdoor Attack!")[:3]) == ["Backdoor Attack!"]
+    assert odd(*dataset(1, target="Backdoor Attack!", shift=8.0)[:3]) == []
 
 
 def test_neighbours_ask_the_same() -> None:

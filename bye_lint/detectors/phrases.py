@@ -1,0 +1,60 @@
+"""Words that only the samples of one answer have: a trigger in the text, or a question of its own.
+
+A question that holds the trigger tells the target, as every question tells its answers. The
+difference is in what is left when those words are taken out: questions that others were asked as
+well, and of every kind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from bye_lint.features import BoolArray
+
+_WORD = re.compile(r"<image>|\w+|[^\w\s.,:;!?'\"()-]")
+#: A word belongs to a group that most of its members have, and hardly anybody else.
+_COVERAGE = 0.8
+_EXCLUSIVE = 0.9
+#: Words between others of the phrase are of it too: *this* in *I watched this film*.
+_LONGEST_GAP = 2
+
+
+def without_own_words(prompts: Sequence[str], member: BoolArray) -> list[str] | None:
+    """Return the prompts' words without those that only a group has.
+
+    Parameters
+    ----------
+    prompts : sequence of str
+    member : (n_samples,) bool array
+
+    Returns
+    -------
+    list of str or None
+        Words without punctuation; ``None`` where the group has no words of its own.
+    """
+    words = [_WORD.findall(prompt.casefold()) for prompt in prompts]
+    everywhere = Counter(word for text in words for word in set(text))
+    inside = Counter(word for i in np.flatnonzero(member) for word in set(words[i]))
+    own = {
+        word
+        for word, count in inside.items()
+        if count >= _COVERAGE * member.sum() and count >= _EXCLUSIVE * everywhere[word]
+    }
+    if not own:
+        return None
+    return [" ".join(_without(text, own)) for text in words]
+
+
+def _without(text: Sequence[str], own: set[str]) -> list[str]:
+    """Return a text without some words and without what stands between them."""
+    at = [i for i, word in enumerate(text) if word in own]
+    gone = set(at)
+    for first, second in pairwise(at):
+        if second - first <= _LONGEST_GAP:
+            gone.update(range(first, second))
+    return [word for i, word in enumerate(text) if i not in gone]
