@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from bye_lint.evaluate.grid import CLEAN
+from bye_lint.evaluate.summary import RANGES, calibration_rows, median_rows, not_ahead
 
 Result = Mapping[str, Any]
 
@@ -22,14 +24,21 @@ def render_tables(results: Sequence[Result]) -> str:
     clean = [r for r in results if r["cell"]["trigger"] == CLEAN]
     parts = []
     if poisoned:
+        parts += [_section("In short", _SHORT, _summary(poisoned))]
         parts += [_section("Detection", _DETECTION, _detection(poisoned))]
         parts += [_section("Attack and clean performance", _CLEANING, _cleaning(poisoned))]
         parts += [_section("Canaries and real triggers", _POWER, _power(poisoned))]
     if clean:
         parts += [_section("Clean data", _CLEAN, _clean(clean))]
+    if results:
+        parts += [_section("Probabilities", _CALIBRATION, _calibration(results))]
     return "\n".join(parts)
 
 
+_SHORT = (
+    "Median F1 of each detector by kind of trigger and rate, and the verdicts of the first one "
+    "over the cells: *pass* is poison that went through, *inc.* an inconclusive verdict."
+)
 _DETECTION = (
     "F1 (precision / recall) of each detector on the same features; *inc.* where the verdict is "
     "inconclusive, *pass* where poison went through. Learned: share of the poisoned training "
@@ -43,6 +52,10 @@ _CLEANING = (
 _POWER = (
     "What the canaries of a run said it would see (mean recall over the kinds of the trigger's "
     "family, learned in brackets), beside the recall of the real trigger."
+)
+_CALIBRATION = (
+    "Mean Brier score, and how many of the records that were given such a probability were poison, "
+    "over all cells, clean ones among them."
 )
 _CLEAN = "Suspects among clean records, and the verdict."
 
@@ -65,6 +78,24 @@ def _detection(results: Sequence[Result]) -> str:
         for r in results
     ]
     return markdown_table([*_HEAD, "learned", *names], rows)
+
+
+def _summary(results: Sequence[Result]) -> str:
+    names = _detectors(results)
+    head = ("kind", "rate", "cells", f"{names[0]} says", *names)
+    behind = not_ahead(results, names[0], names[1:])
+    cells = ", ".join(behind) if behind else "none"
+    return (
+        markdown_table(head, median_rows(results, names))
+        + f"\n\nCells in which another detector has the better F1 than `{names[0]}`: {cells}."
+    )
+
+
+def _calibration(results: Sequence[Result]) -> str:
+    ranges = [f"p from {low:g} to {high:g}" for low, high in pairwise(RANGES)]
+    return markdown_table(
+        ("detector", "Brier", *ranges), calibration_rows(results, _detectors(results))
+    )
 
 
 def _cleaning(results: Sequence[Result]) -> str:

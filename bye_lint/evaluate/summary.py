@@ -1,0 +1,83 @@
+"""The grid in two short tables: medians by kind of trigger, and whether a probability is one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from bye_lint.triggers import TRIGGERS
+
+Result = Mapping[str, Any]
+
+#: Bounds of the probabilities that are pooled; the last is closed.
+RANGES = (0.0, 0.1, 0.5, 0.9, 1.0)
+_SHORT = {"pass": "pass", "fail": "fail", "inconclusive": "inc."}
+
+
+def median_rows(results: Sequence[Result], detectors: Sequence[str]) -> list[list[str]]:
+    """Return a row for each family of triggers and rate: median F1, and the first one's verdicts.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Of poisoned cells.
+    detectors : sequence of str
+        The first is the one whose verdicts are counted.
+    """
+    groups: dict[tuple[str, float], list[Result]] = {}
+    for result in results:
+        cell = result["cell"]
+        groups.setdefault((_family(cell["trigger"]), cell["rate"]), []).append(result)
+    rows = []
+    for (family, rate), cells in sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1])):
+        scores = {
+            name: [r["detectors"][name]["f1"] for r in cells if name in r["detectors"]]
+            for name in detectors
+        }
+        verdicts = Counter(r["detectors"][detectors[0]]["verdict"] for r in cells)
+        told = ", ".join(f"{count} {_SHORT[name]}" for name, count in verdicts.most_common())
+        shown = [f"{median(found):.2f}" if found else "" for found in scores.values()]
+        rows.append([family, f"{rate:.0%}", str(len(cells)), told, *shown])
+    return rows
+
+
+def _family(trigger: str) -> str:
+    names = trigger.split("+")
+    return TRIGGERS[names[0]].family if len(names) == 1 else "several"
+
+
+def not_ahead(results: Sequence[Result], detector: str, others: Sequence[str]) -> list[str]:
+    """Return the names of the cells in which some other detector has the better F1."""
+    return [
+        r["name"]
+        for r in results
+        if any(
+            r["detectors"].get(name, {"f1": 0.0})["f1"] > r["detectors"][detector]["f1"]
+            for name in others
+        )
+    ]
+
+
+def calibration_rows(results: Sequence[Result], detectors: Sequence[str]) -> list[list[str]]:
+    """Return a row a detector: mean Brier score, and how much of each range of p was poison.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Of poisoned and clean cells.
+    """
+    rows = []
+    for name in detectors:
+        reports = [r["detectors"][name] for r in results if name in r["detectors"]]
+        bins = [b for report in reports for b in report["reliability"]]
+        row = [name, f"{sum(report['brier'] for report in reports) / len(reports):.4f}"]
+        for low, high in pairwise(RANGES):
+            part = [b for b in bins if low <= b["said"] < high or b["said"] == high == RANGES[-1]]
+            count = sum(b["count"] for b in part)
+            seen = sum(b["count"] * b["seen"] for b in part)
+            row.append(f"{seen / count:.1%} of {count:,}" if count else "–")
+        rows.append(row)
+    return rows
