@@ -115,7 +115,17 @@ class LoadedModel:
         token = token if token is not None else getattr(config, "image_token_index", None)
         if token is None:
             raise UnsupportedModelError("the model's configuration names no image token")
-        return Encoder(self.processor, self.family, int(token))
+        return Encoder(self.processor, self.family, int(token), self.positions)
+
+    @property
+    def positions(self) -> int | None:
+        """Positions that the decoder was made for, scaling included, where it says so."""
+        stated = getattr(self.config, "max_position_embeddings", None)
+        if stated is None:
+            return None
+        rope = getattr(self.config, "rope_parameters", None) or {}
+        unscaled = rope.get("original_max_position_embeddings") or stated
+        return int(max(stated, unscaled * float(rope.get("factor") or 1.0)))
 
     @property
     def n_heads(self) -> int:

@@ -170,11 +170,14 @@ class Encoder:
     family : Family
     image_token_id : int
         The token that the model itself replaces by what its tower saw.
+    longest : int or None
+        Tokens beyond which the model has no positions; a longer prompt is refused.
     """
 
     processor: Any
     family: Family
     image_token_id: int
+    longest: int | None = None
 
     def encode(self, sample: Sample) -> Encoded:
         """Encode the first human turn of a record.
@@ -216,6 +219,10 @@ class Encoder:
                         raise EncodeError("the prompt is not what the processor makes of it")
                 else:
                     encoded = self._encode(prompt, seen, None)
+                if self.longest is not None and len(encoded) > self.longest:
+                    raise EncodeError(
+                        f"the prompt is {len(encoded)} tokens long, the model reads {self.longest}"
+                    )
                 outcomes.append(replace(encoded, picture=picture))
             except EncodeError as error:
                 outcomes.append(error)

@@ -128,6 +128,28 @@ def test_a_record_that_cannot_be_read_is_not_scored(loaded):
     assert "control token '</s>'" in rows[3].error
 
 
+def test_a_prompt_beyond_the_models_positions_is_not_scored(loaded):
+    samples = make_samples(2)
+    samples[1] = make_sample(1, make_image(1), "<image>\n" + "What is it? " * 200)
+    rows = extract(loaded, samples)
+    assert [row.scored for row in rows] == [True, False]
+    assert "tokens long, the model reads 512" in rows[1].error
+
+
+@pytest.mark.parametrize(
+    ("rope", "positions"),
+    [
+        ({}, 512),
+        ({"factor": 4.0}, 2048),
+        ({"factor": 4.0, "original_max_position_embeddings": 128}, 512),
+        ({"factor": 8.0, "original_max_position_embeddings": 512}, 4096),
+    ],
+)
+def test_scaled_positions_count(loaded, monkeypatch, rope, positions):
+    monkeypatch.setattr(loaded.config, "rope_parameters", {"rope_type": "default", **rope})
+    assert loaded.positions == positions
+
+
 def test_the_store_serves_what_was_read(loaded, tmp_path):
     samples = make_samples()
     keys = feature_keys(samples, loaded.resolved, dtype=loaded.dtype_name)
