@@ -29,14 +29,15 @@ from bye_lint.models.schedule import (
 )
 
 if TYPE_CHECKING:
+    from bye_lint.models.chat import EncodeError
     from bye_lint.models.extraction import default_budget, extract
     from bye_lint.models.loading import LoadedModel, load_model
     from bye_lint.models.memory import estimate_memory
-    from bye_lint.models.prompts import Encoded, EncodeError, Encoder
+    from bye_lint.models.prompts import Encoded, Encoder
     from bye_lint.models.tuning import tune
 
 _LAZY = {
-    "EncodeError": "prompts",
+    "EncodeError": "chat",
     "Encoded": "prompts",
     "Encoder": "prompts",
     "LoadedModel": "loading",

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from bye_lint.errors import ModelError
+from bye_lint.models.chat import EncodeError
 from bye_lint.models.examples import Example
 from bye_lint.models.grids import rope_index
 from bye_lint.models.loading import LoadedModel
-from bye_lint.models.prompts import Encoded, EncodeError
+from bye_lint.models.prompts import Encoded
 from bye_lint.records import Sample
 
 #: Images of all examples in bytes beyond which each is read again when its batch comes. Not a

@@ -20,6 +20,7 @@ from bye_lint.models.memory import check_memory
 from bye_lint.models.processors import load_processor
 from bye_lint.models.prompts import Encoder
 from bye_lint.models.resolve import ResolvedModel
+from bye_lint.models.trimming import last_layer_trimmed, passed_by
 from bye_lint.models.weights import read_weights
 
 _DTYPES = {
@@ -190,11 +191,11 @@ class LoadedModel:
         try:
             with contextlib.ExitStack() as stack:
                 for layer in self._idle_layers():
-                    stack.enter_context(probing.passed_by(layer))
+                    stack.enter_context(passed_by(layer))
                 if self.trims_last:
                     last = self.layers[-1]
                     block, attention = self._blocks[last], self._attention[last]
-                    stack.enter_context(probing.last_layer_trimmed(self.probe, block, attention))
+                    stack.enter_context(last_layer_trimmed(self.probe, block, attention))
                 yield
         finally:
             for key, config in configs.items():

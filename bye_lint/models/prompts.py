@@ -8,7 +8,6 @@ which that cannot be told exactly is refused.
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from bye_lint.models.chat import IMAGE_MARK, EncodeError, Prompt, render
 from bye_lint.models.families import Family
 from bye_lint.models.pictures import thumbnail
 from bye_lint.models.spying import Witnessed, witness
@@ -24,15 +24,6 @@ from bye_lint.records import Sample
 
 #: Values of ``Encoded.component``, in the order of ``Features.head_mass``.
 SYSTEM, VISION, USER_TEXT = 0, 1, 2
-
-IMAGE_MARK = "<image>"
-
-# Private-use characters that fence the user's text while the template is rendered.
-_OPEN, _CLOSE = "\ue000", "\ue001"
-
-
-class EncodeError(Exception):
-    """A record cannot be turned into the model's input; it is then reported as not scored."""
 
 
 @dataclass(frozen=True)
@@ -70,72 +61,6 @@ class Encoded:
     def last_image_token(self) -> int:
         """Position of the last image token."""
         return int(np.flatnonzero(self.component == VISION)[-1])
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A rendered prompt, and which of its characters are the user's."""
-
-    text: str
-    user: tuple[tuple[int, int], ...]
-
-
-def conversation(system: str, prompt: str) -> list[dict[str, Any]]:
-    """Return the messages of a prompt: ``<image>`` becomes the template's image part.
-
-    White space around each piece of text is dropped: templates put their own around images.
-    """
-    content: list[dict[str, str]] = []
-    for i, piece in enumerate(prompt.split(IMAGE_MARK)):
-        if i:
-            content.append({"type": "image"})
-        if text := piece.strip():
-            content.append({"type": "text", "text": text})
-    messages = [{"role": "user", "content": content}]
-    if system:
-        messages.insert(0, {"role": "system", "content": [{"type": "text", "text": system}]})
-    return messages
-
-
-def render(processor: Any, family: Family, system: str, prompt: str) -> Prompt:
-    """Render the prompt with the processor's chat template, generation prompt included.
-
-    Raises
-    ------
-    EncodeError
-        If the template cannot be rendered, or changes the user's text.
-    """
-    if any(mark in prompt or mark in system for mark in (_OPEN, _CLOSE)):
-        raise EncodeError("the prompt holds private-use characters U+E000 or U+E001")
-    messages = conversation(system, prompt)
-    parts = [part for part in messages[-1]["content"] if part["type"] == "text"]
-    plain = _apply(processor, family, messages)
-    for part in parts:
-        part["text"] = f"{_OPEN}{part['text']}{_CLOSE}"
-    fenced = _apply(processor, family, messages)
-    spans, at, text = [], 0, ""
-    for i, piece in enumerate(re.split(f"[{_OPEN}{_CLOSE}]", fenced)):
-        if i % 2:
-            spans.append((at, at + len(piece)))
-        text += piece
-        at += len(piece)
-    if text != plain or len(spans) != len(parts):
-        raise EncodeError("the chat template changes the user's text")
-    return Prompt(plain, tuple(spans))
-
-
-def _apply(processor: Any, family: Family, messages: list[dict[str, Any]]) -> str:
-    if family.plain_prompt:
-        content = messages[-1]["content"]
-        return family.plain_prompt.format(
-            images=processor.image_token * sum(part["type"] == "image" for part in content),
-            bos=processor.tokenizer.bos_token,
-            text=" ".join(part["text"] for part in content if part["type"] == "text"),
-        )
-    try:
-        return str(processor.apply_chat_template(messages, add_generation_prompt=True))
-    except Exception as error:  # a template may raise anything
-        raise EncodeError(f"the chat template refuses the prompt: {error}") from error
 
 
 def load_images(sample: Sample, *, max_pixels: int = 50_000_000) -> list[Image.Image]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bye_lint.errors import MissingExtraError, ModelError
+from bye_lint.errors import ModelError
 from bye_lint.models.families import find_family
+from bye_lint.models.hub import INDEX, TRUE, Hub, missing_parts
 from bye_lint.policy import ModelPolicy
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -23,12 +24,9 @@ _MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 REMOTE_CODE_VARIABLE = "BYE_LINT_TRUST_REMOTE_CODE"
 
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
-_TRUE = frozenset({"1", "true", "yes", "on"})
 
 #: Files that a training run leaves beside the model and that do not change what it computes.
 _NO_PART = frozenset({"trainer_state.json", "train_results.json", "all_results.json"})
-
-_INDEX = "model.safetensors.index.json"
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
@@ -110,7 +108,7 @@ def _file_digest(stream: Any) -> str:
 
 def operator_trusts_code() -> bool:
     """Whether the environment, which is the operator's, lets code from a model's repository run."""
-    return os.environ.get(REMOTE_CODE_VARIABLE, "").lower() in _TRUE
+    return os.environ.get(REMOTE_CODE_VARIABLE, "").lower() in TRUE
 
 
 def resolve_model(
@@ -141,7 +139,7 @@ def resolve_model(
     """
     if allow_remote_code is None:
         allow_remote_code = operator_trusts_code()
-    hub = _Hub(fetch, _MODEL_FILES + ("*.py",) * allow_remote_code)
+    hub = Hub(fetch, _MODEL_FILES + ("*.py",) * allow_remote_code)
     folder = (base / policy.name).expanduser()
     warnings: tuple[str, ...] = ()
     revision = None
@@ -206,22 +204,13 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
     return config
 
 
-def _missing_parts(folder: Path) -> tuple[list[str], int]:
-    """Return the weight files that the folder's index names and that are not there; all count."""
-    index = folder / _INDEX
-    if not index.is_file():
-        return [], 0
-    parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    return sorted(str(part) for part in parts if not (folder / str(part)).is_file()), len(parts)
-
-
 def _require_weights(folder: Path, name: str) -> None:
-    index = folder / _INDEX
+    index = folder / INDEX
     if index.is_file():
         try:
-            missing, parts = _missing_parts(folder)
+            missing, parts = missing_parts(folder)
         except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise ModelError(f"{name}/{_INDEX}: cannot be read: {error}") from error
+            raise ModelError(f"{name}/{INDEX}: cannot be read: {error}") from error
         if missing:
             raise ModelError(
                 f"{name}: {len(missing)} of {parts} weight files are missing ({missing[0]})",
@@ -255,7 +244,7 @@ def _require_weights(folder: Path, name: str) -> None:
         )
 
 
-def _resolve_adapter(adapter: str | None, base: Path, hub: _Hub) -> tuple[Path | None, str]:
+def _resolve_adapter(adapter: str | None, base: Path, hub: Hub) -> tuple[Path | None, str]:
     if adapter is None:
         return None, ""
     folder = (base / adapter).expanduser()
@@ -268,65 +257,3 @@ def _resolve_adapter(adapter: str | None, base: Path, hub: _Hub) -> tuple[Path |
                 "Name the folder that PEFT's save_pretrained() wrote, relative to the policy.",
             )
     return folder, model_digest(folder)
-
-
-@dataclass(frozen=True, slots=True)
-class _Hub:
-    """The Hugging Face hub: its cache on this machine first, then, if ``fetch``, the network."""
-
-    fetch: bool
-    patterns: tuple[str, ...]
-
-    def snapshot(self, name: str, revision: str | None, what: str = "model") -> tuple[Path, str]:
-        """Return the snapshot folder of a repository and its commit."""
-        try:
-            import huggingface_hub as hub
-            from huggingface_hub import errors
-        except ImportError as error:
-            raise MissingExtraError(
-                f"{what} {name} is on the Hugging Face hub, and huggingface_hub is not installed",
-                "Run: pip install 'bye-lint[model]'",
-            ) from error
-        offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in _TRUE
-        patterns = list(self.patterns)
-        try:
-            found = hub.snapshot_download(
-                name, revision=revision, allow_patterns=patterns, local_files_only=True
-            )
-        except (errors.LocalEntryNotFoundError, OSError):
-            found = None
-        try:
-            if (found is None or _cut_off(Path(found))) and self.fetch and not offline:
-                found = hub.snapshot_download(name, revision=revision, allow_patterns=patterns)
-        except errors.GatedRepoError as error:
-            raise ModelError(
-                f"{what} {name} is gated: its owner must grant access",
-                f"Ask for access at https://huggingface.co/{name}, then run `hf auth login`.",
-            ) from error
-        except errors.RepositoryNotFoundError as error:
-            raise ModelError(
-                f"{what} {name} is on no disk here and not on the hub (or is private)",
-                "Check the spelling; for a private model run `hf auth login`.",
-            ) from error
-        except errors.RevisionNotFoundError as error:
-            raise ModelError(
-                f"{what} {name} has no revision {revision!r}", "Name a commit, tag or branch of it."
-            ) from error
-        except Exception as error:
-            raise ModelError(
-                f"{what} {name} cannot be fetched: {type(error).__name__}",
-                "Check the network, or give a local folder.",
-            ) from error
-        if found is None:
-            why = "and HF_HUB_OFFLINE forbids fetching it" if offline else "and was not fetched yet"
-            raise ModelError(
-                f"{what} {name} is not in the local cache, {why}",
-                f"Fetch it once with `hf download {name}`, or give a local folder.",
-            )
-        folder = Path(found)
-        return folder, folder.name
-
-
-def _cut_off(snapshot: Path) -> bool:
-    """Whether a download was cut off before its weights were whole."""
-    return not any(snapshot.glob("*.safetensors")) or bool(_missing_parts(snapshot)[0])

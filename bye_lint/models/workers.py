@@ -13,10 +13,11 @@ from multiprocessing import get_context
 
 import torch
 
+from bye_lint.models.chat import EncodeError
 from bye_lint.models.families import FAMILIES
 from bye_lint.models.loading import LoadedModel
 from bye_lint.models.processors import load_processor
-from bye_lint.models.prompts import Encoded, EncodeError, Encoder
+from bye_lint.models.prompts import Encoded, Encoder
 from bye_lint.models.resolve import ResolvedModel
 from bye_lint.records import Sample
 

@@ -14,9 +14,10 @@ from tiny_models import make_llava, make_samples
 from bye_lint.evaluate.grid import Cell, Grid
 from bye_lint.evaluate.runner import run_grid
 from bye_lint.models import load_model, resolve_model
+from bye_lint.models.chat import conversation
 from bye_lint.models.finetune import FineTuneSettings
 from bye_lint.models.pipeline import ModelPipeline, greedy_answers
-from bye_lint.models.prompts import conversation, load_images
+from bye_lint.models.prompts import load_images
 from bye_lint.policy import FineTunePolicy, ModelPolicy
 from bye_lint.progress import SilentProgress
 from bye_lint.records import Sample, Turn

@@ -1,0 +1,84 @@
+"""Models on the Hugging Face hub: from this machine's cache first, then over the network."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bye_lint.errors import MissingExtraError, ModelError
+
+INDEX = "model.safetensors.index.json"
+TRUE = frozenset({"1", "true", "yes", "on"})
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """The Hugging Face hub: its cache on this machine first, then, if ``fetch``, the network."""
+
+    fetch: bool
+    patterns: tuple[str, ...]
+
+    def snapshot(self, name: str, revision: str | None, what: str = "model") -> tuple[Path, str]:
+        """Return the snapshot folder of a repository and its commit."""
+        try:
+            import huggingface_hub as hub
+            from huggingface_hub import errors
+        except ImportError as error:
+            raise MissingExtraError(
+                f"{what} {name} is on the Hugging Face hub, and huggingface_hub is not installed",
+                "Run: pip install 'bye-lint[model]'",
+            ) from error
+        offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in TRUE
+        patterns = list(self.patterns)
+        try:
+            found = hub.snapshot_download(
+                name, revision=revision, allow_patterns=patterns, local_files_only=True
+            )
+        except (errors.LocalEntryNotFoundError, OSError):
+            found = None
+        try:
+            if (found is None or _cut_off(Path(found))) and self.fetch and not offline:
+                found = hub.snapshot_download(name, revision=revision, allow_patterns=patterns)
+        except errors.GatedRepoError as error:
+            raise ModelError(
+                f"{what} {name} is gated: its owner must grant access",
+                f"Ask for access at https://huggingface.co/{name}, then run `hf auth login`.",
+            ) from error
+        except errors.RepositoryNotFoundError as error:
+            raise ModelError(
+                f"{what} {name} is on no disk here and not on the hub (or is private)",
+                "Check the spelling; for a private model run `hf auth login`.",
+            ) from error
+        except errors.RevisionNotFoundError as error:
+            raise ModelError(
+                f"{what} {name} has no revision {revision!r}", "Name a commit, tag or branch of it."
+            ) from error
+        except Exception as error:
+            raise ModelError(
+                f"{what} {name} cannot be fetched: {type(error).__name__}",
+                "Check the network, or give a local folder.",
+            ) from error
+        if found is None:
+            why = "and HF_HUB_OFFLINE forbids fetching it" if offline else "and was not fetched yet"
+            raise ModelError(
+                f"{what} {name} is not in the local cache, {why}",
+                f"Fetch it once with `hf download {name}`, or give a local folder.",
+            )
+        folder = Path(found)
+        return folder, folder.name
+
+
+def _cut_off(snapshot: Path) -> bool:
+    """Whether a download was cut off before its weights were whole."""
+    return not any(snapshot.glob("*.safetensors")) or bool(missing_parts(snapshot)[0])
+
+
+def missing_parts(folder: Path) -> tuple[list[str], int]:
+    """Return the weight files that the folder's index names and that are not there; all count."""
+    index = folder / INDEX
+    if not index.is_file():
+        return [], 0
+    parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    return sorted(str(part) for part in parts if not (folder / str(part)).is_file()), len(parts)
