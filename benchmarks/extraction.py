@@ -196,7 +196,7 @@ def ours(loaded: LoadedModel, records: Sequence[Encoded], budget: int, per_image
     units: list[Unit] = []
     for start in range(0, len(records), per_image):
         group = list(enumerate(records))[start : start + per_image]
-        units += share(group, loaded.window)
+        units += share(group, loaded.window, int(loaded.config.hidden_size))
     rows: Rows = []
     before = None
     for batch in by_length(units, budget):

@@ -16,8 +16,11 @@ from bye_lint.models.prompts import Encoded
 
 Padding = Literal["right", "left"]
 
-#: Records that share one row at most; more would only make the slots' mask larger.
-MAX_SLOTS = 16
+#: Records that share one row, if it is worth it: more than that only make the slots' mask larger.
+SLOTS = (1, 2, 4, 8, 16)
+#: A pair of tokens in masked attention takes so much longer than its operations in a matrix
+#: product would.
+_MASKED = 3.0
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,13 @@ class Batch:
     valid: int
 
 
-def share(records: Sequence[tuple[int, Encoded]], window: int | None) -> list[Unit]:
+def share(records: Sequence[tuple[int, Encoded]], window: int | None, width: int) -> list[Unit]:
     """Arrange records that show the same images into units.
 
     Parameters
     ----------
+    width : int
+        Width of the decoder: what a token costs outside of attention.
     window : int or None
         Sliding window of the decoder, if it has one: longer records stay alone, because what
         their slots see would depend on it.
@@ -76,14 +81,28 @@ def share(records: Sequence[tuple[int, Encoded]], window: int | None) -> list[Un
     if window is not None and longest >= window:
         return alone
     ordered = sorted(records, key=lambda item: (len(item[1]), item[0]))
+    ends = sum(len(record) - prefix for _, record in records) / len(records)
+    slots = min(SLOTS, key=lambda n: _work(min(n, len(records)), prefix, ends, width))
     units = []
-    for start in range(0, len(ordered), MAX_SLOTS):
-        part = ordered[start : start + MAX_SLOTS]
+    for start in range(0, len(ordered), slots):
+        part = ordered[start : start + slots]
         if len(part) == 1:
             units.append(Unit((part[0][0],), (part[0][1],)))
         else:
             units.append(Unit(tuple(i for i, _ in part), tuple(r for _, r in part), prefix))
     return units
+
+
+def _work(slots: int, prefix: int, ends: float, width: int) -> float:
+    """Return what a record costs in a row of ``slots``, in pairs of tokens in a matrix product.
+
+    A decoder layer has some 12 width² weights and 4 width operations a pair of tokens, so a token
+    costs as much as 6 width pairs. Every slot's queries are multiplied with all of the row's keys
+    and masked, so a row of long ends costs more than its records one by one.
+    """
+    row = prefix + slots * ends
+    pairs = prefix**2 + slots * ends * row if slots > 1 else row**2
+    return (6 * width * row + _MASKED * pairs) / slots
 
 
 def _common_prefix(sequences: Sequence[np.ndarray[Any, Any]]) -> int:

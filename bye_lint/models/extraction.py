@@ -186,7 +186,7 @@ class _Reading:
                 else:
                     encoded.append((i, outcome))
             if shared:
-                units += share(encoded, self.loaded.window)
+                units += share(encoded, self.loaded.window, int(self.loaded.config.hidden_size))
             else:
                 units += [Unit((i,), (record,)) for i, record in encoded]
         return failed, units

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from bye_lint.models import FAMILIES
-from bye_lint.models.batching import MAX_SLOTS, Unit, by_length, collate, share
+from bye_lint.models.batching import SLOTS, Unit, by_length, collate, share
 from bye_lint.models.prompts import SYSTEM, USER_TEXT, VISION, Encoded
 
 LLAVA = FAMILIES["llava"]
 IMAGE = 7
+
+
+#: Of a decoder to which a token costs far more than its attention.
+WIDTH = 4096
 
 
 def record(question: int, *, image_last: bool = False, seed: int = 0) -> Encoded:
@@ -38,25 +44,41 @@ def numbered(*records: Encoded) -> list[tuple[int, Encoded]]:
     ids=["one record", "text before the image", "longer than the sliding window"],
 )
 def test_nothing_is_shared(records, window):
-    assert [unit.prefix for unit in share(numbered(*records), window)] == [0] * len(records)
+    assert [unit.prefix for unit in share(numbered(*records), window, WIDTH)] == [0] * len(records)
 
 
 def test_a_common_beginning_is_shared_up_to_where_records_differ():
-    (unit,) = share(numbered(record(5), record(9, seed=1)), None)
+    (unit,) = share(numbered(record(5), record(9, seed=1)), None, WIDTH)
     assert unit.prefix == 6
     assert unit.tokens == 6 + (12 - 6) + (16 - 6)
 
 
 def test_equal_records_keep_a_token_of_their_own():
-    (unit,) = share(numbered(record(5), record(5)), None)
+    (unit,) = share(numbered(record(5), record(5)), None, WIDTH)
     assert unit.prefix == 11
     assert unit.ends == 2
 
 
 def test_rows_hold_so_many_records_at_most():
-    units = share(numbered(*(record(5, seed=i) for i in range(MAX_SLOTS + 1))), None)
-    assert sorted(len(unit.records) for unit in units) == [1, MAX_SLOTS]
-    assert sorted(i for unit in units for i in unit.index) == list(range(MAX_SLOTS + 1))
+    units = share(numbered(*(record(5, seed=i) for i in range(SLOTS[-1] + 1))), None, WIDTH)
+    assert sorted(len(unit.records) for unit in units) == [1, SLOTS[-1]]
+    assert sorted(i for unit in units for i in unit.index) == list(range(SLOTS[-1] + 1))
+
+
+@pytest.mark.parametrize(
+    ("question", "width", "together"),
+    [(8, 128, 8), (8, 4096, 8), (600, 128, 1), (600, 4096, 2)],
+    ids=["short", "short, wide", "long", "long, wide"],
+)
+def test_records_share_a_row_where_it_saves_work(question, width, together):
+    """A long image, and questions of their own: each row's attention grows with its square."""
+    begin = np.concatenate([[1, 2], np.full(300, IMAGE)])
+    records = [
+        replace(r, ids=np.append(begin, r.ids), component=np.append(begin == IMAGE, r.component))
+        for r in (record(question, seed=i) for i in range(8))
+    ]
+    units = share(numbered(*records), None, width)
+    assert [len(unit.records) for unit in units] == [together] * (8 // together)
 
 
 def test_batches_keep_within_the_budget_and_lose_nothing():
@@ -82,7 +104,7 @@ def test_padding_is_no_component_and_is_seen_by_nobody(padding):
 
 
 def test_a_shared_record_sees_the_prefix_and_itself():
-    (unit,) = share(numbered(record(2), record(4, seed=1)), None)
+    (unit,) = share(numbered(record(2), record(4, seed=1)), None, WIDTH)
     batch = collate([unit], LLAVA, pad_id=0)
     assert batch.inputs["input_ids"].shape == (1, 6 + 3 + 5)
     assert batch.inputs["position_ids"][0].tolist() == [*range(6), *range(6, 9), *range(6, 11)]

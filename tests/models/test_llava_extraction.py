@@ -12,7 +12,7 @@ from conformance import assert_rows_agree, references
 from tiny_models import QUESTIONS, make_image, make_llava, make_sample, make_samples
 
 from bye_lint.errors import ModelError
-from bye_lint.models import LoadedModel, extract, feature_keys, load_model, resolve_model
+from bye_lint.models import LoadedModel, batching, extract, feature_keys, load_model, resolve_model
 from bye_lint.models import extraction as extraction_module
 from bye_lint.models import running as running_module
 from bye_lint.policy import ModelPolicy
@@ -78,6 +78,8 @@ def test_records_about_one_image_share_their_prefix(llava, loaded, monkeypatch):
         return batch
 
     monkeypatch.setattr(running_module, "collate", counting)
+    # Whether it is worth it depends on the size of the model; here it always is.
+    monkeypatch.setattr(batching, "_work", lambda slots, *_: -slots)
     shared = extract(loaded, samples, maps=True)
     together = sum(tokens)
     tokens.clear()
