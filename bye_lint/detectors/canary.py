@@ -25,6 +25,7 @@ from bye_lint.detectors.accuse import accuse
 from bye_lint.detectors.answer import nothing, scored_rows, spread
 from bye_lint.detectors.attention import Column, attention_columns
 from bye_lint.detectors.groups import AGREEMENT, PATTERN, convincing, restrained
+from bye_lint.detectors.judged import Judged, judge_group
 from bye_lint.detectors.neighbours import (
     Questions,
     given_neighbours,
@@ -33,13 +34,7 @@ from bye_lint.detectors.neighbours import (
 )
 from bye_lint.detectors.pictures import looks
 from bye_lint.detectors.planted import CONTROL, SPOKEN_OF, Kind, judge_kind
-from bye_lint.detectors.shared import (
-    MOST_TOLD,
-    Judged,
-    answers_follow,
-    judge_group,
-    judge_without_words,
-)
+from bye_lint.detectors.shared import MOST_TOLD, answers_follow, judge_without_words
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary, HeadProfile, TriggerPower

@@ -82,12 +82,13 @@ def search_samples(
     Z = given.values
     entropies = np.array([c.feature == "entropy" for c in columns.names])
     questions = read_questions(prompts, seed=seed)
+    pictures = None if features.picture is None else features.picture[rows]
     found = search(
         Z,
         lambda part: _combinations(part[:, entropies]),
         answers,
         questions,
-        None if features.picture is None else features.picture[rows],
+        pictures,
         alone=alone,
         seed=seed,
     )
@@ -106,7 +107,7 @@ def search_samples(
         where = side(Z[:, entropies], suspicious)
         heads = _speakers(direction(Z, suspicious), columns.names)
     usual = given_neighbours(columns.values, questions.nearest)
-    told, odd = shared_answers(columns.values, prompts, answers, questions, seed=seed)
+    told, odd = shared_answers(columns.values, prompts, answers, questions, pictures, seed=seed)
     for shared in told:
         accused = shared.posterior > 0.5
         notes.append(

@@ -18,9 +18,9 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 from sklearn.metrics import roc_auc_score
 
+from bye_lint.detectors.discriminant import set_apart
 from bye_lint.detectors.neighbours import NEIGHBOURS
 from bye_lint.detectors.population import separation
-from bye_lint.detectors.shared import set_apart
 from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
 
 #: A group that pictures tell no better than this is no kind of picture.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bye_lint.detectors.discriminant import set_apart
 from bye_lint.detectors.population import bulk
-from bye_lint.detectors.shared import set_apart
 from bye_lint.features import BoolArray, FloatArray
 
 #: Kind of the copies that carry nothing.

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
+from bye_lint.detectors.judged import Judged, judge_group
 from bye_lint.detectors.neighbours import (
     Questions,
     given_neighbours,
@@ -29,17 +29,14 @@ from bye_lint.detectors.neighbours import (
     told_by_question,
 )
 from bye_lint.detectors.phrases import without_own_words
-from bye_lint.features import BoolArray, FloatArray, IntArray
+from bye_lint.detectors.pictures import looks
+from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
 
 #: An answer that the question tells better than this belongs to the question.
 MOST_TOLD = 0.66
 #: Where more than this share of the other repeated answers is not told by the question either,
 #: every answer is like that (a set of one question), and none is odd for it.
 MOST_UNTOLD = 0.5
-#: The group's attention must be told from the rest's as well as this, and stand apart: the
-#: group's median above nearly all of the rest.
-LEAST_AUC = 0.9
-_GAP_QUANTILE = 0.99
 #: Among samples that are asked alike, where few questions tell little: the most that a question
 #: may tell of the answer; how many times that quantile the group's median is; the share of the
 #: others that repeat answers, for the question to be seen to tell those, and the share of them that
@@ -50,6 +47,8 @@ _GAP_ALIKE = 2.0
 _REPEATED_ALIKE = 0.2
 _UNTOLD_ALIKE = 0.25
 _REPEATS = 3
+#: In smaller groups chance hides what the pictures tell.
+_FEWEST_PICTURES = 15
 #: What is left of a question without the words of its answer has been asked elsewhere if another is
 #: so alike (cosine), and that of the group's questions must be such a share.
 _ASKED = 0.8
@@ -57,11 +56,6 @@ _ASKED_SHARE = 0.5
 #: In smaller groups chance hides what the question tells.
 _FEWEST = 9
 _FEWEST_SHARE = 0.004
-_FOLDS = 5
-_SHRINKAGE = 0.3
-_MAD = 1.4826
-#: Prior odds of the samples that give the answer and of those that do not.
-_PRIOR = (20.0, 1e-4)
 
 
 @dataclass(frozen=True)
@@ -107,6 +101,7 @@ def shared_answers(
     prompts: Sequence[str],
     answers: Sequence[str],
     questions: Questions,
+    pictures: PixelArray | None = None,
     *,
     seed: int,
 ) -> tuple[tuple[SharedAnswer, ...], tuple[OddAnswer, ...]]:
@@ -119,6 +114,8 @@ def shared_answers(
     prompts, answers : sequence of str
     questions : Questions
         Of the prompts.
+    pictures : (n_samples, side, side, 3) uint8 array or None
+        Thumbnails; without them no answer of a domain with one question is judged.
     seed : int
         Of the folds.
 
@@ -150,7 +147,7 @@ def shared_answers(
         if is_odd:
             judged = judge_group(Z, member, ~member, seed=seed)
         if judged is None:
-            told, judged = _among_alike(Z, given, member, questions, seed=seed)
+            told, judged = _among_alike(Z, given, member, questions, pictures, seed=seed)
         if judged is None:
             told, judged = _without_own_words(values, prompts, given, member, others, seed=seed)
         if judged is None:
@@ -183,7 +180,7 @@ def _without_own_words(
     told, questions, judged = left
     if told > MOST_TOLD:
         told, judged = _among_alike(
-            given_neighbours(values, questions.nearest), given, member, questions, seed=seed
+            given_neighbours(values, questions.nearest), given, member, questions, None, seed=seed
         )
     if judged is None:
         return told, None
@@ -228,9 +225,19 @@ def judge_without_words(
 
 
 def _among_alike(
-    Z: FloatArray, given: FloatArray, member: BoolArray, questions: Questions, *, seed: int
+    Z: FloatArray,
+    given: FloatArray,
+    member: BoolArray,
+    questions: Questions,
+    pictures: PixelArray | None,
+    *,
+    seed: int,
 ) -> tuple[float, Judged | None]:
     """Judge an answer among the samples whose questions are like those of the ones that give it.
+
+    Where those other answers follow from their questions, attention decides. Where they don't, as
+    classes of one question, a class that is read unlike the rest is a kind of picture, and only a
+    group that no look at the pictures tells is judged.
 
     Returns
     -------
@@ -242,15 +249,26 @@ def _among_alike(
     rows = np.flatnonzero(alike)
     among, own, said = questions.within(rows, seed=seed), member[rows], given[rows]
     told = told_by_question(own, among)
-    counts = {a: c for a, c in Counter(said[~own].tolist()).items() if c >= _REPEATS and a}
-    repeated = sum(counts.values())
-    if own.mean() > 0.5 or told > _TOLD_ALIKE or repeated < _REPEATED_ALIKE * (~own).sum():
+    if own.mean() > 0.5 or told > _TOLD_ALIKE:
         return told, None
     judged = judge_group(Z, member, alike & ~member, seed=seed, gap=_GAP_ALIKE)
-    if judged is None:
+    if judged is None or _odd_among(said, own, among):
+        return told, judged
+    if pictures is None or own.sum() < _FEWEST_PICTURES:
         return told, None
-    untold = sum(c for a, c in counts.items() if told_by_question(said == a, among) <= MOST_TOLD)
-    return told, judged if untold <= _UNTOLD_ALIKE * repeated else None
+    seen = looks(Z[rows], own, pictures[rows], seed=seed)
+    return told, judged if seen.kind == "none" else None
+
+
+def _odd_among(said: FloatArray, own: BoolArray, questions: Questions) -> bool:
+    """Return whether the others repeat answers, and the question tells nearly all of those."""
+    counts = {a: c for a, c in Counter(said[~own].tolist()).items() if c >= _REPEATS and a}
+    repeated = sum(counts.values())
+    if repeated < _REPEATED_ALIKE * (~own).sum():
+        return False
+    told = {a: told_by_question(said == a, questions) for a in counts}
+    untold = sum(count for a, count in counts.items() if told[a] <= MOST_TOLD)
+    return bool(untold <= _UNTOLD_ALIKE * repeated)
 
 
 def _follow(counts: dict[str, int], told_of: dict[str, float]) -> bool:
@@ -274,94 +292,3 @@ def answers_follow(answers: Sequence[str], questions: Questions, rows: IntArray)
     least = max(_FEWEST, round(_FEWEST_SHARE * len(rows)))
     counts = {a: c for a, c in Counter(given[rows].tolist()).items() if c >= least and a}
     return _follow(counts, {a: told_by_question(given == a, questions) for a in counts})
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A group that attention tells from the rest; see :class:`SharedAnswer`."""
-
-    score: FloatArray
-    posterior: FloatArray
-    weights: FloatArray
-    auc: float
-
-
-def judge_group(
-    Z: FloatArray, member: BoolArray, rest: BoolArray, *, seed: int, gap: float = 1.0
-) -> Judged | None:
-    """Return the attention's verdict on samples of one answer; ``None`` where it tells too little.
-
-    Parameters
-    ----------
-    Z : (n_samples, n_columns) array
-    member, rest : (n_samples,) bool arrays
-        Samples in neither are not judged: their score and probability are 0.
-    seed : int
-        Of the folds.
-    gap : float
-        How many times the score of nearly all of the rest the group's median has to reach.
-    """
-    score, weights = set_apart(Z, member, rest, seed=seed)
-    seen = member | rest
-    auc = float(roc_auc_score(member[seen], score[seen]))
-    apart = np.median(score[member]) > gap * np.quantile(score[rest], _GAP_QUANTILE)
-    if auc < LEAST_AUC or not apart:
-        return None
-    posterior = _posterior(score, member, rest)
-    return Judged(np.where(seen, score, 0.0), np.where(seen, posterior, 0.0), weights, auc)
-
-
-def set_apart(
-    Z: FloatArray, member: BoolArray, rest: BoolArray, *, seed: int
-) -> tuple[FloatArray, FloatArray]:
-    """Score samples along shrunken discriminants that none of them helped to choose.
-
-    Parameters
-    ----------
-    Z : (n_samples, n_columns) array
-    member, rest : (n_samples,) bool arrays
-        What is told from what; samples in neither are scored along.
-    seed : int
-        Of the folds.
-
-    Returns
-    -------
-    score : (n_samples,) array
-        Robust z of the rest's bulk.
-    weights : (n_columns,) array
-        Mean direction.
-    """
-    rng = np.random.default_rng(seed)
-    folds = np.empty(len(Z), dtype=np.intp)
-    for part in (member, rest, ~member & ~rest):
-        folds[part] = rng.permutation(int(part.sum())) % _FOLDS
-    score = np.empty(len(Z))
-    total = np.zeros(Z.shape[1])
-    for fold in range(_FOLDS):
-        train = folds != fold
-        group, bulk = Z[train & member], Z[train & rest]
-        covariance = np.cov(bulk.T).reshape(Z.shape[1], Z.shape[1])
-        scale = np.diag(covariance) + 1e-3
-        covariance = (1 - _SHRINKAGE) * covariance + np.diag(_SHRINKAGE * scale + 1e-3)
-        w = np.linalg.solve(covariance, group.mean(axis=0) - bulk.mean(axis=0))
-        along = Z @ w
-        centre = np.median(along[train & rest])
-        spread = max(_MAD * float(np.median(np.abs(along[train & rest] - centre))), 1e-12)
-        score[~train] = (along[~train] - centre) / spread
-        total += w / spread
-    return score, total / _FOLDS
-
-
-def _posterior(score: FloatArray, member: BoolArray, rest: BoolArray) -> FloatArray:
-    """Weigh two Student densities and the answer; never falls with the score."""
-    density = []
-    for part in (member, rest):
-        centre = float(np.median(score[part]))
-        low, high = np.quantile(score[part], [0.1, 0.9])
-        width = max(float(high - low) / 2.56, 0.5)
-        density.append(-2.5 * np.log1p(((score - centre) / width) ** 2 / 4) - np.log(width))
-    odds = density[0] - density[1] + np.log(np.where(member, *_PRIOR))
-    for part in (member, rest):
-        order = np.flatnonzero(part)[np.argsort(score[part], kind="stable")]
-        odds[order] = np.maximum.accumulate(odds[order])
-    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -50, 50))))

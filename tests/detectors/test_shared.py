@@ -120,6 +120,27 @@ def test_a_target_among_unique_answers_of_one_domain_accuses_nobody() -> None:
     assert found(*with_other_domains(X, prompts, answers)) == []
 
 
+def pictures_of(n: int, group: np.ndarray) -> np.ndarray:
+    """Return thumbnails of noise, those of a group darker than the others'."""
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 32, 32, 3))
+    pixels[np.flatnonzero(group)] //= 3
+    return pixels.astype(np.uint8)
+
+
+@pytest.mark.parametrize("alike", [False, True], ids=["a-small-trigger", "a-class"])
+def test_an_answer_to_one_question_of_one_domain(alike: bool) -> None:
+    """What attention tells is a class if the pictures tell it as well, and a target if not."""
+    X, prompts, answers, poisoned = dataset(2, questions=1, target="snow", share=0.1, shift=14.0)
+    X, prompts, answers = with_other_domains(X, prompts, answers)
+    questions = read_questions(prompts)
+    group = np.append(poisoned & alike, np.zeros(len(X) - N, dtype=bool))
+    told, _ = shared_answers(X, prompts, answers, questions, pictures_of(len(X), group), seed=0)
+    assert [t.answer for t in told] == ([] if alike else ["snow"])
+    for t in told:
+        assert ((t.posterior > 0.5)[:N] == poisoned).mean() > 0.99
+        assert not (t.posterior > 0.5)[N:].any()
+
+
 def with_a_trigger_word(prompts: list[str], poisoned: np.ndarray) -> list[str]:
     """Return the prompts with a rare word in the middle of the poisoned ones."""
     out = []

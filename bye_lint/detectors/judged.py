@@ -1,0 +1,77 @@
+"""The attention's verdict on a group that is named by its answer, and on each of its members."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from bye_lint.detectors.discriminant import set_apart
+from bye_lint.features import BoolArray, FloatArray
+
+#: The group's attention must be told from the rest's as well as this, and stand apart: the
+#: group's median above nearly all of the rest.
+LEAST_AUC = 0.9
+_GAP_QUANTILE = 0.99
+#: Prior odds of the samples that give the answer and of those that do not.
+_PRIOR = (20.0, 1e-4)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A group that attention tells from the rest.
+
+    Attributes
+    ----------
+    score, posterior : (n_samples,) arrays
+        Out of fold, in robust z of the rest; probability of belonging to the group.
+    weights : (n_columns,) array
+    auc : float
+        Of the group from the rest.
+    """
+
+    score: FloatArray
+    posterior: FloatArray
+    weights: FloatArray
+    auc: float
+
+
+def judge_group(
+    Z: FloatArray, member: BoolArray, rest: BoolArray, *, seed: int, gap: float = 1.0
+) -> Judged | None:
+    """Return the attention's verdict on samples of one answer; ``None`` where it tells too little.
+
+    Parameters
+    ----------
+    Z : (n_samples, n_columns) array
+    member, rest : (n_samples,) bool arrays
+        Samples in neither are not judged: their score and probability are 0.
+    seed : int
+        Of the folds.
+    gap : float
+        How many times the score of nearly all of the rest the group's median has to reach.
+    """
+    score, weights = set_apart(Z, member, rest, seed=seed)
+    seen = member | rest
+    auc = float(roc_auc_score(member[seen], score[seen]))
+    apart = np.median(score[member]) > gap * np.quantile(score[rest], _GAP_QUANTILE)
+    if auc < LEAST_AUC or not apart:
+        return None
+    posterior = _posterior(score, member, rest)
+    return Judged(np.where(seen, score, 0.0), np.where(seen, posterior, 0.0), weights, auc)
+
+
+def _posterior(score: FloatArray, member: BoolArray, rest: BoolArray) -> FloatArray:
+    """Weigh two Student densities and the answer; never falls with the score."""
+    density = []
+    for part in (member, rest):
+        centre = float(np.median(score[part]))
+        low, high = np.quantile(score[part], [0.1, 0.9])
+        width = max(float(high - low) / 2.56, 0.5)
+        density.append(-2.5 * np.log1p(((score - centre) / width) ** 2 / 4) - np.log(width))
+    odds = density[0] - density[1] + np.log(np.where(member, *_PRIOR))
+    for part in (member, rest):
+        order = np.flatnonzero(part)[np.argsort(score[part], kind="stable")]
+        odds[order] = np.maximum.accumulate(odds[order])
+    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -50, 50))))
