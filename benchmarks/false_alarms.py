@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.documents import fill
+from bye_lint.detectors import DETECTORS
 from bye_lint.evaluate.scores import judge_detector
 from bye_lint.evaluate.stored import load_features
 
-DETECTORS = ("auto", "conditional", "bye", "tcap")
+_COMPARED = ("auto", "bye", "tcap")
 _CLEAN = re.compile(r"(?P<data>[A-Za-z0-9_.]+)-clean-.*-[0-9a-f]{16}\.npz")
 
 
@@ -82,12 +83,15 @@ def main() -> None:
     parser.add_argument("--features", type=Path, required=True, help="OUT/features of a grid")
     parser.add_argument("--out", type=Path, required=True, help="JSON file")
     parser.add_argument("--draws", type=int, default=25, help="draws from each cell")
+    parser.add_argument("--detectors", nargs="+", choices=list(DETECTORS), default=_COMPARED)
     parser.add_argument("--document", type=Path, help="document that shows the table")
     arguments = parser.parse_args()
     files = [path for path in sorted(arguments.features.iterdir()) if _CLEAN.fullmatch(path.name)]
     if not files:
         raise SystemExit(f"{arguments.features}: has no features of a clean cell")
-    results = [measure(f, detector, arguments.draws) for detector in DETECTORS for f in files]
+    results = [
+        measure(f, detector, arguments.draws) for detector in arguments.detectors for f in files
+    ]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
     if arguments.document is not None:
