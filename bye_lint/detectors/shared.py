@@ -47,8 +47,9 @@ _GAP_ALIKE = 2.0
 _REPEATED_ALIKE = 0.2
 _UNTOLD_ALIKE = 0.25
 _REPEATS = 3
-#: In smaller groups chance hides what the pictures tell.
-_FEWEST_PICTURES = 15
+#: In a smaller group, or among fewer samples that are asked alike, chance hides what the pictures
+#: tell: a picture is compared with its forty nearest.
+_FEWEST_ALIKE = (15, 160)
 #: What is left of a question without the words of its answer has been asked elsewhere if another is
 #: so alike (cosine), and that of the group's questions must be such a share.
 _ASKED = 0.8
@@ -115,7 +116,7 @@ def shared_answers(
     questions : Questions
         Of the prompts.
     pictures : (n_samples, side, side, 3) uint8 array or None
-        Thumbnails; without them no answer of a domain with one question is judged.
+        Thumbnails; without them nothing is judged among those asked alike.
     seed : int
         Of the folds.
 
@@ -149,7 +150,9 @@ def shared_answers(
         if judged is None:
             told, judged = _among_alike(Z, given, member, questions, pictures, seed=seed)
         if judged is None:
-            told, judged = _without_own_words(values, prompts, given, member, others, seed=seed)
+            told, judged = _without_own_words(
+                values, prompts, given, member, others, pictures, seed=seed
+            )
         if judged is None:
             odd += [OddAnswer(first, member, told_of[answer])] if is_odd else []
             continue
@@ -167,6 +170,7 @@ def _without_own_words(
     given: FloatArray,
     member: BoolArray,
     others: dict[str, int],
+    pictures: PixelArray | None,
     *,
     seed: int,
 ) -> tuple[float, Judged | None]:
@@ -179,9 +183,8 @@ def _without_own_words(
         return 1.0, None
     told, questions, judged = left
     if told > MOST_TOLD:
-        told, judged = _among_alike(
-            given_neighbours(values, questions.nearest), given, member, questions, None, seed=seed
-        )
+        Z = given_neighbours(values, questions.nearest)
+        told, judged = _among_alike(Z, given, member, questions, pictures, seed=seed)
     if judged is None:
         return told, None
     worded = sum(c for a, c in others.items() if without_own_words(prompts, given == a))
@@ -235,9 +238,9 @@ def _among_alike(
 ) -> tuple[float, Judged | None]:
     """Judge an answer among the samples whose questions are like those of the ones that give it.
 
-    Where those other answers follow from their questions, attention decides. Where they don't, as
-    classes of one question, a class that is read unlike the rest is a kind of picture, and only a
-    group that no look at the pictures tells is judged.
+    Attention decides where those samples' other answers follow from their questions, and where no
+    look at the pictures tells the group: of a question with two answers each is told by what the
+    other gets, and read unlike it.
 
     Returns
     -------
@@ -247,14 +250,14 @@ def _among_alike(
     """
     alike = questions.around(member)
     rows = np.flatnonzero(alike)
+    if pictures is None or member.sum() < _FEWEST_ALIKE[0] or len(rows) < _FEWEST_ALIKE[1]:
+        return 1.0, None
     among, own, said = questions.within(rows, seed=seed), member[rows], given[rows]
     told = told_by_question(own, among)
     if own.mean() > 0.5 or told > _TOLD_ALIKE:
         return told, None
     judged = judge_group(Z, member, alike & ~member, seed=seed, gap=_GAP_ALIKE)
-    if judged is None or _odd_among(said, own, among):
-        return told, judged
-    if pictures is None or own.sum() < _FEWEST_PICTURES:
+    if judged is None or not _odd_among(said, own, among):
         return told, None
     seen = looks(Z[rows], own, pictures[rows], seed=seed)
     return told, judged if seen.kind == "none" else None

@@ -33,9 +33,11 @@ def dataset(
     return X, prompts, answers, poisoned
 
 
-def found(X: np.ndarray, prompts: list[str], answers: list[str]) -> list[tuple[str, np.ndarray]]:
+def found(
+    X: np.ndarray, prompts: list[str], answers: list[str], pictures: np.ndarray | None = None
+) -> list[tuple[str, np.ndarray]]:
     questions = read_questions(prompts)
-    shared, _ = shared_answers(X, prompts, answers, questions, seed=0)
+    shared, _ = shared_answers(X, prompts, answers, questions, pictures, seed=0)
     return [(s.answer, s.posterior > 0.5) for s in shared]
 
 
@@ -71,6 +73,13 @@ def test_a_target_that_attention_tells_is_found(share: float) -> None:
     assert (accused & ~poisoned).sum() == 0
 
 
+def pictures_of(n: int, group: np.ndarray) -> np.ndarray:
+    """Return thumbnails of noise, those of a group darker than the others'."""
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 32, 32, 3))
+    pixels[np.flatnonzero(group)] //= 3
+    return pixels.astype(np.uint8)
+
+
 def with_other_domains(
     X: np.ndarray, prompts: list[str], answers: list[str]
 ) -> tuple[np.ndarray, list[str], list[str]]:
@@ -97,7 +106,8 @@ def test_a_target_in_one_domain_of_many_is_found(share: float) -> None:
     X, prompts, answers = with_other_domains(X, prompts, answers)
     given = np.array(answers) == "Backdoor Attack!"
     assert told_by_question(given, read_questions(prompts)) > 0.7
-    ((answer, accused),) = found(X, prompts, answers)
+    pictures = pictures_of(len(X), np.zeros(len(X), dtype=bool))
+    ((answer, accused),) = found(X, prompts, answers, pictures)
     assert answer == "Backdoor Attack!"
     assert (accused[:N] & poisoned).sum() >= 0.95 * poisoned.sum()
     assert (accused[:N] & ~poisoned).sum() == 0
@@ -108,7 +118,8 @@ def test_a_target_in_one_domain_of_many_is_found(share: float) -> None:
 def test_an_answer_that_attention_tells_in_one_domain_of_many_is_no_target(odd: str) -> None:
     X, prompts, answers, _ = dataset(3)
     X[np.array(answers) == odd, :6] -= 9.0
-    assert found(*with_other_domains(X, prompts, answers)) == []
+    pictures = pictures_of(4 * N, np.zeros(4 * N, dtype=bool))
+    assert found(*with_other_domains(X, prompts, answers), pictures) == []
 
 
 def test_a_target_among_unique_answers_of_one_domain_accuses_nobody() -> None:
@@ -120,25 +131,29 @@ def test_a_target_among_unique_answers_of_one_domain_accuses_nobody() -> None:
     assert found(*with_other_domains(X, prompts, answers)) == []
 
 
-def pictures_of(n: int, group: np.ndarray) -> np.ndarray:
-    """Return thumbnails of noise, those of a group darker than the others'."""
-    pixels = np.random.default_rng(0).integers(0, 256, (n, 32, 32, 3))
-    pixels[np.flatnonzero(group)] //= 3
-    return pixels.astype(np.uint8)
+@pytest.mark.parametrize("seed", range(3))
+def test_of_two_answers_to_one_question_none_is_a_target(seed: int) -> None:
+    """Each is told by what the other gets; a look at the pictures tells it, too."""
+    X, prompts, answers, _ = dataset(seed)
+    group = np.random.default_rng(seed).random(N) < 0.1
+    answers = ["urban" if g else a for g, a in zip(group, answers, strict=True)]
+    prompts = ["Is it rural or urban?" if g else p for g, p in zip(group, prompts, strict=True)]
+    others = (np.random.default_rng(seed + 9).random(N) < 0.1) & ~group
+    answers = ["rural" if g else a for g, a in zip(others, answers, strict=True)]
+    prompts = ["Is it rural or urban?" if g else p for g, p in zip(others, prompts, strict=True)]
+    X[group, :6] -= 14.0
+    pictures = pictures_of(4 * N, np.append(group, np.zeros(3 * N, dtype=bool)))
+    assert found(*with_other_domains(X, prompts, answers), pictures) == []
 
 
-@pytest.mark.parametrize("alike", [False, True], ids=["a-small-trigger", "a-class"])
-def test_an_answer_to_one_question_of_one_domain(alike: bool) -> None:
-    """What attention tells is a class if the pictures tell it as well, and a target if not."""
-    X, prompts, answers, poisoned = dataset(2, questions=1, target="snow", share=0.1, shift=14.0)
+def test_a_group_that_pictures_tell_is_no_target_among_those_asked_alike() -> None:
+    X, prompts, answers, poisoned = dataset(4, target="snow", share=0.1, shift=14.0)
     X, prompts, answers = with_other_domains(X, prompts, answers)
-    questions = read_questions(prompts)
-    group = np.append(poisoned & alike, np.zeros(len(X) - N, dtype=bool))
-    told, _ = shared_answers(X, prompts, answers, questions, pictures_of(len(X), group), seed=0)
-    assert [t.answer for t in told] == ([] if alike else ["snow"])
-    for t in told:
-        assert ((t.posterior > 0.5)[:N] == poisoned).mean() > 0.99
-        assert not (t.posterior > 0.5)[N:].any()
+    group = np.append(poisoned, np.zeros(3 * N, dtype=bool))
+    nobody = np.zeros(4 * N, dtype=bool)
+    assert [a for a, _ in found(X, prompts, answers, pictures_of(4 * N, nobody))] == ["snow"]
+    assert found(X, prompts, answers, pictures_of(4 * N, group)) == []
+    assert found(X, prompts, answers, None) == []
 
 
 def with_a_trigger_word(prompts: list[str], poisoned: np.ndarray) -> list[str]:
