@@ -302,6 +302,8 @@ def test_a_folder_of_someone_else_is_no_bug(
 def test_interrupt_leaves_nothing_behind(dataset: Path) -> None:
     code = (
         "import sys, signal, os; from bye_lint import cli, scan;"
+        # A shell that runs the tests in the background has its children ignore interrupts.
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
         "slow = lambda *a, **k: (os.kill(os.getpid(), signal.SIGINT), __import__('time').sleep(9));"
         "scan.check_samples = slow; sys.exit(cli.run(sys.argv[1:]))"
     )
