@@ -8,8 +8,10 @@ import platform
 import resource
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,16 @@ def check(data: Path, work: Path, *, seed: int, options: Sequence[str] = ()) -> 
         raise RuntimeError(f"{data}: exit {done.returncode}: {done.stderr[-400:]}")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     return Checked(json.loads(report.read_text("utf-8")), done.returncode, seconds, peak)
+
+
+@contextmanager
+def workplace(kept: Path | None) -> Iterator[Path]:
+    """Give a folder for copies and caches: one that is kept for another run, or one that goes."""
+    if kept is not None:
+        yield kept
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def common(checked: Checked) -> dict[str, Any]:

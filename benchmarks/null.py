@@ -15,15 +15,13 @@ import argparse
 import json
 import random
 import shutil
-import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from benchmarks.checking import check, common
+from benchmarks.checking import check, common, workplace
 from benchmarks.documents import fill
 
 Record = dict[str, Any]
@@ -150,8 +148,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cells whose name holds this")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        work = arguments.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    with workplace(arguments.work) as work:
         for seed in arguments.seeds:
             for name in CELLS:
                 file = arguments.out / f"{name}-seed{seed}.json"

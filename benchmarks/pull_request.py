@@ -20,9 +20,7 @@ import argparse
 import json
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -31,7 +29,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from benchmarks.checking import check, common
+from benchmarks.checking import check, common, workplace
 from benchmarks.documents import fill
 from bye_lint.evaluate.poison import poison_dataset
 
@@ -271,8 +269,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="keep repository and caches here for another run")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        work = arguments.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    with workplace(arguments.work) as work:
         made: dict[int, Repository] = {}
         for run in runs(arguments):
             file = arguments.out / f"{run.name}.json"

@@ -14,14 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.checking import check, common
+from benchmarks.checking import check, common, workplace
 from benchmarks.documents import fill
 from bye_lint.evaluate.poison import poison_dataset
 
@@ -138,8 +136,7 @@ def main() -> None:
     parser.add_argument("--crippled", action="store_true", help="a scout of random weights")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        work = arguments.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    with workplace(arguments.work) as work:
         model = cripple(work / "crippled") if arguments.crippled else None
         for cell in cells(arguments.source, arguments.only):
             file = arguments.out / f"{cell.name}.json"

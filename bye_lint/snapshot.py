@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from bye_lint import vcs
+from bye_lint import lfs, vcs
 from bye_lint.errors import VcsError
 
 #: Files that hold records. One of these that git keeps as a pointer must be had in full.
@@ -53,7 +53,7 @@ def lay_out(entries: Mapping[str, vcs.Entry], root: Path, tree: Path) -> dict[st
             other.append(name)
     blobs = vcs.read_blobs(root, (entries[name].blob for name in other))
     for name, (_, data) in zip(other, blobs, strict=True):
-        pointed = vcs.lfs_digest(data)
+        pointed = lfs.pointed(data)
         hashes[name] = pointed or hashlib.sha256(data).hexdigest()
         if pointed is not None and current.get(name) == pointed:
             _link(root / name, tree / name)
@@ -78,7 +78,7 @@ def differing(folder: str, root: Path, commit: str) -> list[str]:
         found = _hashes(root / name, like=entries[name].blob)
         if found is None or found.blob != entries[name].blob:
             pointer = next(vcs.read_blobs(root, [entries[name].blob]))[1]
-            if found is None or vcs.lfs_digest(pointer) != found.sha256:
+            if found is None or lfs.pointed(pointer) != found.sha256:
                 changed.add(name)
     return sorted(changed)
 
@@ -95,7 +95,7 @@ def _lay_links(entries: Mapping[str, vcs.Entry], root: Path, tree: Path) -> None
 
 def _large(root: Path, name: str, digest: str) -> bytes:
     """Return a large file's content, or nothing in place of an image, whose digest is enough."""
-    data = vcs.lfs_object(root, digest)
+    data = lfs.stored(root, digest)
     if data is None and PurePosixPath(name).suffix.lower() in _RECORD_FILES:
         raise VcsError(
             f"{name}: at the base it is a Git LFS pointer, and its object was not fetched",

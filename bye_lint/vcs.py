@@ -21,9 +21,6 @@ from bye_lint.errors import VcsError
 _KEPT = re.compile(
     r"GIT_(EXEC_PATH|CEILING_DIRECTORIES|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+))"
 )
-_POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\n"
-)
 #: Where hooks and CI services say what a change is compared with, and how to name it for git.
 _BASES = (
     ("PRE_COMMIT_FROM_REF", "{}"),
@@ -33,8 +30,6 @@ _BASES = (
 )
 _BLAMED = re.compile(r"([0-9a-f]{40,64}) \d+ (\d+)(?: \d+)?$")
 _WORDS = re.compile(r"\w")
-#: Pointers are shorter than this, by their specification.
-_POINTER_BYTES = 1024
 _FETCH = "Fetch the history first: git fetch --unshallow, or fetch-depth: 0 in actions/checkout."
 
 
@@ -272,23 +267,10 @@ def blob_id(data: bytes, like: str) -> str:
     return h.hexdigest()
 
 
-def lfs_digest(data: bytes) -> str | None:
-    """Return the SHA-256 that a Git LFS pointer stands for, or None if this is no pointer."""
-    if len(data) >= _POINTER_BYTES:
-        return None
-    found = _POINTER.match(data)
-    return found.group(1).decode() if found else None
-
-
-def lfs_object(repo: Path, digest: str) -> bytes | None:
-    """Return a large file from the clone's own store, or None where it was not fetched."""
-    store = Path(os.fsdecode(_git(repo, "rev-parse", "--git-common-dir").strip()))
-    path = repo / store / "lfs" / "objects" / digest[:2] / digest[2:4] / digest
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    return data if hashlib.sha256(data).hexdigest() == digest else None
+def common_folder(repo: Path) -> Path:
+    """Return the folder that all worktrees of a repository share."""
+    named = os.fsdecode(_git(repo, "rev-parse", "--git-common-dir").strip())
+    return repo / named
 
 
 def _command(repo: Path) -> list[str]:

@@ -19,9 +19,9 @@ PACKAGE = Path(__file__).parents[1] / "bye_lint"
 LAYERS = (
     {"__main__", "cli", "commands"},
     {
-        "changes", "clean", "cut", "doctor", "evaluate", "explain", "findings", "foresight",
-        "learning", "output", "planning", "probes", "reference", "request", "review", "scan",
-        "scoring", "shards", "snapshot", "tables", "tuned", "verify",
+        "changes", "clean", "comparison", "cut", "doctor", "evaluate", "explain", "findings",
+        "foresight", "learning", "lfs", "output", "planning", "portrait", "probes", "reference",
+        "request", "review", "scan", "scoring", "shards", "snapshot", "tables", "tuned", "verify",
     },
     {
         "baseline", "canaries", "datasets", "detectors", "evidence", "models", "reports", "rules",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from gitrepo import Repo
 
-from bye_lint import vcs
+from bye_lint import lfs, vcs
 from bye_lint.errors import VcsError
 
 
@@ -239,17 +239,17 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 3\n"
     ids=["empty", "text", "image", "no digest", "not at the start"],
 )
 def test_no_pointer(data: bytes) -> None:
-    assert vcs.lfs_digest(data) is None
+    assert lfs.pointed(data) is None
 
 
 def test_a_pointer_and_its_object(repo: Repo) -> None:
     digest = hashlib.sha256(b"abc").hexdigest()
-    assert vcs.lfs_digest(POINTER.format(digest).encode()) == digest
-    assert vcs.lfs_object(repo.root, digest) is None
+    assert lfs.pointed(POINTER.format(digest).encode()) == digest
+    assert lfs.stored(repo.root, digest) is None
     repo.write(f".git/lfs/objects/{digest[:2]}/{digest[2:4]}/{digest}", b"abc")
-    assert vcs.lfs_object(repo.root, digest) == b"abc"
+    assert lfs.stored(repo.root, digest) == b"abc"
     repo.write(f".git/lfs/objects/{digest[:2]}/{digest[2:4]}/{digest}", b"abd")
-    assert vcs.lfs_object(repo.root, digest) is None, "damaged objects are not believed"
+    assert lfs.stored(repo.root, digest) is None, "damaged objects are not believed"
 
 
 def test_the_committer_s_name(repo: Repo) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from bye_lint import scoring
 from bye_lint.cli import cli
 from bye_lint.commands import verify as command
+from bye_lint.comparison import Verified, render, to_data
 from bye_lint.errors import DatasetError, MissingExtraError, ResultError, UsageError
 from bye_lint.evidence.phrases import telling_phrases
 from bye_lint.exhibits import Box, Campaign, Evidence, Phrase, Reconstruction
@@ -27,7 +28,7 @@ from bye_lint.progress import SilentProgress
 from bye_lint.records import ImageSource, Location, Sample, Turn
 from bye_lint.results import Counts, Gate, Reproducibility, ScanResult, ScoredSample, to_json
 from bye_lint.triggers import TARGET, get_trigger
-from bye_lint.verify import Verified, base_model, render, to_data, verify
+from bye_lint.verify import base_model, verify
 
 BOX = Box(0.375, 0.375, 0.25, 0.25)
 N, POISONED = 60, 12

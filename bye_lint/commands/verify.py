@@ -64,6 +64,7 @@ def verify(
     import json
     from dataclasses import replace
 
+    from bye_lint import comparison
     from bye_lint import probes as probing
     from bye_lint import verify as verifying
     from bye_lint.datasets import read_datasets
@@ -110,9 +111,9 @@ def verify(
         seed=policy.seed,
         progress=RichProgress(bars=not no_progress),
     )
-    click.echo(verifying.render(verified), nl=False)
+    click.echo(comparison.render(verified), nl=False)
     if output is not None:
-        text = json.dumps(verifying.to_data(verified), indent=1, ensure_ascii=False)
+        text = json.dumps(comparison.to_data(verified), indent=1, ensure_ascii=False)
         write_report(text + "\n", output)
         click.echo(f"wrote {output}", err=True)
     return verified.exit_code

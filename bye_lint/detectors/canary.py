@@ -32,9 +32,10 @@ from bye_lint.detectors.neighbours import (
     read_questions,
     told_by_question,
 )
+from bye_lint.detectors.phrases import Words
 from bye_lint.detectors.pictures import looks
 from bye_lint.detectors.planted import CONTROL, SPOKEN_OF, Kind, judge_kind
-from bye_lint.detectors.shared import MOST_TOLD, answers_follow, judge_without_words
+from bye_lint.detectors.shared import GAP_ALIKE, MOST_TOLD, answers_follow, without_own_words
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary, HeadProfile, TriggerPower
@@ -81,8 +82,9 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     kinds = [judge_kind(name, Z, every, rest, rate, seed=seed) for name in usable]
     said = [features.answers[i] for i in rows.tolist()]
     follow = answers_follow(said, questions, np.flatnonzero(rest))
+    words = Words(prompts)
     kinds = [
-        _as_poison(kind, columns.values, prompts, every, rest, questions, follow=follow, seed=seed)
+        _as_poison(kind, columns.values, Z, words, every, rest, questions, follow=follow, seed=seed)
         for kind in kinds
     ]
     power = tuple(_power(name, label, kinds, learned[name]) for name in names)
@@ -167,7 +169,8 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
 def _as_poison(
     kind: Kind,
     values: FloatArray,
-    prompts: Sequence[str],
+    Z: FloatArray,
+    words: Words,
     label: FloatArray,
     rest: BoolArray,
     questions: Questions,
@@ -182,11 +185,13 @@ def _as_poison(
     """
     own = np.asarray(label == kind.name)
     if told_by_question(own, questions) > MOST_TOLD:
-        left = judge_without_words(values, prompts, own, rest, seed=seed)
-        return kind if left is None else replace(kind, recall=_share_found(left[2], own))
+        left = without_own_words(values, words, own, rest, seed=seed)
+        if left is None:
+            return kind
+        judged = judge_group(left.Z, own, rest, seed=seed, gap=GAP_ALIKE)
+        return replace(kind, recall=_share_found(judged, own))
     if not follow:
         return kind
-    Z = given_neighbours(values, questions.nearest)
     found = _share_found(judge_group(Z, own, rest, seed=seed), own)
     return replace(kind, recall=max(kind.recall, found))
 

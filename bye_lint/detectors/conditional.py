@@ -107,7 +107,9 @@ def search_samples(
         where = side(Z[:, entropies], suspicious)
         heads = _speakers(direction(Z, suspicious), columns.names)
     usual = given_neighbours(columns.values, questions.nearest)
-    told, odd = shared_answers(columns.values, prompts, answers, questions, pictures, seed=seed)
+    told, odd = shared_answers(
+        columns.values, usual, prompts, answers, questions, pictures, seed=seed
+    )
     for shared in told:
         accused = shared.posterior > 0.5
         notes.append(

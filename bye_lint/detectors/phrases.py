@@ -24,30 +24,31 @@ _EXCLUSIVE = 0.9
 _LONGEST_GAP = 2
 
 
-def without_own_words(prompts: Sequence[str], member: BoolArray) -> list[str] | None:
-    """Return the prompts' words without those that only a group has.
+class Words:
+    """The prompts' words without punctuation, read once for every group that is asked about.
 
     Parameters
     ----------
     prompts : sequence of str
-    member : (n_samples,) bool array
-
-    Returns
-    -------
-    list of str or None
-        Words without punctuation; ``None`` where the group has no words of its own.
     """
-    words = [_WORD.findall(prompt.casefold()) for prompt in prompts]
-    everywhere = Counter(word for text in words for word in set(text))
-    inside = Counter(word for i in np.flatnonzero(member) for word in set(words[i]))
-    own = {
-        word
-        for word, count in inside.items()
-        if count >= _COVERAGE * member.sum() and count >= _EXCLUSIVE * everywhere[word]
-    }
-    if not own:
-        return None
-    return [" ".join(_without(text, own)) for text in words]
+
+    def __init__(self, prompts: Sequence[str]) -> None:
+        self._texts = [_WORD.findall(prompt.casefold()) for prompt in prompts]
+        self._everywhere = Counter(word for text in self._texts for word in set(text))
+
+    def own(self, member: BoolArray) -> set[str]:
+        """Return the words that most of a group's prompts have, and hardly any others."""
+        inside = Counter(word for i in np.flatnonzero(member) for word in set(self._texts[int(i)]))
+        least = _COVERAGE * member.sum()
+        return {
+            word
+            for word, count in inside.items()
+            if count >= least and count >= _EXCLUSIVE * self._everywhere[word]
+        }
+
+    def without(self, own: set[str]) -> list[str]:
+        """Return all prompts without some words, and without what stands between them."""
+        return [" ".join(_without(text, own)) for text in self._texts]
 
 
 def _without(text: Sequence[str], own: set[str]) -> list[str]:

@@ -28,7 +28,7 @@ from bye_lint.detectors.neighbours import (
     read_questions,
     told_by_question,
 )
-from bye_lint.detectors.phrases import without_own_words
+from bye_lint.detectors.phrases import Words
 from bye_lint.detectors.pictures import looks
 from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
 
@@ -43,7 +43,7 @@ MOST_UNTOLD = 0.5
 #: it may fail to tell. On clean data answers stood apart three times as far, classes of one
 #: question: it failed to tell most of the others. Of planted ones' others it failed to tell none.
 _TOLD_ALIKE = 0.8
-_GAP_ALIKE = 2.0
+GAP_ALIKE = 2.0
 _REPEATED_ALIKE = 0.2
 _UNTOLD_ALIKE = 0.25
 _REPEATS = 3
@@ -99,6 +99,7 @@ class OddAnswer:
 
 def shared_answers(
     values: FloatArray,
+    Z: FloatArray,
     prompts: Sequence[str],
     answers: Sequence[str],
     questions: Questions,
@@ -111,7 +112,9 @@ def shared_answers(
     Parameters
     ----------
     values : (n_samples, n_columns) array
-        Attention as it is; what is usual for a question is taken off here.
+        Attention as it is.
+    Z : (n_samples, n_columns) array
+        Attention given the question (:func:`.neighbours.given_neighbours`).
     prompts, answers : sequence of str
     questions : Questions
         Of the prompts.
@@ -129,8 +132,8 @@ def shared_answers(
         Answers that neither the question nor the attention tells, in a set whose other answers
         follow from their questions.
     """
-    Z = given_neighbours(values, questions.nearest)
     given = np.array([" ".join(answer.split()).casefold() for answer in answers])
+    words = Words(prompts)
     least = max(_FEWEST, round(_FEWEST_SHARE * len(given)))
     counts = {a: c for a, c in Counter(given.tolist()).most_common() if c >= least and a}
     told_of = {answer: told_by_question(given == answer, questions) for answer in counts}
@@ -142,7 +145,7 @@ def shared_answers(
         others = {a: c for a, c in counts.items() if a != answer}
         if member.mean() > 0.5:
             continue
-        first = next(a for a, g in zip(answers, given, strict=True) if g == answer)
+        first = answers[int(np.flatnonzero(member)[0])]
         judged = None
         is_odd = told <= MOST_TOLD and _follow(others, told_of)
         if is_odd:
@@ -151,7 +154,7 @@ def shared_answers(
             told, judged = _among_alike(Z, given, member, questions, pictures, seed=seed)
         if judged is None:
             told, judged = _without_own_words(
-                values, prompts, given, member, others, pictures, seed=seed
+                values, words, given, member, others, pictures, seed=seed
             )
         if judged is None:
             odd += [OddAnswer(first, member, told_of[answer])] if is_odd else []
@@ -166,7 +169,7 @@ def shared_answers(
 
 def _without_own_words(
     values: FloatArray,
-    prompts: Sequence[str],
+    words: Words,
     given: FloatArray,
     member: BoolArray,
     others: dict[str, int],
@@ -178,53 +181,54 @@ def _without_own_words(
 
     Where most answers have such words, each is asked for in words of its own, and none is odd.
     """
-    left = judge_without_words(values, prompts, member, ~member, seed=seed)
+    left = without_own_words(values, words, member, ~member, seed=seed)
     if left is None:
         return 1.0, None
-    told, questions, judged = left
-    if told > MOST_TOLD:
-        Z = given_neighbours(values, questions.nearest)
-        told, judged = _among_alike(Z, given, member, questions, pictures, seed=seed)
+    told = told_by_question(member, left.questions)
+    if told <= MOST_TOLD:
+        judged = judge_group(left.Z, member, ~member, seed=seed, gap=GAP_ALIKE)
+    else:
+        told, judged = _among_alike(left.Z, given, member, left.questions, pictures, seed=seed)
     if judged is None:
         return told, None
-    worded = sum(c for a, c in others.items() if without_own_words(prompts, given == a))
+    worded = sum(count for answer, count in others.items() if words.own(given == answer))
     return told, judged if worded <= MOST_UNTOLD * sum(others.values()) else None
 
 
-def judge_without_words(
-    values: FloatArray, prompts: Sequence[str], member: BoolArray, rest: BoolArray, *, seed: int
-) -> tuple[float, Questions, Judged | None] | None:
-    """Take a group's own words out of the prompts, and judge it by what is left.
+@dataclass(frozen=True)
+class Left:
+    """What is left of the questions without a group's own words, and attention given that."""
+
+    questions: Questions
+    Z: FloatArray
+
+
+def without_own_words(
+    values: FloatArray, words: Words, member: BoolArray, rest: BoolArray, *, seed: int
+) -> Left | None:
+    """Take a group's own words out of the prompts.
 
     Parameters
     ----------
     values : (n_samples, n_columns) array
         Attention as it is.
-    prompts : sequence of str
+    words : Words
+        Of the prompts.
     member, rest : (n_samples,) bool arrays
     seed : int
 
     Returns
     -------
-    told : float
-        AUC of the group from what is left of the questions.
-    questions : Questions
-        What is left.
-    judged : Judged or None
-        Of all of the rest.
-    None
-        Where the group has no words of its own, or nobody else was asked what is left.
+    Left or None
+        ``None`` where the group has no words of its own, or nobody else was asked what is left.
     """
-    words = without_own_words(prompts, member)
-    if words is None:
+    own = words.own(member)
+    if not own:
         return None
-    questions = read_questions(words, seed=seed)
-    asked = questions.likeness(member, rest)
-    if (asked >= _ASKED).mean() < _ASKED_SHARE:
+    questions = read_questions(words.without(own), seed=seed)
+    if (questions.likeness(member, rest) >= _ASKED).mean() < _ASKED_SHARE:
         return None
-    Z = given_neighbours(values, questions.nearest)
-    judged = judge_group(Z, member, rest, seed=seed, gap=_GAP_ALIKE)
-    return told_by_question(member, questions), questions, judged
+    return Left(questions, given_neighbours(values, questions.nearest))
 
 
 def _among_alike(
@@ -256,7 +260,7 @@ def _among_alike(
     told = told_by_question(own, among)
     if own.mean() > 0.5 or told > _TOLD_ALIKE:
         return told, None
-    judged = judge_group(Z, member, alike & ~member, seed=seed, gap=_GAP_ALIKE)
+    judged = judge_group(Z, member, alike & ~member, seed=seed, gap=GAP_ALIKE)
     if judged is None or not _odd_among(said, own, among):
         return told, None
     seen = looks(Z[rows], own, pictures[rows], seed=seed)

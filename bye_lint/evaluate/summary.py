@@ -14,7 +14,11 @@ Result = Mapping[str, Any]
 
 #: Bounds of the probabilities that are pooled; the last is closed.
 RANGES = (0.0, 0.1, 0.5, 0.9, 1.0)
-_SHORT = {"pass": "pass", "fail": "fail", "inconclusive": "inc."}
+
+
+def short(verdict: str) -> str:
+    """Return a verdict as tables show it."""
+    return "inc." if verdict == "inconclusive" else verdict
 
 
 def median_rows(results: Sequence[Result], detectors: Sequence[str]) -> list[list[str]]:
@@ -38,7 +42,7 @@ def median_rows(results: Sequence[Result], detectors: Sequence[str]) -> list[lis
             for name in detectors
         }
         verdicts = Counter(r["detectors"][detectors[0]]["verdict"] for r in cells)
-        told = ", ".join(f"{count} {_SHORT[name]}" for name, count in verdicts.most_common())
+        told = ", ".join(f"{count} {short(name)}" for name, count in verdicts.most_common())
         shown = [f"{median(found):.2f}" if found else "" for found in scores.values()]
         rows.append([family, f"{rate:.0%}", str(len(cells)), told, *shown])
     return rows

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bye_lint.evaluate.grid import CLEAN
-from bye_lint.evaluate.summary import RANGES, calibration_rows, median_rows, not_ahead
+from bye_lint.evaluate.summary import RANGES, calibration_rows, median_rows, not_ahead, short
 
 Result = Mapping[str, Any]
 
@@ -133,7 +133,7 @@ def _clean(results: Sequence[Result]) -> str:
     rows = [
         [
             *_cell(r),
-            *(f"{d['fp']} ({_verdict(d)})" if (d := _of(r, n)) else "" for n in names),
+            *(f"{d['fp']} ({short(d['verdict'])})" if (d := _of(r, n)) else "" for n in names),
         ]
         for r in results
     ]
@@ -196,11 +196,7 @@ def _found(report: Mapping[str, Any] | None) -> str:
     figures = (
         f"{_figure(report['f1'])} ({_figure(report['precision'])} / {_figure(report['recall'])})"
     )
-    return figures if report["verdict"] == "fail" else f"{figures} *{_verdict(report)}*"
-
-
-def _verdict(report: Mapping[str, Any]) -> str:
-    return "inc." if report["verdict"] == "inconclusive" else str(report["verdict"])
+    return figures if report["verdict"] == "fail" else f"{figures} *{short(report['verdict'])}*"
 
 
 def _performance(measured: Mapping[str, Any] | None, *, attack: str = "") -> str:

@@ -33,11 +33,18 @@ def dataset(
     return X, prompts, answers, poisoned
 
 
+def judged(
+    X: np.ndarray, prompts: list[str], answers: list[str], pictures: np.ndarray | None = None
+):
+    questions = read_questions(prompts)
+    Z = given_neighbours(X, questions.nearest)
+    return shared_answers(X, Z, prompts, answers, questions, pictures, seed=0)
+
+
 def found(
     X: np.ndarray, prompts: list[str], answers: list[str], pictures: np.ndarray | None = None
 ) -> list[tuple[str, np.ndarray]]:
-    questions = read_questions(prompts)
-    shared, _ = shared_answers(X, prompts, answers, questions, pictures, seed=0)
+    shared, _ = judged(X, prompts, answers, pictures)
     return [(s.answer, s.posterior > 0.5) for s in shared]
 
 
@@ -200,7 +207,7 @@ def test_where_every_answer_has_words_of_its_own_none_is_a_target() -> None:
 
 
 def odd(X: np.ndarray, prompts: list[str], answers: list[str]) -> list[str]:
-    _, left = shared_answers(X, prompts, answers, read_questions(prompts), seed=0)
+    _, left = judged(X, prompts, answers)
     return [answer.answer for answer in left]
 
 
