@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
+from bye_lint import mixtures
 from bye_lint.mixtures import fit_mixtures, histograms, log_densities
 
 
@@ -73,6 +74,31 @@ def test_a_constant_column_is_no_division_by_zero():
     fit = fit_mixtures(histograms(X), 2)
     assert np.isfinite(fit.means).all()
     np.testing.assert_allclose((fit.weights * fit.means).sum(axis=1), [3.0, 24.5])
+
+
+def test_a_column_is_fitted_alike_alone_and_among_others(monkeypatch):
+    data = histograms(np.column_stack([columns(0), columns(1)]))
+    together = fit_mixtures(data, 3)
+    monkeypatch.setattr(mixtures, "_CACHED", 1)
+    alone = fit_mixtures(data, 3)
+    np.testing.assert_allclose(together.means, alone.means, atol=1e-9)
+    np.testing.assert_allclose(together.aic, alone.aic)
+
+
+def test_bins_that_nobody_is_in_cost_nothing():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(0, 1, 300), rng.random(300)])
+    data = histograms(X)
+    assert data.counts.shape[1] <= 300
+    np.testing.assert_array_equal(data.counts.sum(axis=1), 300)
+    assert (np.diff(data.places[1][data.counts[1] > 0]) > 0).all()
+
+
+def test_a_large_offset_does_not_cancel_the_spread():
+    X = columns(0)[:, :1]
+    near, far = fit_mixtures(histograms(X), 2), fit_mixtures(histograms(X + 1e6), 2)
+    np.testing.assert_allclose(far.means - 1e6, near.means, atol=1e-4)
+    np.testing.assert_allclose(far.stds, near.stds, rtol=1e-3)
 
 
 def test_no_component_is_refused():
