@@ -51,7 +51,14 @@ class Steps:
 
 
 def run_cell(
-    cell: Cell, grid: Grid, pipeline: Pipeline, folder: Path, digest: str, *, progress: Progress
+    cell: Cell,
+    grid: Grid,
+    pipeline: Pipeline,
+    folder: Path,
+    digest: str,
+    *,
+    cleaned: list[Any],
+    progress: Progress,
 ) -> dict[str, Any]:
     """Run what has not been run of a cell and return its result, JSON values alone.
 
@@ -61,6 +68,10 @@ def run_cell(
         Results folder; ``steps`` and ``features`` in it hold what is expensive.
     digest : str
         Of everything that the expensive steps depend on.
+    cleaned : list
+        Gets the models that were fine-tuned on what a cleaning left. Cells that differ in the
+        trigger alone leave the same records, and the pipeline trains on them once unless told to
+        forget, so that is for the caller to do.
     """
     steps = Steps(folder / "steps" / f"{cell.name}-{digest}.json")
     stored = folder / "features" / f"{cell.name}-{digest}.npz"
@@ -105,9 +116,8 @@ def run_cell(
         model = pipeline.fine_tune(
             rest, planted=np.zeros(len(rest), np.bool_), seed=seed, progress=progress
         )
-        measured = measure(model)
-        pipeline.forget(model)
-        return measured
+        cleaned.append(model)
+        return measure(model)
 
     def once_more(kept: BoolArray) -> Any:
         # Detectors that remove the same records share the run.

@@ -30,7 +30,8 @@ def run_grid(
 
     ``out/results/*.json`` holds one result a cell, ``out/tables.md`` the tables rendered from
     all that are there; ``out/steps`` and ``out/features`` are what a second run takes up. Cells
-    of one data set, size and seed share the truly clean model.
+    of one data set, size and seed share the truly clean model, and those of them that a cleaning
+    leaves with the same records share the model trained on these.
 
     Parameters
     ----------
@@ -59,11 +60,12 @@ def run_grid(
     if pipeline is None:
         pipeline = model_pipeline(grid, out / "models")
     clean: dict[tuple[str, int, int], dict[str, Any]] = {}
+    cleaned: list[Any] = []
     results = []
     for number, cell in enumerate(cells, 1):
         progress.say(f"cell {number} of {len(cells)}: {cell.name}")
         digest = cell_digest(cell, grid, pipeline.digest)
-        result = run_cell(cell, grid, pipeline, out, digest, progress=progress)
+        result = run_cell(cell, grid, pipeline, out, digest, cleaned=cleaned, progress=progress)
         result |= {
             "name": cell.name,
             "digest": digest,
@@ -78,6 +80,8 @@ def run_grid(
             result["truly_clean"] = clean[key]
         write_json(out / "results" / f"{cell.name}.json", result)
         results.append(result)
+    for model in cleaned:
+        pipeline.forget(model)
     out.mkdir(parents=True, exist_ok=True)
     (out / "tables.md").write_text(render_tables(load_results(out)), "utf-8")
     return results

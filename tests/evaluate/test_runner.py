@@ -155,6 +155,36 @@ def test_a_second_run_trains_nothing_and_says_the_same(grid: Grid, tmp_path: Pat
     assert load_results(tmp_path) == sorted(before, key=lambda r: r["name"])
 
 
+def test_models_of_what_a_cleaning_left_stay_until_the_last_cell(
+    grid: Grid, tmp_path: Path
+) -> None:
+    def content(samples: Sequence[Sample]) -> list[tuple[str, bytes]]:
+        return [(s.answer, s.images[0].read()) for s in samples]
+
+    class Remembering(KnownModel):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kept: list[Sequence[Sample]] = []
+            self.again = 0
+
+        def fine_tune(self, samples: Sequence[Sample], **options: Any) -> list[Sample]:
+            model = super().fine_tune(samples, **options)
+            self.again += any(content(other) == content(model) for other in self.kept)
+            self.kept.append(model)
+            return model
+
+        def forget(self, model: Any) -> None:
+            self.kept = [m for m in self.kept if m is not model]
+            super().forget(model)
+
+    patches = tuple(replace(grid.cells[0], trigger=name) for name in ("patch-centre", "dual"))
+    model = Remembering()
+    first, second = run(replace(grid, cells=patches, random_drop=0), tmp_path, model)
+    assert first["detectors"]["bye"]["tp"] == second["detectors"]["bye"]["tp"] == 20
+    assert model.again == 1
+    assert len(model.trained) == model.forgotten
+
+
 def test_a_run_that_was_cut_off_goes_on(grid: Grid, tmp_path: Path) -> None:
     class Failing(KnownModel):
         def fine_tune(self, samples: Any, **options: Any) -> Any:
