@@ -14,8 +14,9 @@ the counts; copies that carry nothing (``control``) must not be flagged and are 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import binom
@@ -23,20 +24,18 @@ from scipy.stats import binom
 from bye_lint.detectors import conditional
 from bye_lint.detectors.accuse import accuse
 from bye_lint.detectors.answer import nothing, scored_rows, spread
-from bye_lint.detectors.attention import Column, attention_columns
+from bye_lint.detectors.attention import Column
+from bye_lint.detectors.copies import View, judge_kinds, read_view
 from bye_lint.detectors.groups import AGREEMENT, PATTERN, convincing, restrained
-from bye_lint.detectors.judged import Judged, judge_group
-from bye_lint.detectors.neighbours import (
-    Questions,
-    given_neighbours,
-    read_questions,
-    told_by_question,
-)
-from bye_lint.detectors.phrases import Words
 from bye_lint.detectors.pictures import looks
-from bye_lint.detectors.planted import CONTROL, SPOKEN_OF, Kind, judge_kind
-from bye_lint.detectors.shared import GAP_ALIKE, MOST_TOLD, answers_follow, without_own_words
-from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
+from bye_lint.detectors.planted import CONTROL, SPOKEN_OF, Kind
+from bye_lint.features import (
+    BoolArray,
+    Detection,
+    Features,
+    FloatArray,
+    IntArray,
+)
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary, HeadProfile, TriggerPower
 
@@ -46,17 +45,41 @@ SIGNIFICANCE = 0.001
 LEARNED = 0.5
 FOUND = 0.5
 _FEWEST = 60
+_FEWEST_ABOVE = 3
 _FEWEST_COPIES = 4
 _SCORE_NAME = "largest canary score, as a multiple of its threshold"
+
+
+@dataclass(frozen=True)
+class _Pointed:
+    """What the canaries' directions say of the records that nothing accuses yet.
+
+    Attributes
+    ----------
+    suspicious, posterior : (n_records,) arrays
+    p_value : float
+        That chance puts so many records above the threshold.
+    note, warning : str
+        One of them says what lies there.
+    undecided : str
+        Why a group can be neither accused nor cleared, or an empty string.
+    """
+
+    suspicious: BoolArray
+    posterior: FloatArray
+    p_value: float
+    note: str = ""
+    warning: str = ""
+    undecided: str = ""
 
 
 def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detection:
     """Judge the records by what separates the planted copies."""
     records = scored_rows(features)
     copies = np.flatnonzero(features.is_canary & features.scored)
-    label = np.array([features.canary[i] for i in copies.tolist()])
+    planted = Counter(features.canary[i] for i in copies.tolist())
     names = sorted({kind for kind in features.canary if kind not in ("", CONTROL)})
-    usable = [name for name in names if (label == name).sum() >= _FEWEST_COPIES]
+    usable = [name for name in names if planted[name] >= _FEWEST_COPIES]
     blank = DetectionSummary(method="canary", score_name=_SCORE_NAME)
     if len(records) < _FEWEST:
         reason = f"{len(records)} scored records, fewer than the {_FEWEST} that a null needs"
@@ -65,79 +88,29 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         reason = f"no kind of canary has the {_FEWEST_COPIES} scored copies that it needs"
         return nothing(features, blank, reason)
 
-    rows = np.concatenate([records, copies])
-    prompts = [features.prompts[i] for i in rows.tolist()]
-    columns = attention_columns(features, rows)
-    questions = read_questions(prompts, seed=seed)
-    Z = given_neighbours(columns.values, questions.nearest)
     n = len(records)
-    learned = {name: _learned(features, copies[label == name]) for name in names}
+    view = read_view(features, records, copies, seed=seed)
+    learned = {name: _learned(features, view.copies_of(name)) for name in names}
     alone = max(learned.values()) >= LEARNED
     second, explained = conditional.search_samples(features, settings, alone=alone, seed=seed)
-    rest = np.zeros(len(rows), dtype=np.bool_)
+    accused = second.suspicious[records]
+    rest = np.zeros(len(view.Z), dtype=np.bool_)
     # What the blind method accuses already, or explains, is no evidence and no null for more.
-    rest[:n] = ~second.suspicious[records] & ~explained[records]
-    rate = settings.false_alarm_rate / len(usable)
-    every = np.append(np.full(n, ""), label)
-    kinds = [judge_kind(name, Z, every, rest, rate, seed=seed) for name in usable]
-    said = [features.answers[i] for i in rows.tolist()]
-    follow = answers_follow(said, questions, np.flatnonzero(rest))
-    words = Words(prompts)
-    kinds = [
-        _as_poison(kind, columns.values, Z, words, every, rest, questions, follow=follow, seed=seed)
-        for kind in kinds
-    ]
-    power = tuple(_power(name, label, kinds, learned[name]) for name in names)
+    rest[:n] = ~accused & ~explained[records]
+    kinds = judge_kinds(view, usable, rest, settings.false_alarm_rate, seed=seed)
     seeing = [kind for kind in kinds if kind.recall >= FOUND] or kinds
     ratio = np.max([kind.ratio for kind in seeing], axis=0)
-    quiet = np.flatnonzero(rest[:n])
-    above = int((ratio[quiet] > 1).sum())
-    expected = len(quiet) * settings.false_alarm_rate
-    p_value = float(binom.sf(above - 1, len(quiet), settings.false_alarm_rate)) if above else 1.0
+    pointed = _pointed_at(view, ratio, rest, settings.false_alarm_rate, seed=seed)
 
-    suspicious: BoolArray = np.zeros(n, dtype=np.bool_)
-    posterior: FloatArray = np.zeros(n)
-    notes, warnings = [], []
-    undecided = second.inconclusive
-    if above >= 3 and p_value <= SIGNIFICANCE:
-        answers = [features.answers[i] for i in records[quiet].tolist()]
-        group = restrained(accuse(Z[quiet], ratio[quiet], 1.0, answers, seed=seed), answers)
-        # A sharper direction may reach for records that no canary points at.
-        member = group.suspicious & (ratio[quiet] > 1)
-        what = (
-            f"{above} records above the threshold where {expected:.1f} are expected, separation "
-            f"{group.separation:.1f}; {group.alike:.0%} give answers that the rest does not"
-        )
-        pictures = None if features.picture is None else features.picture[records[quiet]]
-        accused = bool(member.any()) and group.alike >= AGREEMENT and convincing(group)
-        seen = looks(Z[quiet], member, pictures, seed=seed)
-        if accused and seen.kind == "none":
-            suspicious[quiet] = member
-            posterior[quiet] = np.where(member, group.posterior, np.minimum(group.posterior, 0.5))
-            notes.append(what)
-        elif accused and seen.kind == "pattern":
-            undecided = undecided or f"{what}; {PATTERN}"
-        else:
-            warnings.append(f"{what}: not told apart well enough to accuse them")
-    else:
-        notes.append(f"{above} other records above the threshold, no more than chance puts there")
-    if (second.suspicious[records] & ~suspicious).any():
-        notes += second.summary.notes
-    suspicious |= second.suspicious[records]
-    posterior = np.fmax(posterior, second.posterior[records])
-    ratio[:n] = _shown(ratio[:n], second, records)
-    warnings += second.warnings
-
-    missed = [p for p in power if p.learned < LEARNED or p.recall < FOUND]
-    needed = [p for p in missed if p.kind not in SPOKEN_OF or len(missed) == len(power)]
-    blind = f"canaries of these kinds were not found: {_reasons(missed)}" if needed else ""
-    if missed and not needed:
-        warnings.append(f"a pass does not speak for what was not found: {_reasons(missed)}")
-    if blind and suspicious.any():
-        warnings.append(blind)
-    controls = ratio[n:][label == CONTROL]
-    if len(controls):
-        notes.append(f"{int((controls > 1).sum())} of {len(controls)} empty canaries flagged")
+    suspicious = accused | pointed.suspicious
+    found = bool(suspicious.any())
+    power = tuple(
+        TriggerPower(name, planted[name], learned[name], _recall(name, kinds)) for name in names
+    )
+    blind, unspoken = _not_found(power)
+    said = () if (accused & ~pointed.suspicious).sum() == 0 else second.summary.notes
+    notes = [pointed.note, *said, _controls(ratio, view.label), _transfer(kinds, view.label)]
+    warnings = [pointed.warning, *second.warnings, unspoken, blind if found else ""]
     weights = np.mean([np.abs(kind.weights) for kind in seeing], axis=0)
     summary = DetectionSummary(
         method="canary",
@@ -146,58 +119,64 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
             "kinds": ", ".join(usable),
         },
         layers=second.summary.layers,
-        heads=_heads(weights, columns.names),
+        heads=_heads(weights, view.columns),
         power=power,
         score_name=_SCORE_NAME,
         threshold=1.0,
-        side=_side(Z[:n], suspicious, columns.names) if suspicious.any() else "none",
-        null_p_value=_null(p_value, second, bool(suspicious.any())),
+        side=_side(view.Z[:n], suspicious, view.columns) if found else "none",
+        null_p_value=_null(pointed.p_value, second, found),
         entropy_unit=second.summary.entropy_unit,
         comparison={**second.summary.comparison, "conditional": int(second.suspicious.sum())},
-        notes=(*notes, *_transfer(kinds, label)),
+        notes=tuple(filter(None, notes)),
     )
+    undecided = second.inconclusive or pointed.undecided
+    posterior = np.fmax(pointed.posterior, second.posterior[records])
+    score = _shown(ratio[:n], second, records)
     return Detection(
-        score=spread(ratio[:n], records, len(features), np.nan),
+        score=spread(score, records, len(features), np.nan),
         posterior=spread(posterior, records, len(features), np.nan),
         suspicious=spread(suspicious, records, len(features), False),
         summary=summary,
-        inconclusive="" if suspicious.any() else "; ".join(filter(None, (undecided, blind))),
-        warnings=tuple(warnings),
+        inconclusive="" if found else "; ".join(filter(None, (undecided, blind))),
+        warnings=tuple(filter(None, warnings)),
     )
 
 
-def _as_poison(
-    kind: Kind,
-    values: FloatArray,
-    Z: FloatArray,
-    words: Words,
-    label: FloatArray,
-    rest: BoolArray,
-    questions: Questions,
-    *,
-    follow: bool,
-    seed: int,
-) -> Kind:
-    """Let a kind's copies be judged as records are that share an answer, and take what is found.
-
-    This is what would happen to such poison; the kind's direction serves poison whose targets
-    vary. A kind of text is found by its words, so its own direction vouches for nothing.
-    """
-    own = np.asarray(label == kind.name)
-    if told_by_question(own, questions) > MOST_TOLD:
-        left = without_own_words(values, words, own, rest, seed=seed)
-        if left is None:
-            return kind
-        judged = judge_group(left.Z, own, rest, seed=seed, gap=GAP_ALIKE)
-        return replace(kind, recall=_share_found(judged, own))
-    if not follow:
-        return kind
-    found = _share_found(judge_group(Z, own, rest, seed=seed), own)
-    return replace(kind, recall=max(kind.recall, found))
-
-
-def _share_found(judged: Judged | None, own: BoolArray) -> float:
-    return 0.0 if judged is None else float((judged.posterior[own] > 0.5).mean())
+def _pointed_at(
+    view: View, ratio: FloatArray, rest: BoolArray, false_alarm_rate: float, *, seed: int
+) -> _Pointed:
+    """Judge the records above the threshold, if they are more than the stated rate explains."""
+    n = len(view.records)
+    quiet = np.flatnonzero(rest)
+    above = int((ratio[quiet] > 1).sum())
+    expected = len(quiet) * false_alarm_rate
+    p_value = float(binom.sf(above - 1, len(quiet), false_alarm_rate)) if above else 1.0
+    blank = _Pointed(np.zeros(n, dtype=np.bool_), np.zeros(n), p_value)
+    if above < _FEWEST_ABOVE or p_value > SIGNIFICANCE:
+        what = f"{above} other records above the threshold, no more than chance puts there"
+        return replace(blank, note=what)
+    answers = [view.answers[i] for i in quiet.tolist()]
+    group = restrained(accuse(view.Z[quiet], ratio[quiet], 1.0, answers, seed=seed), answers)
+    # A sharper direction may reach for records that no canary points at.
+    member = group.suspicious & (ratio[quiet] > 1)
+    what = (
+        f"{above} records above the threshold where {expected:.1f} are expected, separation "
+        f"{group.separation:.1f}; {group.alike:.0%} give answers that the rest does not"
+    )
+    pictures = None if view.pictures is None else view.pictures[quiet]
+    agreed = bool(member.any()) and group.alike >= AGREEMENT and convincing(group)
+    seen = looks(view.Z[quiet], member, pictures, seed=seed)
+    if agreed and seen.kind == "none":
+        posterior = np.where(member, group.posterior, np.minimum(group.posterior, 0.5))
+        return replace(
+            blank,
+            suspicious=spread(member, quiet, n, False),
+            posterior=spread(posterior, quiet, n, 0.0),
+            note=what,
+        )
+    if agreed and seen.kind == "pattern":
+        return replace(blank, undecided=f"{what}; {PATTERN}")
+    return replace(blank, warning=f"{what}: not told apart well enough to accuse them")
 
 
 def _shown(ratio: FloatArray, second: Detection, records: IntArray) -> FloatArray:
@@ -212,10 +191,22 @@ def _shown(ratio: FloatArray, second: Detection, records: IntArray) -> FloatArra
     return np.where(accused, np.fmax(ratio, blind), ratio)
 
 
-def _reasons(missed: Sequence[TriggerPower]) -> str:
-    return ", ".join(
+def _not_found(power: Sequence[TriggerPower]) -> tuple[str, str]:
+    """Return why there is no pass, and what a pass does not speak for; one of them, or neither."""
+    missed = [p for p in power if p.learned < LEARNED or p.recall < FOUND]
+    if not missed:
+        return "", ""
+    reasons = ", ".join(
         f"{p.kind} ({'not learned' if p.learned < LEARNED else 'not separated'})" for p in missed
     )
+    if len(missed) < len(power) and all(p.kind in SPOKEN_OF for p in missed):
+        return "", f"a pass does not speak for what was not found: {reasons}"
+    return f"canaries of these kinds were not found: {reasons}", ""
+
+
+def _controls(ratio: FloatArray, label: FloatArray) -> str:
+    flagged = ratio[label == CONTROL] > 1
+    return f"{flagged.sum()} of {len(flagged)} empty canaries flagged" if len(flagged) else ""
 
 
 def _null(p_value: float, second: Detection, accused: bool) -> float | None:
@@ -234,9 +225,8 @@ def _learned(features: Features, copies: IntArray) -> float:
     return float(measured.mean()) if len(measured) else 0.0
 
 
-def _power(name: str, label: FloatArray, kinds: list[Kind], learned: float) -> TriggerPower:
-    recall = next((kind.recall for kind in kinds if kind.name == name), 0.0)
-    return TriggerPower(name, int((label == name).sum()), learned, recall)
+def _recall(name: str, kinds: Sequence[Kind]) -> float:
+    return next((kind.recall for kind in kinds if kind.name == name), 0.0)
 
 
 def _heads(
@@ -255,13 +245,12 @@ def _side(Z: FloatArray, group: BoolArray, columns: tuple[Column, ...]) -> str:
     return conditional.side(Z[:, entropies], group)
 
 
-def _transfer(kinds: list[Kind], label: FloatArray) -> tuple[str, ...]:
+def _transfer(kinds: Sequence[Kind], label: FloatArray) -> str:
     """Say which share of each kind the directions of the *other* kinds would have found."""
     shares = []
     for kind in kinds:
         others = [other for other in kinds if other is not kind and other.recall >= FOUND]
         if others:
-            n = len(kind.ratio) - len(label)
-            best = np.max([other.ratio[n:][label == kind.name] for other in others], axis=0)
+            best = np.max([other.ratio[label == kind.name] for other in others], axis=0)
             shares.append(f"{kind.name} {float((best > 1).mean()):.0%}")
-    return (f"found by the other kinds' directions alone: {', '.join(shares)}",) if shares else ()
+    return f"found by the other kinds' directions alone: {', '.join(shares)}" if shares else ""
