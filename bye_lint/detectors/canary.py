@@ -24,7 +24,6 @@ from scipy.stats import binom
 from bye_lint.detectors import conditional
 from bye_lint.detectors.accuse import accuse
 from bye_lint.detectors.answer import nothing, scored_rows, spread
-from bye_lint.detectors.attention import Column
 from bye_lint.detectors.copies import View, judge_kinds, read_view
 from bye_lint.detectors.groups import AGREEMENT, PATTERN, convincing, restrained
 from bye_lint.detectors.pictures import looks
@@ -37,7 +36,7 @@ from bye_lint.features import (
     IntArray,
 )
 from bye_lint.policy import DetectionPolicy
-from bye_lint.results import DetectionSummary, HeadProfile, TriggerPower
+from bye_lint.results import DetectionSummary, TriggerPower
 
 #: Largest probability that chance puts so many records above the threshold.
 SIGNIFICANCE = 0.001
@@ -119,11 +118,11 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
             "kinds": ", ".join(usable),
         },
         layers=second.summary.layers,
-        heads=_heads(weights, view.columns),
+        heads=conditional.speakers(weights, view.columns),
         power=power,
         score_name=_SCORE_NAME,
         threshold=1.0,
-        side=_side(view.Z[:n], suspicious, view.columns) if found else "none",
+        side=conditional.side(view.Z[:n], suspicious, view.columns),
         null_p_value=_null(pointed.p_value, second, found),
         entropy_unit=second.summary.entropy_unit,
         comparison={**second.summary.comparison, "conditional": int(second.suspicious.sum())},
@@ -227,22 +226,6 @@ def _learned(features: Features, copies: IntArray) -> float:
 
 def _recall(name: str, kinds: Sequence[Kind]) -> float:
     return next((kind.recall for kind in kinds if kind.name == name), 0.0)
-
-
-def _heads(
-    weights: FloatArray, columns: tuple[Column, ...], most: int = 12
-) -> tuple[HeadProfile, ...]:
-    shares = weights / max(float(weights.sum()), 1e-12)
-    order = [int(i) for i in np.argsort(-shares, kind="stable")[:most] if shares[i] > 0.01]
-    return tuple(
-        HeadProfile(columns[i].layer, columns[i].head, columns[i].feature, float(shares[i]))
-        for i in order
-    )
-
-
-def _side(Z: FloatArray, group: BoolArray, columns: tuple[Column, ...]) -> str:
-    entropies = np.array([column.feature == "entropy" for column in columns])
-    return conditional.side(Z[:, entropies], group)
 
 
 def _transfer(kinds: Sequence[Kind], label: FloatArray) -> str:

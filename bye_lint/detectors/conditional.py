@@ -18,6 +18,9 @@ What the published rule lacks, one by one (docs/method.md tells it at length):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from bye_lint.detectors.answer import nothing, scored_rows, spread
@@ -28,10 +31,11 @@ from bye_lint.detectors.groups import (
     SEPARATION,
     SEPARATION_ALONE,
     SIGNIFICANCE,
+    Found,
     search,
 )
 from bye_lint.detectors.neighbours import given_neighbours, read_questions
-from bye_lint.detectors.shared import OddAnswer, shared_answers
+from bye_lint.detectors.shared import OddAnswer, SharedAnswer, shared_answers
 from bye_lint.detectors.wording import residuals, standardise, wording_design
 from bye_lint.features import BoolArray, Detection, Features, FloatArray
 from bye_lint.policy import DetectionPolicy
@@ -74,57 +78,32 @@ def search_samples(
         reason = f"{len(rows)} scored samples, fewer than the {_FEWEST} that a null needs"
         return nothing(features, summary, reason), explained
     columns = attention_columns(features, rows)
+    names = columns.names
+    entropies = np.array([column.feature == "entropy" for column in names])
     prompts = [features.prompts[i] for i in rows]
     answers = [features.answers[i] for i in rows]
-    given = residuals(
-        columns.values, wording_design(prompts, features.image_tokens[rows]), seed=seed
-    )
-    Z = given.values
-    entropies = np.array([c.feature == "entropy" for c in columns.names])
+    design = wording_design(prompts, features.image_tokens[rows])
+    given = residuals(columns.values, design, seed=seed)
     questions = read_questions(prompts, seed=seed)
     pictures = None if features.picture is None else features.picture[rows]
-    found = search(
-        Z,
-        lambda part: _combinations(part[:, entropies]),
-        answers,
-        questions,
-        pictures,
-        alone=alone,
-        seed=seed,
-    )
+
+    def combine(part: FloatArray) -> FloatArray:
+        return _combinations(part[:, entropies])
+
+    found = search(given.values, combine, answers, questions, pictures, alone=alone, seed=seed)
     explained[rows] = found.explained
-    profiles = profile_layers(Z[:, entropies], settings.bsi, settings.threshold, seed)
-    published = profile_layers(features.entropy[rows], settings.bsi, settings.threshold, seed)
-    rule = cluster_samples(features.entropy[rows], published, seed)
-    score, posterior, suspicious = found.score, found.posterior, found.suspicious
-    threshold: float | None = None
-    where = "none"
-    heads: tuple[HeadProfile, ...] = ()
-    notes = [_explained(given.explained[entropies]), *found.notes]
-    undecided = found.undecided
-    if suspicious.any():
-        threshold = float(score[suspicious].min())
-        where = side(Z[:, entropies], suspicious)
-        heads = _speakers(direction(Z, suspicious), columns.names)
     usual = given_neighbours(columns.values, questions.nearest)
     told, odd = shared_answers(
         columns.values, usual, prompts, answers, questions, pictures, seed=seed
     )
+    accused = _of_population(found, given.values, names)
     for shared in told:
-        accused = shared.posterior > 0.5
-        notes.append(
-            f"{int(accused.sum())} samples give one answer whatever is asked (AUC of the answer "
-            f"from the question {shared.told:.2f}), and attention tells them (AUC {shared.auc:.3f})"
-        )
-        score = shared.score if not suspicious.any() else np.maximum(score, shared.score)
-        posterior = np.maximum(posterior, shared.posterior)
-        suspicious = suspicious | accused
-        threshold = float(score[suspicious].min())
-        where = side(usual[:, entropies], suspicious)
-        heads = _speakers(shared.weights, columns.names)
-        undecided = ""
-    if not suspicious.any() and odd:
-        undecided = "; ".join(filter(None, (undecided, *map(_odd, odd))))
+        accused = _joined_by(accused, shared, usual, names)
+    anybody = bool(accused.suspicious.any())
+    undecided = "" if anybody else "; ".join(filter(None, (found.undecided, *map(_odd, odd))))
+    profiles = profile_layers(given.values[:, entropies], settings.bsi, settings.threshold, seed)
+    published = profile_layers(features.entropy[rows], settings.bsi, settings.threshold, seed)
+    rule = cluster_samples(features.entropy[rows], published, seed)
     summary = DetectionSummary(
         method="conditional",
         parameters={
@@ -136,25 +115,72 @@ def search_samples(
             "threshold": f"{settings.threshold:g}",
         },
         layers=profiles.layers,
-        heads=heads,
+        heads=accused.heads,
         score_name=_SCORE_NAME,
-        threshold=threshold,
-        side=where,
-        null_p_value=_consistent(found.p_value, bool(suspicious.any())),
+        threshold=float(accused.score[accused.suspicious].min()) if anybody else None,
+        side=accused.side,
+        null_p_value=_consistent(found.p_value, anybody),
         entropy_unit=GIVEN,
         comparison={f"bye ({settings.bsi})": int(rule.suspicious.sum())},
-        notes=tuple(notes),
+        notes=(_explained(given.explained[entropies]), *found.notes, *map(_told, told)),
     )
     n = len(features)
     detection = Detection(
-        score=spread(score, rows, n, np.nan),
-        posterior=spread(posterior, rows, n, np.nan),
-        suspicious=spread(suspicious, rows, n, False),
+        score=spread(accused.score, rows, n, np.nan),
+        posterior=spread(accused.posterior, rows, n, np.nan),
+        suspicious=spread(accused.suspicious, rows, n, False),
         summary=summary,
         inconclusive=undecided,
         warnings=found.warnings,
     )
     return detection, explained
+
+
+@dataclass(frozen=True)
+class _Accused:
+    """Who is accused so far; ``side`` and ``heads`` are those of what accused last."""
+
+    score: FloatArray
+    posterior: FloatArray
+    suspicious: BoolArray
+    side: str = "none"
+    heads: tuple[HeadProfile, ...] = ()
+
+
+def _of_population(found: Found, Z: FloatArray, names: tuple[Column, ...]) -> _Accused:
+    """Return whom a second population accuses."""
+    if not found.suspicious.any():
+        return _Accused(found.score, found.posterior, found.suspicious)
+    return _Accused(
+        found.score,
+        found.posterior,
+        found.suspicious,
+        side(Z, found.suspicious, names),
+        speakers(direction(Z, found.suspicious), names),
+    )
+
+
+def _joined_by(
+    accused: _Accused, shared: SharedAnswer, Z: FloatArray, names: tuple[Column, ...]
+) -> _Accused:
+    """Return the accused together with those of an answer that attention tells."""
+    first = not accused.suspicious.any()
+    suspicious = accused.suspicious | (shared.posterior > 0.5)
+    return _Accused(
+        shared.score if first else np.maximum(accused.score, shared.score),
+        np.maximum(accused.posterior, shared.posterior),
+        suspicious,
+        side(Z, suspicious, names),
+        speakers(shared.weights, names),
+    )
+
+
+def _told(shared: SharedAnswer) -> str:
+    return (
+        f"{int((shared.posterior > 0.5).sum())} samples give one answer whatever is asked (AUC of "
+        f"the answer from the question {shared.told:.2f}), and attention tells them (AUC "
+        f"{shared.auc:.3f})"
+    )
 
 
 def _odd(odd: OddAnswer) -> str:
@@ -183,15 +209,16 @@ def _combinations(E: FloatArray) -> FloatArray:
     return standardise(np.concatenate([mean, clipped @ axes[:4].T], axis=1))
 
 
-def side(E: FloatArray, suspicious: BoolArray) -> str:
+def side(Z: FloatArray, suspicious: BoolArray, names: Sequence[Column]) -> str:
     """Return on which side of the bulk the suspects' entropies lie, by the clearest layer."""
+    E = Z[:, [column.feature == "entropy" for column in names]]
     if not suspicious.any() or suspicious.all() or not E.shape[1]:
         return "none"
     shift = shifts(E, suspicious)
     return "lower" if shift[np.argmax(np.abs(shift))] < 0 else "upper"
 
 
-def _speakers(weights: FloatArray, names: tuple[Column, ...]) -> tuple[HeadProfile, ...]:
+def speakers(weights: FloatArray, names: Sequence[Column]) -> tuple[HeadProfile, ...]:
     """Return the columns that the direction is made of, the heaviest first, as shares of 1."""
     shares = np.abs(weights) / max(float(np.abs(weights).sum()), 1e-12)
     order = [int(i) for i in np.argsort(-shares, kind="stable")[:_MOST_HEADS] if shares[i] > 0.01]
