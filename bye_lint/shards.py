@@ -243,7 +243,9 @@ def open_shards(paths: Iterable[Path], *, tuned: Path | None = None) -> Shards:
         note = _read_note(folder)
         first = next(iter(found.values()), (note, folder))[0]
         same = ("of", "model", "device", "dtype")
-        differs = [name for name in same if getattr(note, name) != getattr(first, name)]
+        differs = [
+            name for name in same if _kind(getattr(note, name)) != _kind(getattr(first, name))
+        ]
         if differs:
             raise UsageError(
                 f"{folder}: not of one check with {first.folder}: another {' and '.join(differs)}",
@@ -294,3 +296,9 @@ def _read_note(folder: Path) -> Note:
             f"{path}: not the note of a shard in a folder of its name", "Extract this shard again."
         )
     return note
+
+
+def _kind(value: object) -> object:
+    """Return what has to be equal in all shards: cards of one machine are one device."""
+    kind, _, number = str(value).partition(":")
+    return kind if kind == "cuda" and number.isdigit() else value
