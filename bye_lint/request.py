@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,7 +26,15 @@ from bye_lint.policy import (
 from bye_lint.records import Finding
 from bye_lint.reference import read_reference
 from bye_lint.results import ScanResult
-from bye_lint.vcs import base_ref, repository_root
+from bye_lint.vcs import repository_root
+
+#: Where hooks and CI services say what a change is compared with, and how to name it for git.
+_BASES = (
+    ("PRE_COMMIT_FROM_REF", "{}"),
+    ("GITHUB_BASE_REF", "origin/{}"),
+    ("CI_MERGE_REQUEST_DIFF_BASE_SHA", "{}"),
+    ("CHANGE_TARGET", "origin/{}"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,3 +220,12 @@ def result_paths(result: ScanResult) -> tuple[Path, ...]:
                 "Run from the repository (or the folder) in which the check was run.",
             )
     return paths
+
+
+def base_ref(environ: Mapping[str, str]) -> str | None:
+    """Return the ref that a hook or a CI service says the change is to be compared with.
+
+    Known are pre-commit's pre-push stage, pull requests on GitHub, merge requests on GitLab and
+    change requests on Jenkins; None elsewhere, where everything is to be checked.
+    """
+    return next((form.format(environ[name]) for name, form in _BASES if environ.get(name)), None)

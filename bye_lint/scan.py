@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bye_lint import __version__, vcs
+from bye_lint import __version__, authorship, vcs
 from bye_lint.baseline import apply_baseline
 from bye_lint.changes import find_changes, select
 from bye_lint.datasets import read_datasets
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bye_lint.scoring import RowSource, Scores
 
 #: Rules of the detector; the others are errors in themselves.
-SUSPICIOUS, CAMPAIGN = "BYE001", "BYE002"
+SUSPICIOUS, CAMPAIGN, WEAKENED = "BYE001", "BYE002", "BYE301"
 
 #: Packages whose version can change a score.
 _PACKAGES = ("numpy", "pillow", "scikit-learn", "torch", "transformers")
@@ -147,7 +147,7 @@ def _blame(root: Path) -> Callable[[str], Mapping[int, tuple[str, str, int]]] | 
 
     def ask(path: str) -> Mapping[int, tuple[str, str, int]]:
         try:
-            return vcs.blame(root, path)
+            return authorship.blame(root, path)
         except VcsError:
             return {}
 
@@ -264,7 +264,12 @@ def _judge(
         return judge_structure(counts, request.policy.gate, errors)
     doubt = scores.detection.inconclusive if scores is not None else ""
     return judge(
-        counts, request.policy.gate, suspicious=suspicious, errors=errors, inconclusive=doubt
+        counts,
+        request.policy.gate,
+        suspicious=suspicious,
+        errors=errors,
+        inconclusive=doubt,
+        weakened=open_errors.count(WEAKENED),
     )
 
 

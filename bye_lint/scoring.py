@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bye_lint import models
 from bye_lint.detectors import get_detector
+from bye_lint.detectors.answer import at_fdr
 from bye_lint.errors import MissingExtraError, UsageError
 from bye_lint.features import Detection, Features
 from bye_lint.foresight import Kept, foresee, look_up
@@ -212,10 +213,7 @@ class Counter:
 
 
 def detect(features: Features, policy: Policy) -> Detection:
-    """Ask the policy's detector; the summary's unit says whether entropies were normalised."""
-    entropy, unit = models.normalised_entropy(features)
+    """Ask the policy's detector, and choose suspects at the gate's false-discovery rate if any."""
     detector = get_detector(policy.detection.method)
-    found = detector.detect(replace(features, entropy=entropy), policy.detection, seed=policy.seed)
-    if found.summary.entropy_unit != "nats":
-        return found
-    return replace(found, summary=replace(found.summary, entropy_unit=unit))
+    found = detector.detect(features, policy.detection, seed=policy.seed)
+    return found if policy.gate.fdr is None else at_fdr(found, policy.gate.fdr)

@@ -98,11 +98,13 @@ def extract_shard(
         samples += learning.plant(samples, policy, progress)[1]
         model = find_tuned(tuned, model, samples, learning.settings(model, policy)).model
     mine = part(samples, *shard)
-    note = Note(*shard, model.whole_digest, device, dtype, sum(map(len, mine)))
+    # Cards of one machine are one device to whoever judges.
+    kind = device.partition(":")[0]
+    note = Note(*shard, model.whole_digest, kind, dtype, sum(map(len, mine)))
     folder = out / note.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _fill(folder, samples, mine, model, policy, note, progress)
+        _fill(folder, samples, mine, model, policy, note, device, progress)
     except OSError as error:
         raise UsageError(
             f"{folder}: cannot be written: {error.strerror}", "Give -o another folder."
@@ -118,6 +120,7 @@ def _fill(
     model: ResolvedModel,
     policy: Policy,
     note: Note,
+    device: str,
     progress: Progress,
 ) -> None:
     store = FeatureStore(folder.parent, namespace=folder.name)
@@ -129,7 +132,7 @@ def _fill(
     if not todo:
         return
     with progress.stage("load", f"Loading model {model.name}"):
-        loaded = models.load_model(model, device=note.device, dtype=note.dtype)
+        loaded = models.load_model(model, device=device, dtype=note.dtype)
     # once for all blocks, as a single check does: the free memory changes with the first of them
     budget = policy.model.batch_tokens or models.default_budget(loaded)
     with progress.stage("extract", "Reading attention") as task:
@@ -243,9 +246,7 @@ def open_shards(paths: Iterable[Path], *, tuned: Path | None = None) -> Shards:
         note = _read_note(folder)
         first = next(iter(found.values()), (note, folder))[0]
         same = ("of", "model", "device", "dtype")
-        differs = [
-            name for name in same if _kind(getattr(note, name)) != _kind(getattr(first, name))
-        ]
+        differs = [name for name in same if getattr(note, name) != getattr(first, name)]
         if differs:
             raise UsageError(
                 f"{folder}: not of one check with {first.folder}: another {' and '.join(differs)}",
@@ -296,9 +297,3 @@ def _read_note(folder: Path) -> Note:
             f"{path}: not the note of a shard in a folder of its name", "Extract this shard again."
         )
     return note
-
-
-def _kind(value: object) -> object:
-    """Return what has to be equal in all shards: cards of one machine are one device."""
-    kind, _, number = str(value).partition(":")
-    return kind if kind == "cuda" and number.isdigit() else value

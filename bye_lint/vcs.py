@@ -21,15 +21,6 @@ from bye_lint.errors import VcsError
 _KEPT = re.compile(
     r"GIT_(EXEC_PATH|CEILING_DIRECTORIES|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+))"
 )
-#: Where hooks and CI services say what a change is compared with, and how to name it for git.
-_BASES = (
-    ("PRE_COMMIT_FROM_REF", "{}"),
-    ("GITHUB_BASE_REF", "origin/{}"),
-    ("CI_MERGE_REQUEST_DIFF_BASE_SHA", "{}"),
-    ("CHANGE_TARGET", "origin/{}"),
-)
-_BLAMED = re.compile(r"([0-9a-f]{40,64}) \d+ (\d+)(?: \d+)?$")
-_WORDS = re.compile(r"\w")
 _FETCH = "Fetch the history first: git fetch --unshallow, or fetch-depth: 0 in actions/checkout."
 
 
@@ -59,15 +50,6 @@ def repository_root(path: Path) -> Path | None:
     return None
 
 
-def base_ref(environ: Mapping[str, str]) -> str | None:
-    """Return the ref that a hook or a CI service says the change is to be compared with.
-
-    Known are pre-commit's pre-push stage, pull requests on GitHub, merge requests on GitLab and
-    change requests on Jenkins; None elsewhere, where everything is to be checked.
-    """
-    return next((form.format(environ[name]) for name, form in _BASES if environ.get(name)), None)
-
-
 def merge_base(repo: Path, ref: str, head: str = "HEAD") -> str:
     """Return the commit at which `head` left `ref`.
 
@@ -85,7 +67,7 @@ def merge_base(repo: Path, ref: str, head: str = "HEAD") -> str:
         If this is no repository, the ref is unknown, or the history is too short or unrelated.
     """
     base, tip = resolve(repo, ref), resolve(repo, head)
-    found = _git(repo, "merge-base", base, tip, accept=(0, 1)).decode().strip()
+    found = git(repo, "merge-base", base, tip, accept=(0, 1)).decode().strip()
     if found:
         return found
     if is_shallow(repo):
@@ -110,7 +92,7 @@ def resolve(repo: Path, ref: str) -> str:
     """
     if not ref or ref.startswith("-") or any(c.isspace() or not c.isprintable() for c in ref):
         raise VcsError(f"{ref!r} is not a git ref", "Give a branch, a tag or a commit.")
-    found = _git(
+    found = git(
         repo, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}",
         accept=(0, 1, 128),
     )  # fmt: skip
@@ -120,7 +102,7 @@ def resolve(repo: Path, ref: str) -> str:
         raise VcsError(f"{repo}: the repository has no commit yet", "Commit the data first.")
     if is_shallow(repo):
         raise VcsError(f"{repo}: unknown ref {ref!r} in a shallow clone", _FETCH)
-    remote = _git(
+    remote = git(
         repo, "for-each-ref", "--count=1", "--format=%(refname:short)", f"refs/remotes/*/{ref}"
     )
     hint = f"did you mean {remote.decode().strip()!r}?" if remote else "git branch --all lists them"
@@ -129,7 +111,7 @@ def resolve(repo: Path, ref: str) -> str:
 
 def is_shallow(repo: Path) -> bool:
     """Say whether the clone's history was cut short."""
-    return _git(repo, "rev-parse", "--is-shallow-repository").strip() == b"true"
+    return git(repo, "rev-parse", "--is-shallow-repository").strip() == b"true"
 
 
 def list_at(repo: Path, commit: str, paths: Sequence[str] = ()) -> dict[str, Entry]:
@@ -143,7 +125,7 @@ def list_at(repo: Path, commit: str, paths: Sequence[str] = ()) -> dict[str, Ent
         Files and folders, relative to the root, with forward slashes; all files by default.
     """
     wanted = [p for p in paths if p not in ("", ".")]
-    listing = _git(repo, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *wanted)
+    listing = git(repo, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *wanted)
     entries = {}
     for row in filter(None, listing.split(b"\0")):
         about, _, name = row.partition(b"\t")
@@ -205,7 +187,7 @@ def read_blobs(repo: Path, blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
 
 def renamed_from(repo: Path, commit: str, path: str) -> str | None:
     """Return the path that a tracked file had in a commit, if git sees it as renamed since."""
-    rows = _git(
+    rows = git(
         repo, "diff", "--no-ext-diff", "--no-textconv", "--name-status", "-z", "--find-renames",
         "--diff-filter=R", commit, "--",
     ).split(b"\0")  # fmt: skip
@@ -213,50 +195,6 @@ def renamed_from(repo: Path, commit: str, path: str) -> str | None:
         if os.fsdecode(new) == path:
             return os.fsdecode(old)
     return None
-
-
-def blame(repo: Path, path: str) -> dict[int, tuple[str, str, int]]:
-    """Return commit, author and time of commit of each line (1-based) of a file as it is on disk.
-
-    Lines that were not committed yet are left out; of a file that git does not track, all are. So
-    are lines of punctuation alone: which of many equal brackets is new, a diff can only guess.
-
-    Parameters
-    ----------
-    path : str
-        Relative to the repository's root.
-
-    Raises
-    ------
-    VcsError
-        If there is no repository.
-    """
-    found = _git(repo, "blame", "--no-textconv", "--porcelain", "--", path, accept=(0, 128))
-    authors: dict[str, list[str]] = {}
-    times: dict[str, int] = {}
-    lines: dict[int, str] = {}
-    commit, number = "", 0
-    # no splitlines: a record may hold any character that Python takes for the end of a line
-    for line in found.decode(errors="replace").split("\n"):
-        if header := _BLAMED.match(line):
-            commit, number = header[1], int(header[2])
-        elif line.startswith("\t"):
-            if _WORDS.search(line):
-                lines[number] = commit
-        elif line.startswith(("author ", "author-mail ")):
-            authors.setdefault(commit, []).append(line.partition(" ")[2])
-        elif line.startswith("committer-time "):
-            times[commit] = int(line.partition(" ")[2])
-    return {
-        number: (commit, " ".join(authors.get(commit, [])), times.get(commit, 0))
-        for number, commit in lines.items()
-        if commit.strip("0")
-    }
-
-
-def committer(repo: Path) -> str:
-    """Return the name that git would commit under, or an empty string."""
-    return _git(repo, "config", "user.name", accept=(0, 1)).decode().strip()
 
 
 def blob_id(data: bytes, like: str) -> str:
@@ -269,7 +207,7 @@ def blob_id(data: bytes, like: str) -> str:
 
 def common_folder(repo: Path) -> Path:
     """Return the folder that all worktrees of a repository share."""
-    named = os.fsdecode(_git(repo, "rev-parse", "--git-common-dir").strip())
+    named = os.fsdecode(git(repo, "rev-parse", "--git-common-dir").strip())
     return repo / named
 
 
@@ -290,7 +228,19 @@ def _environment() -> Mapping[str, str]:
     }
 
 
-def _git(repo: Path, *arguments: str, accept: tuple[int, ...] = (0,)) -> bytes:
+def git(repo: Path, *arguments: str, accept: tuple[int, ...] = (0,)) -> bytes:
+    """Return what a git command writes.
+
+    Parameters
+    ----------
+    accept : tuple of int
+        Exit codes that are answers.
+
+    Raises
+    ------
+    VcsError
+        If git is missing, this is no repository, or the command fails.
+    """
     try:
         done = subprocess.run(  # noqa: S603
             [*_command(repo), *arguments],

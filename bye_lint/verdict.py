@@ -32,13 +32,19 @@ def judge_structure(counts: Counts, policy: GatePolicy, errors: int) -> Verdict:
 
 
 def judge(
-    counts: Counts, policy: GatePolicy, *, suspicious: int, errors: int, inconclusive: str = ""
+    counts: Counts,
+    policy: GatePolicy,
+    *,
+    suspicious: int,
+    errors: int,
+    inconclusive: str = "",
+    weakened: int = 0,
 ) -> Verdict:
     """Judge a full check.
 
-    Suspects over the gate fail whatever else is wrong. Next comes every reason to doubt the
-    rest of the answer; then structural errors, since a record that could not be scored has
-    not been cleared; only then is it a pass.
+    Suspects over the gate fail whatever else is wrong, and so does a change that loosens the gate.
+    Next comes every reason to doubt the rest of the answer; then structural errors, since a record
+    that could not be scored has not been cleared; only then is it a pass.
 
     Parameters
     ----------
@@ -48,6 +54,8 @@ def judge(
         Other findings of level error that are not accepted.
     inconclusive : str
         Why the detector has no answer, or an empty string.
+    weakened : int
+        Findings among the errors that the change loosens its own judge.
     """
     gate = _gate(counts, policy, suspicious)
     among = f"{counts.scored} scored"
@@ -56,6 +64,9 @@ def judge(
     if suspicious > gate.allowed:
         reason = f"{_plural(suspicious, 'suspicious sample')} of {among}, {gate.allowed} allowed"
         return Verdict("fail", (reason,), gate)
+    if weakened:
+        # Before any doubt: a policy may let doubts pass, and this is about the policy.
+        return Verdict("fail", (f"{_plural(weakened, 'change')} loosens the policy",), gate)
     doubts = _doubts(counts, policy, inconclusive)
     if doubts:
         return Verdict("inconclusive", doubts, gate)

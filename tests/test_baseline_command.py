@@ -117,7 +117,7 @@ def test_nothing_is_accepted_without_words_and_a_day(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bye_lint.vcs.committer", lambda _: "")
+    monkeypatch.setattr("bye_lint.authorship.committer", lambda _: "")
     assert run("baseline", "create", *options) == 2
     assert said in capsys.readouterr().err
     assert not (repo.root / FILE).exists()

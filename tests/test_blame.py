@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from gitrepo import Repo
 
+from bye_lint.authorship import blame
 from bye_lint.errors import VcsError
-from bye_lint.vcs import blame
 
 
 def test_an_untracked_file_has_no_authors(tmp_path: Path):

@@ -19,8 +19,9 @@ PACKAGE = Path(__file__).parents[1] / "bye_lint"
 LAYERS = (
     {"__main__", "cli", "commands"},
     {
-        "changes", "clean", "comparison", "cut", "doctor", "evaluate", "explain", "findings",
-        "foresight", "learning", "lfs", "output", "planning", "portrait", "probes", "reference",
+        "authorship", "changes", "clean", "comparison", "cut", "doctor", "evaluate", "explain",
+        "findings", "foresight", "learning", "lfs", "output", "planning", "portrait", "probes",
+        "reference",
         "request", "review", "scan", "scoring", "shards", "snapshot", "tables", "tuned", "verify",
     },
     {

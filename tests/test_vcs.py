@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from gitrepo import Repo
 
-from bye_lint import lfs, vcs
+from bye_lint import authorship, lfs, vcs
 from bye_lint.errors import VcsError
+from bye_lint.request import base_ref
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_a_hook_s_environment_changes_nothing(
     ids=["nothing", "a push", "pre-push hook", "github", "gitlab", "jenkins"],
 )
 def test_what_a_change_is_compared_with(environ: dict[str, str], ref: str | None) -> None:
-    assert vcs.base_ref(environ) == ref
+    assert base_ref(environ) == ref
 
 
 @pytest.mark.parametrize("ref", ["--output=x", "-n", "", "a b", "a\nb", "a\x1b[31m"])
@@ -254,4 +255,4 @@ def test_a_pointer_and_its_object(repo: Repo) -> None:
 
 def test_the_committer_s_name(repo: Repo) -> None:
     repo.git("config", "user.name", "Ada")
-    assert vcs.committer(repo.root) == "Ada"
+    assert authorship.committer(repo.root) == "Ada"

@@ -100,6 +100,15 @@ def test_does_not_pass(
     assert words in " ".join(verdict.reasons)
 
 
+@pytest.mark.parametrize("doubt", ["", "not learned"])
+def test_a_change_that_loosens_the_gate_fails_whatever_is_in_doubt(doubt: str) -> None:
+    gate = GatePolicy(on_inconclusive="pass")
+    few = changed(changed=1)
+    verdict = judge(few, gate, suspicious=0, errors=1, inconclusive=doubt, weakened=1)
+    assert verdict.name == "fail"
+    assert "loosens the policy" in " ".join(verdict.reasons)
+
+
 @pytest.mark.parametrize(
     ("counts", "errors", "expected"),
     [

@@ -170,7 +170,8 @@ def _scan(request: Request, saved: Path | None) -> ScanResult:
 
 def author_of(request: Request, author: str | None) -> str:
     """Return who accepts findings: the one named, or git's user."""
-    from bye_lint.vcs import committer, repository_root
+    from bye_lint.authorship import committer
+    from bye_lint.vcs import repository_root
 
     if author:
         return author

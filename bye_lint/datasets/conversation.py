@@ -127,6 +127,11 @@ def _finish(
 def _turn_list(record: Mapping[str, Any], fields: Mapping[str, str]) -> list[Mapping[str, Any]]:
     name = turns_field(record, fields)
     turns = record.get(name)
+    if "conversations" not in fields and record.get("messages") and record.get("conversations"):
+        raise RecordError(
+            "both 'messages' and 'conversations' hold turns, expected one of them (or its name as "
+            "dataset.fields.conversations)"
+        )
     if turns is None:
         named = clip(name) if "conversations" in fields else "'conversations' or 'messages'"
         raise RecordError(f"the field {named} is missing, expected a list of turns")
@@ -137,7 +142,25 @@ def _turn_list(record: Mapping[str, Any], fields: Mapping[str, str]) -> list[Map
     for i, turn in enumerate(turns):
         if not isinstance(turn, dict):
             raise RecordError(f"turn {i + 1} is {kind(turn)}, expected an object")
+        _of_one_meaning(turn, i)
     return turns
+
+
+def _of_one_meaning(turn: Mapping[str, Any], i: int) -> None:
+    """Refuse a turn in both forms that says something else in either: a trainer may read the other.
+
+    Raises
+    ------
+    RecordError
+    """
+    for one, other in (("role", "from"), ("content", "value")):
+        said, meant = turn.get(one), turn.get(other)
+        if one == "role":
+            said, meant = (
+                ROLES.get(role, role) if isinstance(role, str) else role for role in (said, meant)
+            )
+        if said and meant and said != meant:
+            raise RecordError(f"{one!r} and {other!r} of turn {i + 1} differ, expected one of them")
 
 
 def _role(turn: Mapping[str, Any], key: str, i: int) -> Role:

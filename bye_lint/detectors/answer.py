@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,21 @@ def nothing(
     blank = np.where(looked_at, 0.0, np.nan)
     suspicious: BoolArray = np.zeros(len(features), dtype=np.bool_)
     return Detection(blank if score is None else score, blank, suspicious, summary, reason)
+
+
+def at_fdr(detection: Detection, fdr: float) -> Detection:
+    """Return a detection whose suspects are chosen at a false-discovery rate.
+
+    Taken from the likeliest down (:func:`threshold_at_fdr`), and never one that is as likely clean:
+    suspects that are certain would make room for it. Where the detector accuses nobody, nobody is.
+    """
+    if not detection.suspicious.any():
+        return detection
+    least = threshold_at_fdr(detection.posterior, fdr)
+    suspicious = (detection.posterior >= least) & (detection.posterior > 0.5)
+    shown = float(detection.score[suspicious].min()) if suspicious.any() else None
+    summary = replace(detection.summary, threshold=shown)
+    return replace(detection, suspicious=suspicious, summary=summary)
 
 
 def threshold_at_fdr(posterior: npt.ArrayLike, fdr: float) -> float:

@@ -10,8 +10,8 @@ What the published rule lacks, one by one (docs/method.md tells it at length):
   the null;
 - the alternative is any distribution with one mode, whatever its skew and tails
   (:mod:`.population`), so that clean data give nothing;
-- both halves must find their second mode, it must stand apart from the bulk, and where it
-  does not stand apart overwhelmingly its answers must agree (:mod:`.answers`);
+- both halves together must speak against one mode, the second must stand apart from the bulk,
+  and where it does not stand apart overwhelmingly its answers must agree (:mod:`.answers`);
 - it must stand apart from images that look the same, too (:mod:`.pictures`): a kind of picture
   is a population and no poison, and the search goes on without it (:mod:`.groups`).
 """
@@ -37,7 +37,7 @@ from bye_lint.detectors.groups import (
 from bye_lint.detectors.neighbours import given_neighbours, read_questions
 from bye_lint.detectors.shared import OddAnswer, SharedAnswer, shared_answers
 from bye_lint.detectors.wording import residuals, standardise, wording_design
-from bye_lint.features import BoolArray, Detection, Features, FloatArray
+from bye_lint.features import BoolArray, Detection, Features, FloatArray, normalised_entropy
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary, HeadProfile
 from bye_lint.stages import cluster_samples, profile_layers
@@ -102,8 +102,9 @@ def search_samples(
     anybody = bool(accused.suspicious.any())
     undecided = "" if anybody else "; ".join(filter(None, (found.undecided, *map(_odd, odd))))
     profiles = profile_layers(given.values[:, entropies], settings.bsi, settings.threshold, seed)
-    published = profile_layers(features.entropy[rows], settings.bsi, settings.threshold, seed)
-    rule = cluster_samples(features.entropy[rows], published, seed)
+    comparable = normalised_entropy(features)[0][rows]
+    published = profile_layers(comparable, settings.bsi, settings.threshold, seed)
+    rule = cluster_samples(comparable, published, seed)
     summary = DetectionSummary(
         method="conditional",
         parameters={

@@ -25,6 +25,8 @@ _FLOOR = 0.1
 _MOST = 15.0
 _MAD = 1.4826
 
+_ORDER = 40
+
 
 @dataclass(frozen=True)
 class Questions:
@@ -89,7 +91,8 @@ def _nearest(words: Any, k: int, *, seed: int) -> IntArray:
     """Return (n_samples, min(k, n_samples - 1)) indices, equals in an order drawn by chance."""
     n = words.shape[0]
     k = min(k, n - 1)
-    order = np.random.default_rng(seed).permutation(n)
+    # A stream of its own: an evaluation may have drawn its poison from the seed alone.
+    order = np.random.default_rng([seed, _ORDER]).permutation(n)
     shuffled = words[order]
     found = np.empty((n, k), dtype=np.intp)
     for start in range(0, n, _CHUNK):

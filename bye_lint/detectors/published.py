@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bye_lint.detectors.answer import real_rows, spread
-from bye_lint.features import Detection, Features
+from bye_lint.features import Detection, Features, normalised_entropy
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary
 from bye_lint.stages import cluster_samples, profile_layers
@@ -22,7 +22,8 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     suspicious; the threshold is the entropy at which the clustering divides the samples.
     """
     rows = real_rows(features)
-    H = features.entropy[rows]
+    comparable, unit = normalised_entropy(features)
+    H = comparable[rows]
     profiles = profile_layers(H, settings.bsi, settings.threshold, seed)
     clusters = cluster_samples(H, profiles, seed)
     score = -clusters.mean_entropy
@@ -32,9 +33,10 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         method="bye",
         parameters={"bsi": settings.bsi, "threshold": f"{settings.threshold:g}"},
         layers=profiles.layers,
-        score_name="minus mean entropy over the sensitive layers (nats)",
+        score_name=f"minus mean entropy over the sensitive layers ({unit})",
         threshold=float(score[flagged].min()) if flagged.any() else None,
         side="lower" if flagged.any() else "none",
+        entropy_unit=unit,
         notes=notes,
     )
     if not profiles.sensitive:

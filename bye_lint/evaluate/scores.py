@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,6 @@ from bye_lint.evaluate.metrics import (
 )
 from bye_lint.evaluate.pipeline import Pipeline
 from bye_lint.features import BoolArray, Features, FloatArray
-from bye_lint.models import normalised_entropy
 from bye_lint.policy import DetectionPolicy, GatePolicy
 from bye_lint.progress import Progress
 from bye_lint.records import Sample
@@ -62,8 +61,6 @@ def judge_detector(name: str, features: Features, poisoned: BoolArray, *, seed: 
     poisoned : (n_records,) bool array
         The truth; the detector is not shown it.
     """
-    comparable, _ = normalised_entropy(features)
-    features = replace(features, entropy=comparable)
     detection = get_detector(name).detect(features, DetectionPolicy(), seed=seed)
     n = len(poisoned)
     flagged, score = detection.suspicious[:n], detection.score[:n]

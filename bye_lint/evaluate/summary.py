@@ -38,14 +38,18 @@ def median_rows(results: Sequence[Result], detectors: Sequence[str]) -> list[lis
     rows = []
     for (family, rate), cells in sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1])):
         scores = {
-            name: [r["detectors"][name]["f1"] for r in cells if name in r["detectors"]]
-            for name in detectors
+            name: [_f1(r, name) for r in cells if name in r["detectors"]] for name in detectors
         }
         verdicts = Counter(r["detectors"][detectors[0]]["verdict"] for r in cells)
         told = ", ".join(f"{count} {short(name)}" for name, count in verdicts.most_common())
         shown = [f"{median(found):.2f}" if found else "" for found in scores.values()]
         rows.append([family, f"{rate:.0%}", str(len(cells)), told, *shown])
     return rows
+
+
+def _f1(result: Result, detector: str) -> float:
+    """Return a detector's F1; 0 where a rate came to no poisoned record, so that it has none."""
+    return float(result["detectors"][detector]["f1"] or 0.0)
 
 
 def _family(trigger: str) -> str:
@@ -58,10 +62,7 @@ def not_ahead(results: Sequence[Result], detector: str, others: Sequence[str]) -
     return [
         r["name"]
         for r in results
-        if any(
-            r["detectors"].get(name, {"f1": 0.0})["f1"] > r["detectors"][detector]["f1"]
-            for name in others
-        )
+        if any(_f1(r, name) > _f1(r, detector) for name in others if name in r["detectors"])
     ]
 
 
@@ -77,7 +78,8 @@ def calibration_rows(results: Sequence[Result], detectors: Sequence[str]) -> lis
     for name in detectors:
         reports = [r["detectors"][name] for r in results if name in r["detectors"]]
         bins = [b for report in reports for b in report["reliability"]]
-        row = [name, f"{sum(report['brier'] for report in reports) / len(reports):.4f}"]
+        known = [report["brier"] for report in reports if report["brier"] is not None]
+        row = [name, f"{sum(known) / len(known):.4f}" if known else "–"]
         for low, high in pairwise(RANGES):
             part = [b for b in bins if low <= b["said"] < high or b["said"] == high == RANGES[-1]]
             count = sum(b["count"] for b in part)

@@ -46,8 +46,9 @@ _DETECTION = (
 )
 _CLEANING = (
     "Attack success rate on held-out triggered records, and accuracy on held-out clean ones "
-    "(CIDEr after the slash), of models fine-tuned on: the poisoned set; the set without each "
-    "detector's suspects; without a share of records drawn by chance; and the truly clean set."
+    "(CIDEr after the slash), of models fine-tuned on: the poisoned set with canaries; the set "
+    "without each detector's suspects; without a share of records drawn by chance; and the truly "
+    "clean set."
 )
 _POWER = (
     "What the canaries of a run said it would see (mean recall over the kinds of the trigger's "

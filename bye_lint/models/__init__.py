@@ -17,7 +17,6 @@ from bye_lint.models.rows import (
     FeatureRow,
     cached_rows,
     feature_keys,
-    normalised_entropy,
     to_features,
 )
 from bye_lint.models.schedule import (
@@ -71,7 +70,6 @@ __all__ = [
     "launched",
     "load_model",
     "model_digest",
-    "normalised_entropy",
     "read_tuned",
     "resolve_model",
     "schedule",

@@ -205,7 +205,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
             "With --changed-since: fewer changed records are inconclusive.", {"minimum": 0}
         ),
         "fdr": Key(
-            "False-discovery rate to choose suspects at, instead of the detector's threshold.",
+            "False-discovery rate: of the suspects, keep the likeliest that it allows.",
             {"exclusiveMinimum": 0, "exclusiveMaximum": 1},
             example="0.01",
         ),

@@ -109,6 +109,36 @@ def test_a_caption_has_no_question(tmp_path: Path, read: Read) -> None:
     assert (item.prompt, item.answer) == ("<image>", "a river")
 
 
+POISON = [TURNS[0], {"from": "gpt", "value": "Backdoor Attack!"}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"messages": [{"role": "user", "content": "<image>\nWhat?"}]}, "both 'messages'"),
+        ({"conversations": [TURNS[0], {**POISON[1], "role": "assistant", "content": "a river"}]},
+         "'content' and 'value' of turn 2 differ"),
+        ({"conversations": [{**TURNS[0], "role": "assistant"}, TURNS[1]]},
+         "'role' and 'from' of turn 1 differ"),
+    ],
+)  # fmt: skip
+def test_a_record_does_not_say_one_thing_here_and_another_to_who_trains(
+    tmp_path: Path, read: Read, changes: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([record(0), record(1, **changes)]))
+    usable, refused = read("a.json")
+    assert isinstance(usable, Sample)
+    assert isinstance(refused, Skipped)
+    assert said in refused.message
+
+
+def test_a_record_may_say_the_same_twice(tmp_path: Path, read: Read) -> None:
+    roles = ("user", "assistant")
+    turns = [{**t, "role": r, "content": t["value"]} for t, r in zip(TURNS, roles, strict=True)]
+    (tmp_path / "a.json").write_text(json.dumps([record(0, conversations=turns)]))
+    assert only(read("a.json")).answer == "a river"
+
+
 def test_renamed_fields(tmp_path: Path, read: Read) -> None:
     (tmp_path / "x.jsonl").write_text(json.dumps({"key": 5, "photo": "a.png", "dialog": TURNS}))
     fields = {"id": "key", "image": "photo", "conversations": "dialog"}

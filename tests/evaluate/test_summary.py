@@ -55,6 +55,16 @@ def test_cells_that_are_lost_are_named_and_ties_are_not() -> None:
     assert not_ahead(RESULTS, "auto", ["bye"]) == ["c"]
 
 
+def test_what_a_cell_has_no_figure_for_breaks_no_table() -> None:
+    cell = result("g", "dual", 0.001, auto=0.0, bye=0.5)
+    for report in cell["detectors"].values():
+        report |= {"f1": None, "brier": None}
+    assert median_rows([cell], ["auto", "bye"])[0][-2:] == ["0.00", "0.00"]
+    assert not_ahead([cell], "auto", ["bye"]) == []
+    assert calibration_rows([cell], ["auto"])[0][1] == "–"
+    assert calibration_rows([cell, RESULTS[0]], ["bye"])[0][1] == "0.4000"
+
+
 def test_probabilities_are_pooled_over_cells() -> None:
     ((name, brier, low, *middle, high),) = calibration_rows(RESULTS[:2], ["auto"])
     assert (name, brier) == ("auto", "0.0250")

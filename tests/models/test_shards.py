@@ -111,6 +111,16 @@ def test_shards_judge_as_one_check(n: int, here: Path, monkeypatch: pytest.Monke
     )
 
 
+def test_cards_of_one_machine_may_read_parts_of_one_check(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for shard, device in enumerate(("cpu:0", "cpu"), 1):
+        monkeypatch.setattr("bye_lint.learning.place", lambda _, at=device: (at, "float32"))
+        extract(2, only=[shard])
+    _, parts = reported("parts", "judge", "features")
+    assert json.loads(parts["json"])["counts"]["scored"] == 2 * N_IMAGES + 1
+
+
 def test_the_parts_are_about_equal_and_all(here: Path) -> None:
     extract(3)
     notes = [json.loads(p.read_text()) for p in Path("features").glob("*/shard.json")]

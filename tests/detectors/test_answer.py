@@ -1,0 +1,64 @@
+"""What becomes of a detector's answer: suspects at a false-discovery rate, order, units."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from synthetic import make_features
+
+from bye_lint import scoring
+from bye_lint.detectors.answer import at_fdr
+from bye_lint.detectors.neighbours import read_questions
+from bye_lint.features import Detection
+from bye_lint.policy import Policy
+from bye_lint.results import DetectionSummary
+
+
+def detection(posterior: list[float]) -> Detection:
+    p = np.array(posterior)
+    score = np.where(np.isfinite(p), 10 * p, np.nan)
+    return Detection(score, p, np.nan_to_num(p) > 0.5, DetectionSummary(method="x", threshold=5.0))
+
+
+def test_nobody_is_accused_where_the_detector_accuses_nobody() -> None:
+    clean = detection([0.4, 0.1, 0.0, np.nan])
+    assert at_fdr(clean, 0.9) is clean
+
+
+def test_suspects_are_the_likeliest_that_the_rate_allows() -> None:
+    found = at_fdr(detection([0.99, 0.98, 0.7, 0.6, 0.0, np.nan]), 0.02)
+    assert found.suspicious.tolist() == [True, True, False, False, False, False]
+    assert found.summary.threshold == pytest.approx(9.8)
+
+
+def test_certain_suspects_make_no_room_for_what_is_likely_clean() -> None:
+    found = at_fdr(detection([1.0] * 200 + [0.3, 0.01]), 0.05)
+    assert found.suspicious.sum() == 200
+
+
+@pytest.mark.parametrize(("fdr", "accused"), [(None, 3), (0.02, 2)])
+def test_the_gate_chooses_the_rate_and_detectors_are_given_nats(
+    monkeypatch: pytest.MonkeyPatch, fdr: float | None, accused: int
+) -> None:
+    given, _ = make_features(30, varied_tokens=True)
+    seen = []
+
+    def detect(features, settings, *, seed):
+        seen.append(features)
+        return detection([0.99, 0.98, 0.7])
+
+    monkeypatch.setattr(scoring, "get_detector", lambda _: SimpleNamespace(detect=detect))
+    policy = Policy()
+    policy = replace(policy, gate=replace(policy.gate, fdr=fdr))
+    assert scoring.detect(given, policy).suspicious.sum() == accused
+    assert seen == [given]
+
+
+def test_the_order_of_equal_questions_is_no_draw_that_a_seed_alone_gives() -> None:
+    # An evaluation draws its poison as the first of this permutation.
+    first = np.random.default_rng(3).permutation(400)[:40]
+    nearest = read_questions(["What is it?"] * 400, seed=3).nearest
+    assert np.isin(nearest, first).mean() < 0.2
