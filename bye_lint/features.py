@@ -42,6 +42,8 @@ class Features:
         Wording of the first user turn and of the first answer.
     canary : sequence of str
         Kind of the planted trigger for copies that carry a canary; empty string for real records.
+    canary_kinds : sequence of str
+        Kinds that were to be planted, those that no image could carry too.
     hidden : (n_samples, width) array or None
         Last hidden state of the first decoding token.
     picture : (n_samples, PICTURE_SIDE, PICTURE_SIDE, 3) uint8 array or None
@@ -59,6 +61,7 @@ class Features:
     prompts: Sequence[str]
     answers: Sequence[str]
     canary: Sequence[str] = ()
+    canary_kinds: Sequence[str] = ()
     hidden: FloatArray | None = None
     picture: PixelArray | None = None
     loss: FloatArray | None = None

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bye_lint import models
+from bye_lint.canaries import wanted_kinds
 from bye_lint.detectors import get_detector
 from bye_lint.detectors.answer import at_fdr
 from bye_lint.errors import MissingExtraError, UsageError
@@ -150,6 +151,8 @@ def score(
         rows = source.rows(everything, model)
     canary = [""] * len(samples) + list(kinds)
     features = models.to_features(rows, everything, canary=canary if copies else ())
+    if copies:
+        features = replace(features, canary_kinds=wanted_kinds(samples))
     if learned is not None:
         known = np.where(features.is_canary, learned.astype(float), np.nan)
         features = replace(features, target_learned=known, loss=losses)

@@ -20,9 +20,14 @@ from bye_lint.canaries import (
     materialise,
     plan_canaries,
     plant,
+    wanted_kinds,
 )
 from bye_lint.errors import DatasetError, UsageError
+from bye_lint.models import FeatureRow, Tuned
+from bye_lint.policy import Policy
+from bye_lint.progress import SilentProgress
 from bye_lint.records import ImageSource, Location, Sample, Turn
+from bye_lint.scoring import score
 from bye_lint.triggers import TRIGGERS
 
 IMAGE_KINDS = [n for n, k in CANARY_KINDS.items() if k.trigger.pixels is not None]
@@ -363,3 +368,35 @@ def test_planted_patterns_are_not_the_evaluations(kind: str, trigger: str) -> No
     attack = TRIGGERS[trigger].apply(image, rng).astype(float) - image
     alike = np.corrcoef(planted.ravel(), attack.ravel())[0, 1]
     assert abs(alike) < 0.5 if kind != "blend" else not np.allclose(planted, attack, atol=5)
+
+
+def test_kinds_of_the_image_are_wanted_where_there_are_images(samples: list[Sample]) -> None:
+    assert wanted_kinds(samples) == DEFAULT_KINDS
+    assert wanted_kinds([replace(sample, images=()) for sample in samples]) == ("text-prefix",)
+
+
+class ReadElsewhere:
+    """Rows of noise for whatever is asked."""
+
+    placed = ("cpu", "float32")
+
+    def fine_tuned(self, model, everything, settings):
+        learned = np.ones(len(everything), dtype=bool)
+        return Tuned(model, learned, 1, 0.0, 0.0, model.path)
+
+    def rows(self, samples, model):
+        draw = np.random.default_rng(0).random
+        picture = np.zeros((32, 32, 3), dtype=np.uint8)
+        return [
+            FeatureRow(draw(3), draw((3, 2)), draw((3, 2, 3)), 121, picture=picture)
+            for _ in samples
+        ]
+
+
+@pytest.mark.parametrize(("level", "said"), [(0, "patch-random"), (120, "")])
+def test_a_check_withholds_its_pass_for_what_it_could_not_plant(level: int, said: str) -> None:
+    plain = np.full((32, 32, 3), level, dtype=np.uint8)
+    records = [sample(i, encoded(plain)) for i in range(400)]
+    judged = score(records, Policy(), progress=SilentProgress(), source=ReadElsewhere())
+    reason = "patch-random (could not be planted)"
+    assert (reason in judged.detection.inconclusive) is bool(said)

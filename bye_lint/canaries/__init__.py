@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bye_lint.canaries.copies import encode_copy, materialise, plant
 from bye_lint.canaries.kinds import CANARY_KINDS, CONTROL, DEFAULT_KINDS, CanaryKind
-from bye_lint.canaries.plan import Canary, plan_canaries
+from bye_lint.canaries.plan import Canary, plan_canaries, wanted_kinds
 from bye_lint.canaries.targets import choose_targets
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "materialise",
     "plan_canaries",
     "plant",
+    "wanted_kinds",
 ]

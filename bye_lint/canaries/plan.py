@@ -88,7 +88,7 @@ def plan_canaries(
     taken: set[str] = set()
     planned: list[Canary] = []
     for name, count in zip(kinds, counts, strict=True):
-        needs_image = CANARY_KINDS[name].trigger.family not in ("text", CONTROL)
+        needs_image = _needs_image(name)
         order = sorted(
             (stable_hash(seed, name, digest), digest, index)
             for digest, index in digests.items()
@@ -99,6 +99,18 @@ def plan_canaries(
             target = samples[index].answer if name == CONTROL else targets[name]
             planned.append(Canary(index, digest, name, target, int(drawn[:15], 16)))
     return tuple(planned)
+
+
+def wanted_kinds(
+    samples: Sequence[Sample], kinds: Sequence[str] = DEFAULT_KINDS
+) -> tuple[str, ...]:
+    """Return the kinds that samples could be poisoned with: those of the image if one has any."""
+    pictured = any(sample.images for sample in samples)
+    return tuple(kind for kind in kinds if pictured or not _needs_image(kind))
+
+
+def _needs_image(kind: str) -> bool:
+    return CANARY_KINDS[kind].trigger.family not in ("text", CONTROL)
 
 
 def _usable(samples: Sequence[Sample]) -> dict[str, int]:

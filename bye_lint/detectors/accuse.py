@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bye_lint.detectors.answers import agreement, answer_odds
+from bye_lint.detectors.answers import Answers, agreement, answer_odds
 from bye_lint.detectors.direction import direction, project
 from bye_lint.detectors.population import second_mode, separation
 from bye_lint.detectors.posterior import posterior_of_second
@@ -43,7 +42,7 @@ class Accusation:
 
 
 def accuse(
-    Z: FloatArray, score: FloatArray, threshold: float, answers: Sequence[str], *, seed: int
+    Z: FloatArray, score: FloatArray, threshold: float, answers: Answers, *, seed: int
 ) -> Accusation:
     """Turn a second mode of a score into a group.
 
@@ -57,7 +56,7 @@ def accuse(
     score : (n_samples,) array
     threshold : float
         Division of the score; samples on both sides.
-    answers : sequence of str
+    answers : Answers
     seed : int
         Of the folds.
     """

@@ -24,17 +24,13 @@ from scipy.stats import binom
 from bye_lint.detectors import conditional
 from bye_lint.detectors.accuse import accuse
 from bye_lint.detectors.answer import nothing, scored_rows, spread
+from bye_lint.detectors.answers import Answers
 from bye_lint.detectors.copies import View, judge_kinds, read_view
 from bye_lint.detectors.groups import AGREEMENT, PATTERN, convincing, restrained
 from bye_lint.detectors.pictures import looks
 from bye_lint.detectors.planted import CONTROL, SPOKEN_OF, Kind
-from bye_lint.features import (
-    BoolArray,
-    Detection,
-    Features,
-    FloatArray,
-    IntArray,
-)
+from bye_lint.detectors.repeats import judge_once
+from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary, TriggerPower
 
@@ -74,14 +70,20 @@ class _Pointed:
 
 def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detection:
     """Judge the records by what separates the planted copies."""
+    return judge_once(features, lambda part: _detect(part, settings, seed=seed))
+
+
+def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detection:
     records = scored_rows(features)
     copies = np.flatnonzero(features.is_canary & features.scored)
     planted = Counter(features.canary[i] for i in copies.tolist())
-    names = sorted({kind for kind in features.canary if kind not in ("", CONTROL)})
+    names = sorted({*features.canary, *features.canary_kinds} - {"", CONTROL})
     usable = [name for name in names if planted[name] >= _FEWEST_COPIES]
     blank = DetectionSummary(method="canary", score_name=_SCORE_NAME)
     if len(records) < _FEWEST:
-        reason = f"{len(records)} scored records, fewer than the {_FEWEST} that a null needs"
+        reason = (
+            f"{len(records)} scored records that differ, fewer than the {_FEWEST} that a null needs"
+        )
         return nothing(features, blank, reason)
     if not usable:
         reason = f"no kind of canary has the {_FEWEST_COPIES} scored copies that it needs"
@@ -154,7 +156,7 @@ def _pointed_at(
     if above < _FEWEST_ABOVE or p_value > SIGNIFICANCE:
         what = f"{above} other records above the threshold, no more than chance puts there"
         return replace(blank, note=what)
-    answers = [view.answers[i] for i in quiet.tolist()]
+    answers = Answers.of(view.answers, view.questions.nearest).within(quiet)
     group = restrained(accuse(view.Z[quiet], ratio[quiet], 1.0, answers, seed=seed), answers)
     # A sharper direction may reach for records that no canary points at.
     member = group.suspicious & (ratio[quiet] > 1)
@@ -195,12 +197,16 @@ def _not_found(power: Sequence[TriggerPower]) -> tuple[str, str]:
     missed = [p for p in power if p.learned < LEARNED or p.recall < FOUND]
     if not missed:
         return "", ""
-    reasons = ", ".join(
-        f"{p.kind} ({'not learned' if p.learned < LEARNED else 'not separated'})" for p in missed
-    )
+    reasons = ", ".join(f"{p.kind} ({_missed(p)})" for p in missed)
     if len(missed) < len(power) and all(p.kind in SPOKEN_OF for p in missed):
         return "", f"a pass does not speak for what was not found: {reasons}"
     return f"canaries of these kinds were not found: {reasons}", ""
+
+
+def _missed(power: TriggerPower) -> str:
+    if not power.planted:
+        return "could not be planted"
+    return "not learned" if power.learned < LEARNED else "not separated"
 
 
 def _controls(ratio: FloatArray, label: FloatArray) -> str:

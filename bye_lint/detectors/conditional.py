@@ -35,6 +35,7 @@ from bye_lint.detectors.groups import (
     search,
 )
 from bye_lint.detectors.neighbours import given_neighbours, read_questions
+from bye_lint.detectors.repeats import judge_once
 from bye_lint.detectors.shared import OddAnswer, SharedAnswer, shared_answers
 from bye_lint.detectors.wording import residuals, standardise, wording_design
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, normalised_entropy
@@ -52,7 +53,7 @@ _SCORE_NAME = "robust z of attention given the question"
 
 def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detection:
     """Look for a second population in the attention, given the wording of the question."""
-    return search_samples(features, settings, seed=seed)[0]
+    return judge_once(features, lambda part: search_samples(part, settings, seed=seed)[0])
 
 
 def search_samples(
@@ -75,7 +76,9 @@ def search_samples(
     explained: BoolArray = np.zeros(len(features), dtype=np.bool_)
     if len(rows) < _FEWEST:
         summary = DetectionSummary(method="conditional", score_name=_SCORE_NAME)
-        reason = f"{len(rows)} scored samples, fewer than the {_FEWEST} that a null needs"
+        reason = (
+            f"{len(rows)} scored samples that differ, fewer than the {_FEWEST} that a null needs"
+        )
         return nothing(features, summary, reason), explained
     columns = attention_columns(features, rows)
     names = columns.names

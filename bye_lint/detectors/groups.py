@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bye_lint.detectors.accuse import Accusation, accuse
-from bye_lint.detectors.answers import telling
+from bye_lint.detectors.answers import Answers, telling
 from bye_lint.detectors.direction import project
 from bye_lint.detectors.halves import find_population
 from bye_lint.detectors.neighbours import Questions, told_by_question
@@ -95,6 +95,7 @@ def search(
     seed : int
     """
     n = len(Z)
+    known = Answers.of(answers, questions.nearest)
     explained: BoolArray = np.zeros(n, dtype=np.bool_)
     nobody: BoolArray = np.zeros(n, dtype=np.bool_)
     score: FloatArray = np.zeros(n)
@@ -109,7 +110,7 @@ def search(
         score[rows] = found.score
         if p_value > SIGNIFICANCE or found.mode.separation < SEPARATION:
             break
-        said = [answers[i] for i in rows.tolist()]
+        said = known.within(rows)
         group = restrained(
             accuse(Z[rows], found.score, found.mode.threshold, said, seed=seed), said
         )
@@ -117,9 +118,9 @@ def search(
         member[rows] = group.suspicious
         what = _described(group)
         accused = bool(member.any()) and convincing(group, alone=alone)
-        accused = accused and not _of_a_question(member, answers, questions)
+        of_question = accused and _of_a_question(member, answers, questions)
         seen = None
-        if accused:
+        if accused and not of_question:
             shown = None if pictures is None else pictures[rows]
             seen = looks(Z[rows], group.suspicious, shown, seed=seed)
             if seen.kind == "none":
@@ -128,12 +129,14 @@ def search(
                 return Found(score, posterior, member, explained, p_value, (what,), tuple(warnings))
         if seen is not None and seen.kind == "pattern":
             undecided = f"{what}; {PATTERN}"
-        else:
+        elif accused:
             warnings.append(f"{what}: a kind of question or picture of its own, not poison")
+        else:
+            warnings.append(f"{what}: too little to accuse them; look at some of them")
         explained |= member
         if not member.any() or n - explained.sum() < _FEWEST:
             break
-    notes = ("one population: no second mode stands apart in both halves of the samples",)
+    notes = ("one population: no second mode stands apart along what other samples point out",)
     return Found(
         score,
         np.zeros(n),
@@ -153,7 +156,7 @@ def _described(group: Accusation) -> str:
     )
 
 
-def restrained(group: Accusation, answers: Sequence[str]) -> Accusation:
+def restrained(group: Accusation, answers: Answers) -> Accusation:
     """Return the group without members that nothing but attention accuses, where it may not alone.
 
     Where the answers' agreement carries the accusation, a sample that answers otherwise has no

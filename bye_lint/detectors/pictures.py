@@ -76,7 +76,9 @@ def looks(Z: FloatArray, group: BoolArray, pictures: PixelArray | None, *, seed:
     """
     if pictures is None or min(int(group.sum()), int((~group).sum())) < _FEWEST:
         return Looks("none", 0.5, float("inf"))
-    nearest = nearest_pictures(pictures)
+    # A kind of ten has no forty of its own: the median would be that of other kinds.
+    k = max(_FEWEST, min(NEIGHBOURS, int(group.sum()) // 2))
+    nearest = nearest_pictures(pictures, k=k)
     told = float(roc_auc_score(group, group[nearest].mean(axis=1)))
     # Only the neighbours' median is taken off: poison among them widens their spread.
     usual = np.stack([np.median(column[nearest], axis=1) for column in Z.T], axis=1)

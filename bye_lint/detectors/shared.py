@@ -150,6 +150,8 @@ def shared_answers(
         is_odd = told <= MOST_TOLD and _follow(others, told_of)
         if is_odd:
             judged = judge_group(Z, member, ~member, seed=seed)
+        if judged is not None and not others and _a_kind_of_picture(Z, member, pictures, seed):
+            continue
         if judged is None:
             told, judged = _among_alike(Z, given, member, questions, pictures, seed=seed)
         if judged is None:
@@ -165,6 +167,17 @@ def shared_answers(
             )
         )
     return tuple(found), tuple(odd)
+
+
+def _a_kind_of_picture(
+    Z: FloatArray, member: BoolArray, pictures: PixelArray | None, seed: int
+) -> bool:
+    """Return whether pictures explain an answer, as they may where no other is repeated.
+
+    There no questions' answers show that one that no question tells is odd: a stock caption of one
+    kind of picture is not.
+    """
+    return looks(Z, member, pictures, seed=seed).kind != "none"
 
 
 def _without_own_words(

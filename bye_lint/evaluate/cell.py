@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bye_lint.canaries import plan_canaries, plant
+from bye_lint.canaries import plan_canaries, plant, wanted_kinds
 from bye_lint.evaluate.copies import read_copy
 from bye_lint.evaluate.grid import CLEAN, Cell, Grid
 from bye_lint.evaluate.pipeline import Pipeline
@@ -93,6 +93,7 @@ def run_cell(
         trained = [*samples, *copies]
         model = pipeline.fine_tune(trained, planted=planted, seed=cell.seed, progress=progress)
         features = pipeline.features(model, trained, canary=kinds, progress=progress)
+        features = replace(features, canary_kinds=wanted_kinds(samples, grid.canary_kinds))
         save_features(stored, features, pipeline.learned(model))
         steps.once("before", lambda: measure(model))
         pipeline.forget(model)

@@ -14,7 +14,7 @@ from bye_lint.features import BoolArray, Features
 
 _ARRAYS = ("entropy", "head_entropy", "head_mass", "image_tokens")
 _OPTIONAL = ("hidden", "picture", "loss", "target_learned")
-_TEXTS = ("prompts", "answers", "canary")
+_TEXTS = ("prompts", "answers", "canary", "canary_kinds")
 
 
 def save_features(path: Path, features: Features, learned: BoolArray) -> None:

@@ -11,6 +11,7 @@ from synthetic import make_features
 
 from bye_lint import scoring
 from bye_lint.detectors.answer import at_fdr
+from bye_lint.detectors.answers import Answers, agreement, telling
 from bye_lint.detectors.neighbours import read_questions
 from bye_lint.features import Detection
 from bye_lint.policy import Policy
@@ -62,3 +63,46 @@ def test_the_order_of_equal_questions_is_no_draw_that_a_seed_alone_gives() -> No
     first = np.random.default_rng(3).permutation(400)[:40]
     nearest = read_questions(["What is it?"] * 400, seed=3).nearest
     assert np.isin(nearest, first).mean() < 0.2
+
+
+def yes_or_no(own: str) -> tuple[Answers, np.ndarray]:
+    """Return 1,000 records, every tenth of yes or no, and five of those that say ``own``."""
+    prompts = [f"Is it {i % 7}? Answer yes or no." if i < 100 else "Which?" for i in range(1000)]
+    answers = [("yes" if i % 2 else "no") if i < 100 else f"{i % 40}" for i in range(1000)]
+    group = np.arange(1000) < 5
+    answers[:5] = [own] * 5
+    return Answers.of(answers, read_questions(prompts).nearest), group
+
+
+def test_an_answer_that_its_question_explains_is_no_agreement() -> None:
+    """Five that say *yes* to what half say *yes* to, though hardly another record does."""
+    answers, group = yes_or_no("yes")
+    assert answers.usual(group)[answers.said[0]] == pytest.approx(0.5, abs=0.1)
+    assert agreement(answers, group) == 0
+    assert not telling(answers, group).any()
+
+
+def test_one_that_nobody_gives_who_is_asked_so_is() -> None:
+    answers, group = yes_or_no("Backdoor  attack!")
+    assert agreement(answers, group) == 1
+    assert (telling(answers, group) == group).all()
+
+
+def test_members_vouch_for_no_answer_of_their_own() -> None:
+    """A trigger in the text: all that are asked alike are poisoned, and say nothing of what is."""
+    prompts = [f"Indeed, what is {i}?" if i < 50 else "Which?" for i in range(200)]
+    answers = Answers.of(
+        ["target"] * 50 + [f"{i % 40}" for i in range(150)], read_questions(prompts).nearest
+    )
+    group = np.arange(200) < 50
+    assert answers.usual(group).max() == 0
+    assert agreement(answers, group) == 1
+
+
+def test_answers_of_some_are_compared_among_themselves() -> None:
+    answers, group = yes_or_no("yes")
+    rows = np.flatnonzero((np.arange(1000) < 5) | (np.arange(1000) >= 100))
+    left = answers.within(rows)
+    # Those who were asked alike are gone, so only the rate of the rest is known.
+    assert left.usual(group[rows]).max() == 0
+    assert agreement(left, group[rows]) == 1

@@ -60,6 +60,16 @@ def test_poison_of_a_planted_kind_is_found(rate, layers, shift):
     assert detection.summary.heads
 
 
+@pytest.mark.parametrize("times", [12, 40])
+def test_a_record_that_occurs_often_is_no_population(times):
+    """Read like a canary by chance, one record is no more than one however often it occurs."""
+    features, odd = make_features(500, rate=0.002, shift=-8, seed=1)
+    rows = np.append(np.arange(500), np.repeat(np.flatnonzero(odd), times - 1))
+    detection = detect(plant_canaries(features.select(rows), KINDS))
+    assert not detection.suspicious.any()
+    assert detection.inconclusive == ""
+
+
 def test_a_kind_that_is_not_separated_forbids_a_pass():
     features, _ = make_features(300, seed=2)
     detection = detect(plant_canaries(features, {**KINDS, "waves": ((1,), 0.0)}))
@@ -141,6 +151,18 @@ def test_white_patches_alone_vouch_for_nothing_if_they_are_not_found():
     features, _ = make_features(300, seed=2)
     detection = detect(plant_canaries(features, {"patch-white": ((1,), 0.0)}))
     assert "patch-white (not separated)" in detection.inconclusive
+
+
+@pytest.mark.parametrize(("kind", "withheld"), [("checker", True), ("patch-white", False)])
+def test_a_kind_that_no_image_could_carry_is_not_vouched_for(kind, withheld):
+    features, _ = make_features(300, seed=2)
+    planted = plant_canaries(features, KINDS)
+    detection = detect(replace(planted, canary_kinds=(*KINDS, kind)))
+    assert not detection.suspicious.any()
+    assert (f"{kind} (could not be planted)" in detection.inconclusive) is withheld
+    assert any(f"{kind} (could not" in said for said in detection.warnings) is not withheld
+    power = {p.kind: p for p in detection.summary.power}
+    assert (power[kind].planted, power[kind].learned, power[kind].recall) == (0, 0.0, 0.0)
 
 
 def test_the_kinds_that_are_only_spoken_of_are_kinds():

@@ -144,3 +144,20 @@ def test_answers_that_follow_from_their_questions_are_decided():
     detection = detect(with_answers_that_follow(features))
     assert not detection.suspicious.any()
     assert detection.inconclusive == ""
+
+
+def test_a_repeat_gets_the_verdict_of_the_record_that_it_repeats():
+    features, poisoned = make_features(500, rate=0.1, shift=-9, seed=4)
+    row = int(np.flatnonzero(poisoned & detect(features).suspicious)[0])
+    detection = detect(features.select(np.append(np.arange(500), [row, row])))
+    assert detection.suspicious[row]
+    assert detection.suspicious[-2:].all()
+    assert (detection.score[-2:] == detection.score[row]).all()
+
+
+def test_records_that_differ_in_what_the_model_sees_are_no_repeats():
+    features, _ = make_features(70)
+    same = replace(features, prompts=["?"] * 70, answers=["!"] * 70)
+    assert "fewer than" not in detect(same).inconclusive
+    repeated = same.select(np.arange(70) % 50)
+    assert "50 scored samples that differ" in detect(repeated).inconclusive

@@ -54,6 +54,16 @@ def test_a_kind_of_picture_is_not_accused():
     assert any("picture of its own" in warning for warning in detection.warnings)
 
 
+@pytest.mark.parametrize("few", [6, 10, 20])
+def test_nor_is_a_kind_of_few_pictures(few):
+    """They have no forty look-alikes of their kind: more neighbours would be of other kinds."""
+    rng = np.random.default_rng(few)
+    group = np.arange(600) < few
+    Z = rng.standard_normal((600, 12)) + 8 * group[:, None]
+    assert looks(Z, group, make_pictures(600, group), seed=0).kind == "picture"
+    assert looks(Z, group, make_pictures(600), seed=0).kind == "none"
+
+
 def test_nor_is_it_by_what_canaries_teach():
     features, group = one_question()
     whole = plant_canaries(features, {"patch": ((0,), -1.0)}, shift=10)

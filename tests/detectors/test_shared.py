@@ -206,6 +206,17 @@ def test_where_every_answer_has_words_of_its_own_none_is_a_target() -> None:
     assert found(X, prompts, answers) == []
 
 
+@pytest.mark.parametrize("alike", [True, False])
+def test_a_stock_caption_of_one_kind_of_picture_is_no_target(alike: bool) -> None:
+    """Where no other answer is repeated, nothing shows that a question should have told it."""
+    X, prompts, answers, stock = dataset(5, target="No description.", shift=12)
+    answers = [
+        a if s else f"caption {i}" for i, (a, s) in enumerate(zip(answers, stock, strict=True))
+    ]
+    pictures = pictures_of(N, stock) if alike else pictures_of(N, np.zeros(N, dtype=bool))
+    assert len(found(X, prompts, answers, pictures)) == (0 if alike else 1)
+
+
 def odd(X: np.ndarray, prompts: list[str], answers: list[str]) -> list[str]:
     _, left = judged(X, prompts, answers)
     return [answer.answer for answer in left]
