@@ -2,7 +2,8 @@
 
 Tran et al., "Spectral Signatures in Backdoor Attacks" (NeurIPS 2018): the samples of largest
 squared projection on the top singular vector are removed, one and a half times as many as the
-assumed poison. The rate is assumed, so it always accuses: a baseline, not a gate.
+assumed poison. The paper does so within each label; answers here are free text, so it is done among
+all samples. The rate is assumed, so it always accuses: a baseline, not a gate.
 """
 
 from __future__ import annotations
