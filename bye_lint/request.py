@@ -192,10 +192,10 @@ def dataset_paths(
 
 
 def passed_over(paths: Sequence[Path], root: Path, *, most: int = 3) -> str:
-    """Say which files of the folders look like data and hold no format that is known."""
+    """Say which files of the folders look like data and were not read."""
     named = ", ".join(visible(shown(path, root)) for path in paths[:most])
     more = f" and {len(paths) - most} more (--show-files lists them)" if len(paths) > most else ""
-    return f"passed over, of no known format: {named}{more}"
+    return f"passed over, hidden or of no known format: {named}{more}"
 
 
 def shown(path: Path, root: Path) -> str:

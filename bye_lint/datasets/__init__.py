@@ -54,12 +54,14 @@ def dataset_files(
     base : Path
         Folder that the policy's paths start from.
     on_passed_over : callable, optional
-        Told of every file in a folder that has a dataset's suffix and no known format.
+        Told of every file in a folder that has a dataset's suffix and no known format, and of
+        datasets that are hidden.
 
     Raises
     ------
     DatasetError
-        If a path does not exist, a named file has no known format, or a folder holds no dataset.
+        If a path does not exist or cannot be read, a named file has no known format, or a folder
+        holds no dataset.
     """
     chosen = list(paths) or [base / path for path in policy.paths]
     return find_files(chosen, READERS, policy.format, policy.fields, on_passed_over)

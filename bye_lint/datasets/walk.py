@@ -20,6 +20,17 @@ HEAD = 1 << 16
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
+#: What lies beside the weights of a model: no dataset, and expected where it is, so that it needs
+#: no word. What a reader recognises is read, whatever it is called.
+_OF_MODELS = frozenset(
+    (
+        "adapter_config.json", "added_tokens.json", "chat_template.json", "config.json",
+        "generation_config.json", "model.safetensors.index.json", "preprocessor_config.json",
+        "processor_config.json", "special_tokens_map.json", "tokenizer.json",
+        "tokenizer_config.json", "video_preprocessor_config.json", "vocab.json",
+    )
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetFile:
@@ -48,15 +59,16 @@ def find_files(
     """Yield the dataset files of the given files and folders, each once, in sorted order.
 
     In a folder, a file that no reader recognises is no dataset; a file that is named is refused
-    if it is none.
+    if it is none. A link to a file is read where it stands, since images are looked for beside it.
 
     Raises
     ------
     DatasetError
-        If a path does not exist, a named file has no known format, or a folder holds no dataset.
+        If a path does not exist or cannot be read, a named file has no known format, or a folder
+        holds no dataset.
     """
     chosen = _chosen(readers, form)
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for path in paths:
         passed: list[str] = []
         found = (
@@ -67,7 +79,7 @@ def find_files(
         empty = True
         for file in found:
             empty = False
-            real = os.path.realpath(file.path)
+            real = (os.path.realpath(file.path), os.path.realpath(file.path.parent))
             if real not in seen:
                 seen.add(real)
                 yield file
@@ -152,30 +164,57 @@ def _why(path: Path, head: bytes) -> str:
 def _in_folder(
     folder: Path, readers: Sequence[Reader], fields: Mapping[str, str], passed: list[str]
 ) -> Iterator[DatasetFile]:
-    """Yield a folder's datasets; files of a dataset's suffix that are none are added to passed."""
+    """Yield a folder's datasets, and its links to folders elsewhere.
+
+    Added to passed are files of a dataset's suffix that are none, and what is hidden: datasets,
+    links, folders that cannot be read.
+
+    Raises
+    ------
+    DatasetError
+        If a folder that is not hidden cannot be read.
+    """
     suffixes = {suffix for reader in readers for suffix in reader.suffixes}
     inside = os.path.realpath(folder) + os.sep
-    for here, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name for name in folders if not name.startswith((".", "__")) and name != "node_modules"
-        )
-        if _is_model(names):
-            folders.clear()
-            continue
-        for name in sorted(names):
-            path = Path(here, name)
-            if name.startswith(".") or path.suffix.lower() not in suffixes:
+
+    def refuse(error: OSError) -> None:
+        if not _is_hidden(error.filename, folder):
+            raise _cannot_be_read(error.filename, error) from error
+        passed.append(Path(error.filename).relative_to(folder).as_posix())
+
+    for here, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if name != ".git")
+        weights = any(name.endswith(".safetensors") for name in names)
+        for path in (Path(here, name) for name in folders):
+            linked = _linked(path, folder, inside)
+            if linked is not None and not _is_hidden(path, folder):
+                yield linked
+            elif linked is not None:
+                passed.append(path.relative_to(folder).as_posix())
+        for path in (Path(here, name) for name in sorted(names)):
+            if path.suffix.lower() not in suffixes:
                 continue
+            hidden = _is_hidden(path, folder)
             file = _maybe(path, readers, fields, inside)
-            if file is not None:
+            if file is not None and not hidden:
                 yield file
-            else:
+            elif file is not None or not (hidden or (weights and path.name in _OF_MODELS)):
                 passed.append(path.relative_to(folder).as_posix())
 
 
-def _is_model(names: Sequence[str]) -> bool:
-    return any(name.endswith(".safetensors") for name in names) and bool(
-        {"config.json", "adapter_config.json"} & set(names)
+def _is_hidden(path: str | Path, folder: Path) -> bool:
+    return any(part.startswith((".", "__")) for part in Path(path).relative_to(folder).parts)
+
+
+def _linked(path: Path, folder: Path, inside: str) -> DatasetFile | None:
+    """Return a finding for a folder that is a link, unless it leads to what is read anyway."""
+    if not path.is_symlink():
+        return None
+    real = os.path.realpath(path)
+    if (real + os.sep).startswith(inside) and not _is_hidden(real, Path(os.path.realpath(folder))):
+        return None
+    return DatasetFile(
+        path, None, ("BYE105", "the folder is a link, which is not followed; name it to check it")
     )
 
 
@@ -205,9 +244,13 @@ def _head(path: Path) -> bytes:
         with path.open("rb") as stream:
             return stream.read(HEAD)
     except OSError as error:
-        raise DatasetError(
-            f"{path}: cannot be read ({error.strerror or error})", "Check its permissions."
-        ) from error
+        raise _cannot_be_read(path, error) from error
+
+
+def _cannot_be_read(path: str | Path, error: OSError) -> DatasetError:
+    return DatasetError(
+        f"{path}: cannot be read ({error.strerror or error})", "Check its permissions."
+    )
 
 
 def _unreadable(head: bytes) -> tuple[str, str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,23 @@ NO_DATASETS = {
     ".git/x.json": [RECORD],
     ".cache/x.json": [RECORD],
     "__pycache__/x.json": [RECORD],
-    "node_modules/x/x.json": [RECORD],
     "model/config.json": {"a": 1},
     "model/model.safetensors": "x",
+}
+
+#: Places that look as if they held no data, and records in them.
+DECOYS = {
+    "node_modules/x/x.json": [RECORD],
+    "model/config.json": {"a": 1},
+    "model/model.safetensors": "",
     "model/samples.json": [RECORD],
     "model/deeper/samples.json": [RECORD],
+    "lora/adapter_config.json": [RECORD],
+    "lora/x.safetensors": "",
+    ".hidden.json": [RECORD],
+    ".cache/x.json": [RECORD],
+    "__data/x.json": [RECORD],
+    "__data/tokenizer.json": {"a": 1},
 }
 
 
@@ -62,6 +75,46 @@ def test_what_is_no_dataset_is_passed_over(tmp_path: Path) -> None:
         put(tmp_path / name, value)
     put(tmp_path / "train.json", [RECORD])
     assert formats(tmp_path) == [("train.json", "llava")]
+
+
+def test_no_place_hides_records(tmp_path: Path) -> None:
+    for name, value in DECOYS.items():
+        put(tmp_path / name, value)
+    passed: list[Path] = []
+    found = dataset_files([tmp_path], DatasetPolicy(), tmp_path, on_passed_over=passed.append)
+    read = {file.path.relative_to(tmp_path).as_posix() for file in found}
+    assert read == {
+        "node_modules/x/x.json",
+        "model/samples.json",
+        "model/deeper/samples.json",
+        "lora/adapter_config.json",
+    }
+    named = {path.relative_to(tmp_path).as_posix() for path in passed}
+    assert named == {".hidden.json", ".cache/x.json", "__data/x.json"}
+
+
+def test_a_folder_that_cannot_be_read_ends_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "x.json", [RECORD])
+    for name in ("closed", ".closed"):
+        (tmp_path / name).mkdir()
+    scandir = os.scandir
+
+    def refuse(path: Path | str) -> Any:
+        if Path(path).name in closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    closed = {".closed"}
+    passed: list[Path] = []
+    found = dataset_files([tmp_path], DatasetPolicy(), tmp_path, on_passed_over=passed.append)
+    assert [file.path.name for file in found] == ["x.json"]
+    assert passed == [tmp_path / ".closed"]
+    closed = {"closed"}
+    with pytest.raises(DatasetError, match=r"closed: cannot be read \(Permission denied\)"):
+        formats(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["config.json", "coco.json", "table.csv", "bye-lint.yaml"])
@@ -199,9 +252,33 @@ def test_a_link_that_leaves_the_folder_is_told_and_not_followed(tmp_path: Path, 
     found = read("data")
     assert [(type(item).__name__, getattr(item, "rule", "")) for item in found] == [
         ("Skipped", "BYE105"),
+        ("Skipped", "BYE105"),
         ("Sample", ""),
     ]
+    assert [item.path for item in found if isinstance(item, Skipped)] == [
+        "data/folder",
+        "data/link.json",
+    ]
     assert isinstance(read("data/link.json")[0], Sample)
+    assert isinstance(read("data/folder")[0], Sample)
+
+
+def test_a_link_to_a_folder_that_is_read_needs_no_word(tmp_path: Path, read: Read) -> None:
+    put(tmp_path / "data" / "a" / "x.json", [RECORD])
+    put(tmp_path / "data" / ".b" / "x.json", [RECORD])
+    (tmp_path / "data" / "same").symlink_to("a")
+    (tmp_path / "data" / ".same").symlink_to("a")
+    assert [type(item).__name__ for item in read("data")] == ["Sample"]
+    (tmp_path / "data" / "secret").symlink_to(".b")
+    assert [type(item).__name__ for item in read("data")] == ["Skipped", "Sample"]
+
+
+def test_a_linked_file_is_read_with_the_images_beside_it(tmp_path: Path, read: Read) -> None:
+    put(tmp_path / "a" / "x.json", [RECORD])
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x.json").symlink_to("../a/x.json")
+    found = [item.images[0].path for item in read(".") if isinstance(item, Sample)]
+    assert found == [tmp_path / "a" / "a.png", tmp_path / "b" / "a.png"]
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.parquet", "metadata.csv"])
