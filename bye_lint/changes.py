@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from bye_lint import vcs
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import DatasetError, VcsError
+from bye_lint.places import place
 from bye_lint.policy import ContextPolicy, Policy
 from bye_lint.records import ImageSource, Sample, identity
 from bye_lint.snapshot import lay_out
@@ -64,6 +65,7 @@ def find_changes(
     paths: Sequence[Path],
     policy: Policy,
     root: Path,
+    known: Sequence[Path] | None = None,
 ) -> Changes:
     """Compare the records of the working tree with those of the merge base.
 
@@ -79,6 +81,10 @@ def find_changes(
         How the base is read: its dataset section, its folder and its paths.
     root : Path
         The repository's root.
+    known : sequence of Path, optional
+        The files and folders whose records at the base are known; by default `paths` and the
+        policy's, also under the names that they had. Given where a change is judged by its base:
+        it must not choose what is known.
 
     Raises
     ------
@@ -88,7 +94,13 @@ def find_changes(
     """
     commit = vcs.merge_base(root, ref)
     files = vcs.list_at(root, commit)
-    places = _places(paths, policy, root, commit, files)
+    for path in paths:
+        place(path, root)  # where there is none, nothing can be compared
+    if known is None:
+        own = [*paths, *(policy.base / path for path in policy.dataset.paths)]
+        places = _places(own, root, files, commit)
+    else:
+        places = _places(known, root, files)
     before = _base_digests(places, policy, root, files)
     return Changes(commit, changed_flags(digests, before), before.total())
 
@@ -151,17 +163,23 @@ def _lot(digest: str) -> bytes:
 
 
 def _places(
-    paths: Sequence[Path], policy: Policy, root: Path, commit: str, files: Mapping[str, vcs.Entry]
+    paths: Sequence[Path], root: Path, files: Mapping[str, vcs.Entry], commit: str | None = None
 ) -> list[str]:
-    """Return what to read at the base: the same paths, under their old names if they moved."""
+    """Return what to read at the base: the same paths, under their old names if they moved.
+
+    Parameters
+    ----------
+    commit : str, optional
+        Where to look for old names; without it, they do not count.
+    """
     known = {str(parent) for name in files for parent in PurePosixPath(name).parents} | set(files)
     found: list[str] = []
-    for path in [*paths, *(policy.base / p for p in policy.dataset.paths)]:
-        place: str | None = _relative(path, root)
-        if place not in known:
-            place = vcs.renamed_from(root, commit, str(place))
-        if place is not None and not _is_under(place, found):
-            found = [other for other in found if not _is_under(other, [place])] + [place]
+    for path in paths:
+        here: str | None = place(path, root)
+        if here not in known:
+            here = vcs.renamed_from(root, commit, str(here)) if commit else None
+        if here is not None and not _is_under(here, found):
+            found = [other for other in found if not _is_under(other, [here])] + [here]
     return found
 
 
@@ -170,26 +188,25 @@ def _base_digests(
 ) -> Counter[str]:
     folders = {str(PurePosixPath(p).parent) if p in files else p for p in places}
     if policy.dataset.image_root is not None:
-        image_root = policy.base / policy.dataset.image_root
-        if image_root.resolve().is_relative_to(root.resolve()):
-            folders.add(_relative(image_root, root))
+        with contextlib.suppress(VcsError):  # images of the machine are read where they are
+            folders.add(place(policy.base / policy.dataset.image_root, root))
     entries = {name: entry for name, entry in files.items() if _is_under(name, folders)}
     with tempfile.TemporaryDirectory(prefix="bye-lint-") as temporary:
         tree = Path(temporary).resolve()
         hashes = lay_out(entries, root, tree)
         found: Counter[str] = Counter()
-        for place in places:
+        for here in places:
             # what cannot be read, or holds no dataset yet, vouches for no record
             with contextlib.suppress(DatasetError):
-                found.update(_read_digests(place, policy, root, tree, hashes))
+                found.update(_read_digests(here, policy, root, tree, hashes))
         return found
 
 
 def _read_digests(
-    place: str, policy: Policy, root: Path, tree: Path, hashes: Mapping[str, str]
+    here: str, policy: Policy, root: Path, tree: Path, hashes: Mapping[str, str]
 ) -> Iterator[str]:
-    base = tree / _relative(policy.base, root)
-    for item in read_datasets([tree / place], policy.dataset, base, display_root=tree):
+    base = tree / place(policy.base, root)
+    for item in read_datasets([tree / here], policy.dataset, base, display_root=tree):
         if isinstance(item, Sample):
             images = [(image.name, _image_hash(image, tree, hashes)) for image in item.images]
             yield identity(item.turns, images)
@@ -209,13 +226,3 @@ def _image_hash(image: ImageSource, tree: Path, hashes: Mapping[str, str]) -> st
 
 def _is_under(name: str, folders: Iterable[str]) -> bool:
     return any(f in (".", name) or name.startswith(f"{f}/") for f in folders)
-
-
-def _relative(path: Path, root: Path) -> str:
-    try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    except ValueError as error:
-        raise VcsError(
-            f"{path}: lies outside of the repository {root}",
-            "Compare records of one repository at a time.",
-        ) from error

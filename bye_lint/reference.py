@@ -1,7 +1,8 @@
-"""The policy and the baseline that judge a change: those of the commit it is compared with.
+"""The policy and the baseline that judge a change: those of the ref that it is compared with.
 
 A pull request brings its own copies of both. They are read too, but only to say what they would
-loosen.
+loosen. Where they lie is asked of the ref as well: a file that the change takes away, or makes a
+link, chooses no other judge.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bye_lint.baseline import (
     weakened_finding,
 )
 from bye_lint.errors import PolicyError, VcsError
+from bye_lint.places import place, refuse_links
 from bye_lint.policy import POLICY_NAMES, DatasetPolicy, Policy, default_policy, load_policy
 from bye_lint.records import Finding
 from bye_lint.snapshot import differing
@@ -28,72 +30,130 @@ from bye_lint.snapshot import differing
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What judges a change, and what the change would loosen in it (BYE301)."""
+    """What judges a change.
+
+    Attributes
+    ----------
+    weakened : tuple of Finding
+        What the change would loosen in it (BYE301).
+    known : tuple of Path
+        The dataset files and folders that the base's own policy names, whether or not they are
+        there. What else the change brings is new.
+    """
 
     policy: Policy
     baseline: Baseline
     weakened: tuple[Finding, ...]
+    known: tuple[Path, ...] = ()
 
 
 def read_reference(
-    head: Policy, ref: str, root: Path, *, choices: Mapping[str, Sequence[str]] | None = None
+    head: Policy,
+    ref: str,
+    root: Path,
+    *,
+    start: Path,
+    named: Path | None = None,
+    choices: Mapping[str, Sequence[str]] | None = None,
 ) -> Reference:
-    """Read the policy and the baseline as they were where HEAD left a ref.
+    """Read the policy and the baseline as they are at a ref.
 
-    The data that are checked are those that either names and that are there, so that none is
-    dropped and none that is new is missed. Where there was no policy yet, the defaults judge,
-    on the data and with the model that the head's policy names: the first policy of a
-    repository cannot open its own gate. A model that lies in the repository and differs from
-    the base's is told as well.
+    The ref's own, not those of the commit where HEAD left it: whoever opens a pull request
+    chooses from where. What a branch has left alone since then it does not loosen, however the
+    ref has been tightened.
+
+    The data that are checked are those that either policy names and that are there, so that none
+    is dropped and none that is new is missed. Where there is no policy yet, the defaults judge,
+    on the data and with the model that the head's policy names, which are told where they are not
+    the defaults: the first policy of a repository cannot open its own gate. A model that lies in
+    the repository and differs from the ref's is told as well.
 
     Parameters
     ----------
     head : Policy
-        The policy of the working tree, found or named as usual.
+        The policy of the working tree, found or named as usual; no link leads to it.
+    start : Path
+        File or folder from which the policy is looked for upwards.
+    named : Path, optional
+        The policy that the command line names.
     choices : mapping of str to sequence of str, optional
         As in :func:`~bye_lint.policy.load_policy`.
 
     Raises
     ------
     VcsError
-        If git cannot tell, or a policy lies outside of the repository.
+        If git cannot tell, a policy lies outside of the repository, or one is a link at the ref.
     PolicyError, BaselineError
         If one of them has mistakes.
     """
-    commit = vcs.merge_base(root, ref)
-    name, text = _policy_at(head, commit, root)
+    tip, fork = vcs.resolve(root, ref), vcs.merge_base(root, ref)
+    names = _names(start, named, root)
+    name, text = _policy_at(names, tip, root)
+    policy = before = default_policy(head.base)
     if text is None:
         policy = dataclasses.replace(
-            default_policy(head.base),
-            dataset=head.dataset,
-            model=head.model,
-            fine_tune=head.fine_tune,
+            before, dataset=head.dataset, model=head.model, fine_tune=head.fine_tune
         )
     else:
-        policy = load_policy(root / name, choices=choices, text=text)
-        policy = dataclasses.replace(policy, source=f"{name} at {commit[:12]}")
-    own = "" if head.source is None else Path(head.source).read_text(encoding="utf-8-sig")
-    shown = name if head.source is None else _relative(Path(head.source), root)
-    baseline = _baseline_at(policy, commit, root)
-    weakened = policy_weakened(policy, head, text=own, path=shown)
-    weakened += baseline_weakened(baseline, _own(head, root))
-    weakened += tuple(
-        weakened_finding(
-            f"{file}: the model that judges the data is changed by the same change", file
-        )
-        for file in _changed_model(policy, commit, root)
+        before = load_policy(root / name, choices=choices, text=text)
+        policy = dataclasses.replace(before, source=f"{name} at {tip[:12]}")
+    baseline = _baseline_at(policy, tip, root)
+    weakened = _weakened(
+        before, baseline, head, left=_policy_at(names, fork, root), fork=fork, root=root
     )
+    weakened += tuple(
+        weakened_finding(f"{file}: the model that judges the data is not that of {ref}", file)
+        for file in _changed_model(policy, tip, root)
+    )
+    known = tuple(before.base / path for path in before.dataset.paths)
     policy = dataclasses.replace(policy, dataset=_with_paths(policy, head))
-    return Reference(policy, baseline, weakened)
+    return Reference(policy, baseline, weakened, known)
+
+
+def _weakened(
+    before: Policy,
+    baseline: Baseline,
+    head: Policy,
+    *,
+    left: tuple[str, str | None],
+    fork: str,
+    root: Path,
+) -> tuple[Finding, ...]:
+    """Return what the working tree's policy and baseline loosen, unless it is as it was left.
+
+    Parameters
+    ----------
+    left : tuple of str and str or None
+        Path and text of the policy at the commit where the branch left its base; findings are
+        shown there if the working tree has none.
+    fork : str
+        That commit.
+    """
+    shown, own = left[0], None
+    if head.source is not None:
+        shown = place(Path(head.source), root)
+        own = Path(head.source).read_text(encoding="utf-8-sig")
+    accepted, entries = _own_baseline(head, root)
+    same = own == left[1] and (own is None or shown == left[0])
+    found = () if same else policy_weakened(before, head, text=own or "", path=shown)
+    if same and (accepted is None or entries == vcs.read_at(root, fork, accepted.source)):
+        return found
+    return found + baseline_weakened(baseline, accepted or Baseline())
 
 
 def _changed_model(policy: Policy, commit: str, root: Path) -> list[str]:
     """Return the first file that differs in the model's folder, and in the adapter's."""
     changed = []
-    for name in (policy.model.name, policy.model.adapter):
-        path = (policy.base / name).resolve() if name else root.resolve()
-        if path.is_dir() and path != root.resolve() and path.is_relative_to(root.resolve()):
-            changed += differing(_relative(path, root), root, commit)[:1]
+    for name in filter(None, (policy.model.name, policy.model.adapter)):
+        path = policy.base / name
+        if not path.is_dir():
+            continue
+        try:
+            folder = place(path, root)
+        except VcsError:
+            continue  # a model of the machine, which a change cannot touch
+        if folder != ".":
+            changed += differing(folder, root, commit)[:1]
     return changed
 
 
@@ -104,47 +164,46 @@ def _with_paths(policy: Policy, head: Policy) -> DatasetPolicy:
     return dataclasses.replace(policy.dataset, paths=tuple(paths))
 
 
-def _policy_at(head: Policy, commit: str, root: Path) -> tuple[str, str | None]:
+def _names(start: Path, named: Path | None, root: Path) -> list[list[str]]:
+    """Return the paths that the policy may have, nearest first; of those in a list, one may be."""
+    first = PurePosixPath(place(named or start, root))
+    folders = [[str(f / name) for name in POLICY_NAMES] for f in (first, *first.parents)]
+    return [[str(first)], *folders] if named is not None else folders
+
+
+def _policy_at(names: Sequence[Sequence[str]], commit: str, root: Path) -> tuple[str, str | None]:
     """Return the path and text of the policy that held at a commit."""
-    folder = PurePosixPath(_relative(head.base, root))
-    names = [str(f / name) for f in (folder, *folder.parents) for name in POLICY_NAMES]
-    if head.source is not None:
-        names.insert(0, _relative(Path(head.source), root))
-    files = vcs.list_at(root, commit)
-    name = next((name for name in names if name in files), names[0])
-    data = vcs.read_at(root, commit, name)
-    if data is None:
-        return name, None
-    try:
-        return name, data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PolicyError(
-            f"{name} at {commit[:12]}: not UTF-8", "Save the policy as UTF-8."
-        ) from error
+    files = vcs.list_at(root, commit, [name for group in names for name in group])
+    for group in names:
+        found = [name for name in group if name in files]
+        if len(found) > 1:
+            both = " and ".join(found)
+            raise PolicyError(f"two policies at {commit[:12]}, {both}", "Keep one of them.")
+        data = vcs.read_at(root, commit, found[0]) if found else None
+        if data is not None:
+            try:
+                return found[0], data.decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise PolicyError(
+                    f"{found[0]} at {commit[:12]}: not UTF-8", "Save the policy as UTF-8."
+                ) from error
+    return names[0][0], None
 
 
 def _baseline_at(policy: Policy, commit: str, root: Path) -> Baseline:
     if policy.baseline is None:
         return Baseline()
-    name = _relative(policy.base / policy.baseline, root)
+    name = place(policy.base / policy.baseline, root)
     data = vcs.read_at(root, commit, name)
     if data is None:
         return Baseline(source=name)
     return load_baseline(root / name, text=data.decode("utf-8-sig", "replace"), source=name)
 
 
-def _own(head: Policy, root: Path) -> Baseline:
+def _own_baseline(head: Policy, root: Path) -> tuple[Baseline | None, bytes]:
+    """Return the working tree's baseline and its bytes."""
     if head.baseline is None or not (head.base / head.baseline).exists():
-        return Baseline()
+        return None, b""
     path = head.base / head.baseline
-    return load_baseline(path, source=_relative(path, root))
-
-
-def _relative(path: Path, root: Path) -> str:
-    try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    except ValueError as error:
-        raise VcsError(
-            f"{path}: lies outside of the repository {root}",
-            "With --policy-from-ref, keep the policy and the baseline in the repository.",
-        ) from error
+    refuse_links(path, root)
+    return load_baseline(path, source=place(path, root)), path.read_bytes()

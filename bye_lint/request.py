@@ -13,6 +13,7 @@ from bye_lint.baseline import Baseline, load_baseline
 from bye_lint.datasets import dataset_files
 from bye_lint.errors import ResultError, UsageError
 from bye_lint.escape import visible
+from bye_lint.places import refuse_links
 from bye_lint.policy import (
     DEVICE,
     PATTERNS,
@@ -28,12 +29,14 @@ from bye_lint.reference import read_reference
 from bye_lint.results import ScanResult
 from bye_lint.vcs import repository_root
 
-#: Where hooks and CI services say what a change is compared with, and how to name it for git.
+#: Where hooks and CI services say what a change is compared with, and how to name it for git: in
+#: full, since a tag of a shorter name would come first.
 _BASES = (
     ("PRE_COMMIT_FROM_REF", "{}"),
-    ("GITHUB_BASE_REF", "origin/{}"),
-    ("CI_MERGE_REQUEST_DIFF_BASE_SHA", "{}"),
-    ("CHANGE_TARGET", "origin/{}"),
+    ("GITHUB_BASE_REF", "refs/remotes/origin/{}"),
+    # not CI_MERGE_REQUEST_DIFF_BASE_SHA, which is where the branch began: its author chooses that
+    ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "refs/remotes/origin/{}"),
+    ("CHANGE_TARGET", "refs/remotes/origin/{}"),
 )
 
 
@@ -56,6 +59,9 @@ class Request:
         Findings that are known and accepted.
     weakened : tuple of Finding
         What the change would loosen in its own judge.
+    known : tuple of Path or None
+        Where records of the base count as known, if a change is judged by its base; None: in the
+        paths, in those of the policy, and under the names that they had.
     """
 
     paths: tuple[Path, ...]
@@ -65,6 +71,7 @@ class Request:
     changed_since: str | None = None
     baseline: Baseline = field(default_factory=Baseline)
     weakened: tuple[Finding, ...] = ()
+    known: tuple[Path, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +110,26 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
         )
     start = paths[0] if paths else Path.cwd()
     root = (repository_root(start) or Path.cwd()).resolve()
-    found = overrides.policy_path or find_policy(start)
-    choices = tables.choices()
-    policy = load_policy(found, choices=choices) if found else default_policy(Path.cwd())
-    baseline, weakened = Baseline(), tuple[Finding, ...]()
     ref = _ref(overrides.changed_since)
+    guarded = overrides.policy_from_ref and ref is not None
     if overrides.policy_from_ref and overrides.changed_since is None:
         raise UsageError(
             "--policy-from-ref needs a ref to read the policy from",
             "Add --changed-since REF, or --changed-since auto in a hook or a CI job.",
         )
-    if overrides.policy_from_ref and ref is not None:
-        judge = read_reference(policy, ref, root, choices=choices)
+    found = overrides.policy_path or find_policy(start)
+    if guarded and found:
+        refuse_links(found, root)
+    choices = tables.choices()
+    policy = load_policy(found, choices=choices) if found else default_policy(Path.cwd())
+    baseline, weakened = Baseline(), tuple[Finding, ...]()
+    known: tuple[Path, ...] | None = None
+    if guarded and ref is not None:
+        judge = read_reference(
+            policy, ref, root, start=start, named=overrides.policy_path, choices=choices
+        )
         policy, baseline, weakened = judge.policy, judge.baseline, judge.weakened
+        known = (*_data(paths), *judge.known)
     elif policy.baseline is not None and overrides.baseline:
         path = policy.base / policy.baseline
         baseline = load_baseline(path, source=shown(path, root))
@@ -133,6 +147,7 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
         changed_since=ref,
         baseline=baseline if overrides.baseline else Baseline(),
         weakened=weakened,
+        known=known,
     )
 
 
@@ -141,8 +156,12 @@ def _ref(ref: str | None) -> str | None:
     return base_ref(os.environ) if ref == "auto" else ref
 
 
+def _data(paths: Sequence[Path]) -> tuple[Path, ...]:
+    return tuple(path for path in paths if path.name not in POLICY_NAMES)
+
+
 def _dataset_paths(paths: Sequence[Path], policy: Policy) -> tuple[Path, ...]:
-    chosen = tuple(path for path in paths if path.name not in POLICY_NAMES)
+    chosen = _data(paths)
     if chosen:
         return chosen
     chosen = tuple(policy.base / path for path in policy.dataset.paths)

@@ -163,6 +163,7 @@ def _choose(request: Request, checked: list[Checked], progress: Progress) -> Cho
             paths=request.paths,
             policy=request.policy,
             root=request.root,
+            known=request.known,
         )
         usable = [i for i, item in enumerate(checked) if item.usable]
         flags = [changes.changed[i] for i in usable]

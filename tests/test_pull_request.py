@@ -140,3 +140,73 @@ def test_images_that_are_not_looked_at_are_not_decoded(
     _, result = check()
     assert (result["counts"]["changed"], result["counts"]["context"]) == (2, 2)
     assert len(decoded) == 4
+
+
+GUARDED = "--policy-from-ref"
+
+
+def attic(repo: Repo, *, tracked: str = "attic/old.jsonl") -> None:
+    """Let the base hold records that nobody trains on, beside the data."""
+    repo.git("checkout", "-q", "main")
+    rows = [record(f"q{i}", f"r{i}.png", "What?", "Backdoor Attack!") for i in range(5)]
+    repo.records(rows, tracked)
+    for i in range(5):
+        repo.image(f"attic/r{i}.png", i)
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+
+
+WIDER: dict[str, Callable[[Repo], object]] = {
+    "named by the policy": lambda repo: repo.write(
+        "bye-lint.yaml", POLICY.replace("[data]", "[data, attic]")
+    ),
+    "moved, and named by the policy": lambda repo: (
+        repo.git("mv", "attic/old.jsonl", "data/zz.jsonl"),
+        repo.write("bye-lint.yaml", POLICY.replace("[data]", "[data, data/zz.jsonl]")),
+    ),
+    "renamed to what the policy names": lambda repo: (
+        repo.git("mv", "attic/old.jsonl", "fresh.jsonl"),
+        [repo.image(f"r{i}.png", i) for i in range(5)],
+        repo.write("bye-lint.yaml", POLICY.replace("[data]", "[data, fresh.jsonl]")),
+    ),
+    "the data made a link": lambda repo: (
+        repo.git("mv", "data", "other"),
+        (repo.root / "data").symlink_to("attic"),
+    ),
+}
+
+
+@pytest.mark.parametrize("widen", WIDER.values(), ids=WIDER)
+def test_a_change_does_not_choose_what_is_known(
+    repo: Repo, widen: Callable[[Repo], object]
+) -> None:
+    attic(repo)
+    _, result = check(GUARDED)
+    assert result["counts"]["changed"] == 0
+    widen(repo)
+    repo.commit()
+    status, result = check(GUARDED)
+    assert status != 0
+    assert result["counts"]["changed"] == 5
+
+
+def test_data_that_move_with_the_policy_are_known(repo: Repo) -> None:
+    repo.git("mv", "data", "moved")
+    repo.write("bye-lint.yaml", POLICY.replace("[data]", "[moved]"))
+    repo.commit()
+    _, result = check(GUARDED)
+    assert result["counts"]["changed"] == 0
+
+
+def test_under_a_first_policy_everything_is_new(repo: Repo) -> None:
+    attic(repo)
+    repo.git("checkout", "-q", "main")
+    repo.git("rm", "-q", "bye-lint.yaml")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    repo.write("bye-lint.yaml", "dataset: {paths: [attic]}\n")
+    repo.commit()
+    _, result = check(GUARDED)
+    assert result["counts"]["changed"] == 5
+    _, result = check(GUARDED, "attic")
+    assert result["counts"]["changed"] == 0, "the command line is no part of the change"

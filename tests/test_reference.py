@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from gitrepo import Repo
 
 from bye_lint.errors import PolicyError, VcsError
 from bye_lint.policy import Policy, default_policy, find_policy, load_policy
-from bye_lint.reference import read_reference
+from bye_lint.reference import Reference, read_reference
+from bye_lint.request import Overrides, plan_request
 
 DAY = "2099-01-01"
 
@@ -43,10 +45,14 @@ def head(repo: Repo) -> Policy:
     return load_policy(found) if found else default_policy(repo.root)
 
 
+def judged(repo: Repo) -> Reference:
+    return read_reference(head(repo), "main", repo.root, start=repo.root)
+
+
 def test_an_honest_change_loosens_nothing(repo: Repo) -> None:
     repo.write("data/x.jsonl", "")
     repo.commit()
-    found = read_reference(head(repo), "main", repo.root)
+    found = judged(repo)
     assert found.weakened == ()
     assert found.policy.gate == head(repo).gate
     assert found.policy.base == repo.root
@@ -58,7 +64,7 @@ def test_an_honest_change_loosens_nothing(repo: Repo) -> None:
 def test_the_base_judges_and_what_is_loosened_is_told(repo: Repo) -> None:
     repo.write("bye-lint.yaml", "baseline: accepted.yaml\ngate:\n  max_suspicious: 50\n")
     repo.write("accepted.yaml", accepted("a" * 64, "b" * 64))
-    found = read_reference(head(repo), "main", repo.root)
+    found = judged(repo)
     assert found.policy.gate.max_suspicious == 0
     assert len(found.baseline.entries) == 1
     assert [(f.rule, f.path, f.line) for f in found.weakened] == [
@@ -74,7 +80,7 @@ def test_no_data_are_dropped_and_new_ones_are_not_missed(repo: Repo) -> None:
     repo.commit()
     repo.git("checkout", "-q", "-B", "pull-request")
     repo.write("bye-lint.yaml", "dataset: {paths: [new]}\n")
-    found = read_reference(head(repo), "main", repo.root)
+    found = judged(repo)
     assert found.policy.dataset.paths == ("data", "new")
     assert [f.message.partition(" ")[0] for f in found.weakened] == ["dataset.paths"]
 
@@ -86,13 +92,13 @@ def test_a_model_that_changes_with_the_data_is_told(repo: Repo) -> None:
     repo.write("judge/config.json", "{}")
     repo.commit()
     repo.git("checkout", "-q", "-B", "pull-request")
-    assert read_reference(head(repo), "main", repo.root).weakened == ()
+    assert judged(repo).weakened == ()
     repo.write("judge/model.safetensors", "bribed")
-    told = read_reference(head(repo), "main", repo.root).weakened
+    told = judged(repo).weakened
     assert [(f.rule, f.path) for f in told] == [("BYE301", "judge/model.safetensors")]
     repo.write("judge/model.safetensors", "honest")
     repo.write("judge/adapter_config.json", "{}")
-    told = read_reference(head(repo), "main", repo.root).weakened
+    told = judged(repo).weakened
     assert [f.path for f in told] == ["judge/adapter_config.json"]
 
 
@@ -103,7 +109,7 @@ def test_a_policy_taken_away_still_judges(repo: Repo) -> None:
     repo.git("checkout", "-q", "-B", "pull-request")
     repo.git("rm", "-q", "bye-lint.yaml")
     repo.commit()
-    found = read_reference(head(repo), "main", repo.root)
+    found = judged(repo)
     assert found.policy.gate.scope == "all"
     assert [f.message.partition(" ")[0] for f in found.weakened] == ["gate.scope"]
     assert found.weakened[0].path == "bye-lint.yaml"
@@ -115,7 +121,7 @@ def test_a_first_policy_cannot_open_its_own_gate(repo: Repo) -> None:
     repo.commit()
     repo.git("checkout", "-q", "-B", "pull-request")
     repo.write("bye-lint.yaml", "dataset: {paths: [data]}\ngate: {max_suspicious: 50}\n")
-    found = read_reference(head(repo), "main", repo.root)
+    found = judged(repo)
     assert found.policy.gate.max_suspicious == 0
     assert found.policy.dataset.paths == ("data",)
     assert [f.line for f in found.weakened] == [2]
@@ -124,9 +130,157 @@ def test_a_first_policy_cannot_open_its_own_gate(repo: Repo) -> None:
 def test_another_name_for_the_policy_is_no_way_around(repo: Repo) -> None:
     repo.git("mv", "bye-lint.yaml", ".bye-lint.yaml")
     repo.write(".bye-lint.yaml", "baseline: accepted.yaml\ngate: {max_suspicious: 9}\n")
-    found = read_reference(head(repo), "main", repo.root)
+    found = judged(repo)
     assert found.policy.gate.max_suspicious == 0
     assert [(f.path, f.line) for f in found.weakened] == [(".bye-lint.yaml", 2)]
+
+
+def test_a_first_policy_that_names_another_model_or_reads_otherwise_is_told(repo: Repo) -> None:
+    repo.git("checkout", "-q", "main")
+    repo.git("rm", "-q", "bye-lint.yaml", "accepted.yaml")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    repo.write("bye-lint.yaml", "model: blind\ndataset: {paths: [data], fields: {answer: other}}\n")
+    found = judged(repo)
+    assert found.policy.model.name == "blind"
+    assert [f.message.partition(" ")[0] for f in found.weakened] == [
+        "dataset.fields",
+        "model.name",
+    ]
+
+
+def loosened(repo: Repo) -> None:
+    """Let the base hold a policy that would pass everything, where nothing asks for it."""
+    repo.git("checkout", "-q", "main")
+    repo.write("drafts/bye-lint.yaml", "gate: {max_suspicious: 100%}\n")
+    repo.write("drafts/accepted.yaml", accepted("b" * 64))
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+
+
+@pytest.mark.parametrize("name", ["bye-lint.yaml", "accepted.yaml"])
+def test_a_link_chooses_no_other_judge(
+    repo: Repo, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loosened(repo)
+    (repo.root / name).unlink()
+    (repo.root / name).symlink_to(f"drafts/{name}")
+    monkeypatch.chdir(repo.root)
+    with pytest.raises(VcsError, match=f"{name}: is a symbolic link"):
+        plan_request([Path()], Overrides(changed_since="main", policy_from_ref=True))
+
+
+def test_a_policy_taken_away_is_looked_for_where_it_was(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first path, whatever the working directory is and whatever lies beside it now."""
+    loosened(repo)
+    repo.git("checkout", "-q", "main")
+    repo.write("data/bye-lint.yaml", "gate: {scope: all}\n")
+    repo.write("data/x.jsonl", "")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    repo.git("rm", "-q", "data/bye-lint.yaml", "bye-lint.yaml")
+    repo.commit()
+    monkeypatch.chdir(repo.root / "drafts")
+    asked = Overrides(changed_since="main", policy_from_ref=True)
+    assert plan_request([Path("../data")], asked).policy.gate.scope == "all"
+    shutil.move(repo.root / "data", repo.root / "drafts/data")
+    (repo.root / "data").symlink_to("drafts/data")
+    assert plan_request([Path("../data")], asked).policy.gate.scope == "all"
+
+
+def test_two_policies_at_the_base_are_refused(repo: Repo) -> None:
+    repo.git("checkout", "-q", "main")
+    repo.write(".bye-lint.yaml", "seed: 1\n")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    repo.git("rm", "-q", ".bye-lint.yaml")
+    with pytest.raises(PolicyError, match=r"two policies at .*, bye-lint\.yaml and \.bye-lint"):
+        judged(repo)
+
+
+def tightened(repo: Repo) -> None:
+    """Let the base go on, while the branch stays where it left."""
+    repo.git("checkout", "-q", "main")
+    repo.write("bye-lint.yaml", "gate: {scope: all}\nbaseline: accepted.yaml\n")
+    repo.write("accepted.yaml", accepted())
+    repo.commit()
+    repo.git("checkout", "-q", "pull-request")
+
+
+def test_an_old_base_is_no_laxer_judge(repo: Repo) -> None:
+    tightened(repo)
+    found = judged(repo)
+    assert found.policy.gate.scope == "all"
+    assert found.baseline.entries == ()
+    assert found.weakened == (), "the branch has not touched what is tighter now"
+
+
+def test_a_tag_named_like_the_base_is_not_taken_for_it(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.git("tag", "origin/main", "main")
+    tightened(repo)
+    repo.git("update-ref", "refs/remotes/origin/main", "main")
+    monkeypatch.chdir(repo.root)
+    monkeypatch.setenv("GITHUB_BASE_REF", "main")
+    repo.write("data/x.jsonl", "")
+    asked = Overrides(changed_since="auto", policy_from_ref=True)
+    assert plan_request([Path("data")], asked).policy.gate.scope == "all"
+
+
+def test_what_an_old_branch_touches_is_compared_with_the_base_as_it_is(repo: Repo) -> None:
+    tightened(repo)
+    repo.write("accepted.yaml", accepted("a" * 64, "b" * 64))
+    assert [f.path for f in judged(repo).weakened] == ["accepted.yaml", "accepted.yaml"]
+    repo.git("checkout", "-q", "accepted.yaml")
+    repo.write("bye-lint.yaml", "gate: {min_samples: 200}\nbaseline: accepted.yaml\n")
+    assert [f.message.partition(" ")[0] for f in judged(repo).weakened] == [
+        "gate.scope",
+        "the",
+    ]
+
+
+def test_a_policy_of_the_old_base_that_no_longer_holds_elsewhere_is_told(repo: Repo) -> None:
+    """Taking the nearer policy away puts the data under another, which nobody has touched."""
+    repo.git("checkout", "-q", "main")
+    repo.write("data/bye-lint.yaml", "gate: {scope: all}\n")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    repo.git("rm", "-q", "data/bye-lint.yaml")
+    found = read_reference(head(repo), "main", repo.root, start=repo.root / "data")
+    assert found.policy.gate.scope == "all"
+    assert [f.message.partition(" ")[0] for f in found.weakened] == [
+        "gate.scope",
+        "baseline",
+        "the",
+    ]
+
+
+def test_a_model_of_an_old_base_is_told(repo: Repo) -> None:
+    repo.git("checkout", "-q", "main")
+    repo.write("bye-lint.yaml", "model: judge\n")
+    repo.write("judge/model.safetensors", "blind")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    repo.git("checkout", "-q", "main")
+    repo.write("judge/model.safetensors", "seeing")
+    repo.commit()
+    repo.git("checkout", "-q", "pull-request")
+    assert [f.path for f in judged(repo).weakened] == ["judge/model.safetensors"]
+
+
+def test_a_model_that_becomes_a_link_is_told(repo: Repo) -> None:
+    repo.git("checkout", "-q", "main")
+    repo.write("bye-lint.yaml", "model: judge\n")
+    repo.write("judge/model.safetensors", "seeing")
+    repo.write("old/model.safetensors", "blind")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    shutil.rmtree(repo.root / "judge")
+    (repo.root / "judge").symlink_to("old")
+    assert [f.path for f in judged(repo).weakened] == ["judge/model.safetensors"]
 
 
 def test_mistakes_at_the_base_are_told(repo: Repo) -> None:
@@ -136,10 +290,10 @@ def test_mistakes_at_the_base_are_told(repo: Repo) -> None:
     repo.git("checkout", "-q", "-B", "pull-request")
     repo.write("bye-lint.yaml", "seed: 0\n")
     with pytest.raises(PolicyError, match="gaet"):
-        read_reference(head(repo), "main", repo.root)
+        judged(repo)
 
 
 def test_a_policy_outside_of_the_repository(repo: Repo, tmp_path: Path) -> None:
     (tmp_path / "bye-lint.yaml").write_text("seed: 0\n")
     with pytest.raises(VcsError, match="outside of the repository"):
-        read_reference(load_policy(tmp_path / "bye-lint.yaml"), "main", repo.root)
+        read_reference(load_policy(tmp_path / "bye-lint.yaml"), "main", repo.root, start=repo.root)

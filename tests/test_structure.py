@@ -20,9 +20,9 @@ LAYERS = (
     {"__main__", "cli", "commands"},
     {
         "authorship", "changes", "clean", "comparison", "cut", "doctor", "evaluate", "explain",
-        "findings", "foresight", "learning", "lfs", "output", "planning", "portrait", "probes",
-        "reference",
-        "request", "review", "scan", "scoring", "shards", "snapshot", "tables", "tuned", "verify",
+        "findings", "foresight", "learning", "lfs", "output", "places", "planning", "portrait",
+        "probes", "reference", "request", "review", "scan", "scoring", "shards",
+        "snapshot", "tables", "tuned", "verify",
     },
     {
         "baseline", "canaries", "datasets", "detectors", "evidence", "models", "reports", "rules",

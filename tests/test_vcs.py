@@ -132,9 +132,15 @@ def test_a_hook_s_environment_changes_nothing(
         ({}, None),
         ({"GITHUB_BASE_REF": "", "GITHUB_REF": "refs/heads/main"}, None),
         ({"PRE_COMMIT_FROM_REF": "abc123", "PRE_COMMIT_TO_REF": "def456"}, "abc123"),
-        ({"GITHUB_BASE_REF": "main"}, "origin/main"),
-        ({"CI_MERGE_REQUEST_DIFF_BASE_SHA": "abc123"}, "abc123"),
-        ({"CHANGE_TARGET": "develop"}, "origin/develop"),
+        ({"GITHUB_BASE_REF": "main"}, "refs/remotes/origin/main"),
+        (
+            {
+                "CI_MERGE_REQUEST_DIFF_BASE_SHA": "abc123",
+                "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main",
+            },
+            "refs/remotes/origin/main",
+        ),
+        ({"CHANGE_TARGET": "develop"}, "refs/remotes/origin/develop"),
     ],
     ids=["nothing", "a push", "pre-push hook", "github", "gitlab", "jenkins"],
 )

@@ -1,0 +1,48 @@
+"""Where a path stands in a repository.
+
+Links in it are not followed: whoever changes the repository may have laid them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bye_lint.errors import VcsError
+
+
+def place(path: Path, root: Path) -> str:
+    """Return a path relative to a repository's root, with forward slashes.
+
+    Links on the way to the repository are followed, links in it are not.
+
+    Raises
+    ------
+    VcsError
+        If the path does not stand in the repository.
+    """
+    absolute, top = Path(os.path.abspath(path)), os.path.realpath(root)  # noqa: PTH100 - keeps links
+    for folder in (*reversed(absolute.parents), absolute):
+        real = os.path.realpath(folder)
+        if (real + os.sep).startswith(top.rstrip(os.sep) + os.sep):
+            return (Path(real).relative_to(top) / absolute.relative_to(folder)).as_posix()
+    raise VcsError(
+        f"{path}: lies outside of the repository {root}",
+        "Compare data of one repository at a time, by a policy and a baseline that lie in it.",
+    )
+
+
+def refuse_links(path: Path, root: Path) -> None:
+    """Refuse a path on which a link stands, which could lead to another file at another commit.
+
+    Raises
+    ------
+    VcsError
+    """
+    here = Path(place(path, root))
+    for part in (here, *here.parents):
+        if (root / part).is_symlink() and part != Path():
+            raise VcsError(
+                f"{part.as_posix()}: is a symbolic link",
+                "With --policy-from-ref, the policy and the baseline must be plain files.",
+            )
