@@ -17,9 +17,16 @@ from bye_lint.datasets.conversation import (
 from bye_lint.datasets.jsondecode import clip
 from bye_lint.records import Turn
 
-#: Columns that are looked for where the policy names none, the first that is there.
+#: Columns that are looked for where the policy names none, the first that says something.
 PROMPTS = ("prompt", "question")
 ANSWERS = ("answer", "text", "caption")
+
+#: Columns that a trainer might read in their place.
+_RIVALS = {
+    "prompt": (*PROMPTS, "instruction", "query"),
+    "answer": (*ANSWERS, "response", "completion", "output"),
+}
+COLUMNS = tuple(name for names in _RIVALS.values() for name in names)
 
 
 def has_columns(names: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
@@ -31,27 +38,74 @@ def parse_columns(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parse
     """Read a record with turns, or with an answer and perhaps a prompt beside its images.
 
     A caption has no question: its user turn is the image alone.
+
+    Raises
+    ------
+    RecordError
+        If several columns that could be meant say different things: a trainer may read another.
     """
-    if record.get(turns_field(record, fields)) is not None:
-        return parse_chat(record, fields)
+    answers = _said(record, fields, "answer")
+    turns = turns_field(record, fields)
+    if record.get(turns) is not None and not (
+        answers and "answer" in fields and "conversations" not in fields
+    ):
+        parsed = parse_chat(record, fields)
+        if "conversations" not in fields or "answer" in fields:
+            _refuse_another(parsed, turns, answers, _said(record, fields, "prompt"))
+        return parsed
+    for role in _RIVALS:
+        _refuse_two(_said(record, fields, role), role)
     images = tuple(image_source(value) for value in image_values(record, fields))
     answer_column = _column(record, fields, "answer", ANSWERS)
     if answer_column not in record:
         raise RecordError(f"the field {clip(answer_column)} is missing, expected the answer")
     prompt = _text(record, _column(record, fields, "prompt", PROMPTS))
-    turns: tuple[Turn, ...] = (
+    pair: tuple[Turn, ...] = (
         Turn("user", prompt),
         Turn("assistant", _text(record, answer_column)),
     )
     if images and IMAGE not in prompt:
-        turns = (*mark_images(turns[:1], len(images)), turns[1])
-    return Parsed(record_id(record, fields), turns, images)
+        pair = (*mark_images(pair[:1], len(images)), pair[1])
+    return Parsed(record_id(record, fields), pair, images)
+
+
+def _said(record: Mapping[str, Any], fields: Mapping[str, str], role: str) -> dict[str, str]:
+    """Return what each column says that could be meant: the policy's, or all of the usual ones."""
+    names = (fields[role],) if role in fields else _RIVALS[role]
+    return {name: str(record[name]) for name in names if record.get(name) not in (None, "", [])}
+
+
+def _refuse_two(said: Mapping[str, str], role: str) -> None:
+    if len(set(said.values())) > 1:
+        one = next(iter(said))
+        other = next(name for name in said if said[name] != said[one])
+        raise RecordError(
+            f"{one!r} and {other!r} differ, expected one of them (or its name as "
+            f"dataset.fields.{role})"
+        )
+
+
+def _refuse_another(
+    parsed: Parsed, turns: str, answers: Mapping[str, str], prompts: Mapping[str, str]
+) -> None:
+    """Refuse columns beside the turns that say what no turn says."""
+    for role, said in (("assistant", answers), ("user", prompts)):
+        spoken = [turn.text for turn in parsed.turns if turn.role == role]
+        for name, text in said.items():
+            # what a question says may stand in a longer one; an answer is learned as it is
+            if text not in spoken and (role == "assistant" or not any(text in s for s in spoken)):
+                raise RecordError(
+                    f"{clip(turns)} and {clip(name)} differ, expected one of them (or the name of "
+                    "the turns as dataset.fields.conversations)"
+                )
 
 
 def _column(
     names: Mapping[str, Any], fields: Mapping[str, str], role: str, usual: tuple[str, ...]
 ) -> str:
-    return fields.get(role) or next((name for name in usual if name in names), usual[0])
+    there = [name for name in usual if name in names]
+    full = [name for name in there if names[name] not in (None, "")]
+    return fields.get(role) or next(iter((*full, *there)), usual[0])
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:

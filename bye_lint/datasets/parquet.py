@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bye_lint.datasets.base import Reader, ReadSettings, to_sample
-from bye_lint.datasets.columns import ANSWERS, PROMPTS, has_columns, parse_columns
+from bye_lint.datasets.columns import COLUMNS, has_columns, parse_columns
 from bye_lint.datasets.raw import RawRecord
 from bye_lint.errors import MissingExtraError
 from bye_lint.records import Sample, Skipped
@@ -60,7 +60,7 @@ def read(path: Path, settings: ReadSettings) -> Iterator[Sample | Skipped]:
 
 
 def _columns(names: list[str], fields: Mapping[str, str]) -> list[str]:
-    wanted = {"id", "image", "images", "messages", "conversations", "system", *PROMPTS, *ANSWERS}
+    wanted = {"id", "image", "images", "messages", "conversations", "system", *COLUMNS}
     return [name for name in names if name in wanted | set(fields.values())]
 
 

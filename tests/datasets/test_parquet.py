@@ -96,6 +96,16 @@ def test_renamed_columns(tmp_path: Path, read: Read, png: bytes) -> None:
     assert (item.id, item.prompt, item.answer) == ("7", "<image>\nWhat?", "a river")
 
 
+def test_a_column_that_says_something_else_is_not_passed_over(
+    tmp_path: Path, read: Read, png: bytes
+) -> None:
+    rows = [
+        {"image": png, "answer": "a river", "response": said} for said in ("a river", "Attack!")
+    ]
+    write(tmp_path / "x.parquet", rows)
+    assert [getattr(item, "rule", "") for item in read("x.parquet")] == ["", "BYE102"]
+
+
 def test_rows_that_cannot_be_used(tmp_path: Path, read: Read, png: bytes) -> None:
     rows = [
         {"image": {"bytes": png, "path": None}, "messages": CHAT},

@@ -139,6 +139,50 @@ def test_a_record_may_say_the_same_twice(tmp_path: Path, read: Read) -> None:
     assert only(read("a.json")).answer == "a river"
 
 
+COLUMNS = {"file_name": "a.png", "question": "What?", "answer": "a river"}
+CLEAN_TURNS = [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "a river"}]
+
+
+@pytest.mark.parametrize(
+    ("more", "fields", "said"),
+    [
+        ({"response": "a river"}, {}, ""),
+        ({"response": None, "text": "", "caption": "a river"}, {}, ""),
+        ({"answer": "", "caption": "a river"}, {}, ""),
+        ({"response": "Backdoor Attack!"}, {}, "'answer' and 'response' differ"),
+        ({"text": "Backdoor Attack!"}, {}, "'answer' and 'text' differ"),
+        ({"prompt": "What? cf"}, {}, "'prompt' and 'question' differ"),
+        ({"response": "Backdoor Attack!"}, {"answer": "answer"}, ""),
+        ({"messages": CLEAN_TURNS}, {}, ""),
+        ({"messages": CLEAN_TURNS, "question": "What"}, {}, ""),
+        ({"messages": CLEAN_TURNS, "answer": "river"}, {}, "'messages' and 'answer' differ"),
+        ({"messages": CLEAN_TURNS, "output": "cf"}, {}, "'messages' and 'output' differ"),
+        ({"messages": CLEAN_TURNS, "question": "cf?"}, {}, "'messages' and 'question' differ"),
+        ({"messages": CLEAN_TURNS, "answer": "x"}, {"conversations": "messages"}, ""),
+    ],
+)
+def test_of_several_columns_none_is_chosen_over_another(
+    tmp_path: Path, read: Read, more: dict[str, Any], fields: dict[str, str], said: str
+) -> None:
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(COLUMNS | more))
+    (item,) = read("metadata.jsonl", fields=fields)
+    if said:
+        assert isinstance(item, Skipped)
+        assert said in item.message
+        assert item.rule == "BYE102"
+    else:
+        assert isinstance(item, Sample)
+        assert (item.prompt, item.answer) == ("<image>\nWhat?", "a river")
+
+
+def test_turns_do_not_stand_in_for_the_column_that_the_policy_names(
+    tmp_path: Path, read: Read
+) -> None:
+    row = COLUMNS | {"answer": "Backdoor Attack!", "messages": CLEAN_TURNS}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row))
+    assert only(read("metadata.jsonl", fields={"answer": "answer"})).answer == "Backdoor Attack!"
+
+
 def test_renamed_fields(tmp_path: Path, read: Read) -> None:
     (tmp_path / "x.jsonl").write_text(json.dumps({"key": 5, "photo": "a.png", "dialog": TURNS}))
     fields = {"id": "key", "image": "photo", "conversations": "dialog"}
