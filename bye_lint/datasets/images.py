@@ -37,22 +37,35 @@ class ImageRoot:
     def find(self, name: str) -> ImageSource | str:
         """Return the image of a name, or, in words, why it is refused.
 
-        Whether the file exists is not looked at. Backslashes separate folders, as on Windows.
+        Whether the file exists is not looked at, but where a name has backslashes. They separate
+        folders, as on Windows, unless a file is called so: that one is opened by who trains here.
+        If both are there, which one is meant cannot be told.
         """
         if problem := _refused(name):
             return problem
-        head, _, tail = name.replace("\\", "/").rpartition("/")
-        if tail in ("", ".", ".."):
+        path = self._path(name.replace("\\", "/"))
+        if "\\" in name and os.sep != "\\":
+            literal = self._path(name)
+            if literal and os.path.lexists(literal):
+                if path and os.path.lexists(path):
+                    return "may be two files, one with backslashes in its name and one in a folder"
+                path = literal
+        if not path:
             return "is a folder"
-        path = os.path.join(self._real(head), tail)  # noqa: PTH118 - pathlib is slow here
-        try:
-            if stat.S_ISLNK(os.lstat(path).st_mode):
-                path = os.path.realpath(path)
-        except OSError:
-            pass  # missing, which is another rule's finding
         if not path.startswith(self._inside):
             return "leaves the image root"
         return ImageSource(name, Path(path))
+
+    def _path(self, name: str) -> str:
+        """Return where a name leads, links resolved; nothing, if to a folder."""
+        head, _, tail = name.rpartition("/")
+        if tail in ("", ".", ".."):
+            return ""
+        path = os.path.join(self._real(head), tail)  # noqa: PTH118 - pathlib is slow here
+        try:
+            return os.path.realpath(path) if stat.S_ISLNK(os.lstat(path).st_mode) else path
+        except OSError:
+            return path  # missing, which is another rule's finding
 
 
 def _refused(name: str) -> str:

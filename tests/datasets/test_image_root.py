@@ -102,3 +102,17 @@ def test_the_root_may_be_a_link_itself(root: Path) -> None:
 def test_the_file_system_root_can_be_the_image_root(root: Path) -> None:
     found = ImageRoot(Path("/")).find(str(root / "b.png").lstrip("/"))
     assert isinstance(found, ImageSource)
+
+
+def test_a_backslash_in_a_file_s_name_is_no_folder(root: Path) -> None:
+    """On POSIX the trainer opens the file that is called so."""
+    (root / "images\\c.png").write_bytes(b"literal")
+    found = ImageRoot(root).find("images\\c.png")
+    assert isinstance(found, ImageSource)
+    assert found.read() == b"literal"
+    (root / "images\\a.png").write_bytes(b"literal")
+    assert "may be two files" in str(ImageRoot(root).find("images\\a.png"))
+    (root / "..\\secret.png").write_bytes(b"literal")
+    assert "may be two files" in str(ImageRoot(root).find("..\\secret.png"))
+    (root / "out\\link.png").symlink_to(root.parent / "secret.png")
+    assert ImageRoot(root).find("out\\link.png") == "leaves the image root"
