@@ -26,9 +26,25 @@ def targets(request: Request, extra: Iterable[Target]) -> tuple[Target, ...]:
         If one of them could not be written, or would take the place of what is checked.
     """
     wanted = [(report.format, Path(report.path)) for report in request.policy.reports]
+    for _, path in wanted:
+        _keep_inside(path)
     chosen = checked_targets([*wanted, *extra])
     _spare(chosen, request)
     return chosen
+
+
+def _keep_inside(path: Path) -> None:
+    """Refuse a report of the policy that a link leads out of the working directory.
+
+    Whoever wrote the policy may be a stranger, whose links lie beside it.
+    """
+    here = os.path.realpath(os.curdir)
+    real = os.path.realpath(path)
+    if not real.startswith(here.rstrip(os.sep) + os.sep):
+        raise ReportError(
+            f"{visible(str(path))}: a report of the policy leaves the working directory",
+            "Name it on the command line: --report FORMAT=PATH may go anywhere.",
+        )
 
 
 def _spare(wanted: Iterable[Target], request: Request) -> None:

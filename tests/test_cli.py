@@ -181,6 +181,22 @@ def test_an_older_report_is_overwritten(dataset: Path) -> None:
     assert json.loads(Path("data/result.json").read_text())["verdict"] == "pass"
 
 
+def test_a_report_of_the_policy_stays_in_the_working_directory(
+    dataset: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    Path("out").symlink_to(outside)
+    Path("bye-lint.yaml").write_text("reports: [{format: json, path: out/x.json}]\n")
+    command = ["check", "--structural", "--quiet", "data"]
+    assert cli.run(command) == 2
+    assert "out/x.json: a report of the policy leaves the working" in capsys.readouterr().err
+    assert list(outside.iterdir()) == []
+    Path("bye-lint.yaml").write_text("reports: [{format: json, path: data/../x.json}]\n")
+    assert cli.run([*command, "--report", "sarif=out/x.sarif"]) == 0
+    assert Path("x.json").exists()
+    assert (outside / "x.sarif").exists()
+
+
 def test_two_reports_in_one_file_are_refused(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

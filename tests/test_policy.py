@@ -130,6 +130,14 @@ MISTAKES = [
     pytest.param(
         "reports: [{format: srif, path: x}]", "1:20: .* did you mean sarif?", id="report-format"
     ),
+    *(
+        pytest.param(
+            f"reports: [{{format: json, path: '{path}'}}]",
+            r"1:32: reports\[0\].path is .*, expected a path that stays in the working directory",
+            id=f"report-to-{path}",
+        )
+        for path in ("/tmp/x", "../x", "a/../../x", "..", "C:x", "\\\\server\\x", ".git/hooks/x")
+    ),
     pytest.param("reports: [{format: json}]", r"1:11: reports\[0\] lacks path", id="report-path"),
     pytest.param(
         "gate: {max_suspicious: 120%}",

@@ -217,6 +217,6 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
     },
     "reports[]": {
         "format": Key("Format of the report.", choices="reports"),
-        "path": Key("File to write.", {"minLength": 1}),
+        "path": Key("File to write, in the working directory or below it.", {"minLength": 1}),
     },
 }

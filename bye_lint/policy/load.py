@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -222,6 +223,13 @@ def _remedy(value: object, schema: Mapping[str, Any]) -> str:
 
 
 def _contradictions(policy: Policy, document: Document) -> Iterator[Problem]:
+    for i, report in enumerate(policy.reports):
+        if _leaves(report.path):
+            yield Problem(
+                document.values.get(("reports", i, "path")) or Place(1, 1),
+                f"reports[{i}].path is {clip(report.path)}, expected a path that stays in the "
+                "working directory; --report may name any other",
+            )
     if policy.context.min > policy.context.max:
         where: Where = ("context", "min")
         place = document.values.get(where) or document.values.get(("context", "max"))
@@ -230,6 +238,13 @@ def _contradictions(policy: Policy, document: Document) -> Iterator[Problem]:
             f"context.min is {policy.context.min}, expected at most context.max, "
             f"which is {policy.context.max}",
         )
+
+
+def _leaves(path: str) -> bool:
+    """Tell whether a path leads out of the folder that it starts from, or into git's own."""
+    plain = posixpath.normpath(path.replace("\\", "/"))
+    parts = plain.lower().split("/")
+    return plain.startswith("/") or ":" in parts[0] or parts[0] == ".." or ".git" in parts
 
 
 def _build(cls: Any, data: Mapping[str, Any]) -> Any:
