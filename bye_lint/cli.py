@@ -30,6 +30,7 @@ from bye_lint.commands.remedy import clean, explain
 from bye_lint.commands.shards import extract, judge, tune
 from bye_lint.commands.verify import verify
 from bye_lint.errors import ByeLintError
+from bye_lint.escape import MAX_MESSAGE, visible, visible_lines
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -103,12 +104,12 @@ def check(
     )
     request = plan_request(paths, overrides)
     if show_policy:
-        click.echo(effective_policy(request), nl=False)
+        click.echo(visible_lines(effective_policy(request)), nl=False)
         return 0
     if show_files:
         passed: list[Path] = []
         for path in dataset_paths(request, on_passed_over=passed.append):
-            click.echo(path)
+            click.echo(visible(path, None))
         if passed and not quiet:
             click.echo(passed_over(passed, request.root, most=len(passed)), err=True)
         return 0
@@ -212,7 +213,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         error.show()
         return EXIT_ERROR
     except ByeLintError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(visible_lines(f"error: {error}"), err=True)
         return EXIT_ERROR
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -220,7 +221,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _REFUSED:
             where = f"{error.filename}: " if error.filename else "the output cannot be written: "
-            click.echo(f"error: {where}{(error.strerror or '').lower()}", err=True)
+            said = f"error: {where}{(error.strerror or '').lower()}"
+            click.echo(visible(said, MAX_MESSAGE), err=True)
             click.echo("  Free some space, or name folders that you may write to.", err=True)
         else:
             _report_bug(error)
@@ -235,5 +237,6 @@ def _report_bug(error: Exception) -> None:
         log.write(f"bye-lint {__version__}, Python {sys.version}\n")
         log.writelines(traceback.format_exception(error))
     summary = str(error).splitlines()[0] if str(error) else ""
-    click.echo(f"internal error: {type(error).__name__}: {summary}", err=True)
+    said = f"internal error: {type(error).__name__}: {summary}"
+    click.echo(visible(said, MAX_MESSAGE), err=True)
     click.echo(f"  This is a bug in bye-lint. Please report it with {log.name}", err=True)

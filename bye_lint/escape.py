@@ -65,6 +65,11 @@ def visible(text: str, limit: int | None = MAX_TEXT) -> str:
     return _ACTIVE.sub(_code, text)
 
 
+def visible_lines(text: str) -> str:
+    """Return a text of several lines, such as a message or a policy, each as :func:`visible`."""
+    return "\n".join(visible(line, None) for line in text.split("\n"))
+
+
 def html(text: str, limit: int | None = MAX_TEXT) -> str:
     """Return the text for an HTML element or a quoted attribute."""
     return _html.escape(visible(text, limit))

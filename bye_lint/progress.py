@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
+from bye_lint.escape import visible
+
 
 class Task(Protocol):
     """One stage under way."""
@@ -100,8 +102,8 @@ class RichProgress(SilentProgress):
                 yield _BarTask(bars, bars.add_task(description, total=None, note=""))
 
     def say(self, message: str) -> None:
-        """Print one line, as it is."""
-        self._console.print(message, markup=False, soft_wrap=True)
+        """Print one line, in which nothing acts on a terminal or a log."""
+        self._console.print(visible(message, None), markup=False, soft_wrap=True)
 
 
 class _BarTask:

@@ -222,6 +222,60 @@ def test_a_typo_in_the_policy_is_shown_where_it_stands(
     assert "max_suspicious" in error
 
 
+HOSTILE = "\x1b[2J\u202e\n::error::[bold]x"
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        json.dumps({HOSTILE: 1}),
+        json.dumps({"seed": HOSTILE}),
+        json.dumps({"baseline": HOSTILE}),
+        json.dumps({"dataset": {"paths": [HOSTILE]}}),
+        f"seed: '{HOSTILE}'",
+        f"seed: !{HOSTILE[8:]} 1",
+        "model: '" + "word " * 19 + "::error::x'",
+    ],
+)
+@pytest.mark.parametrize("option", ["--structural", "--show-policy", "--show-files"])
+def test_what_a_policy_says_does_nothing_where_it_is_shown(
+    dataset: Path, policy: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("bye-lint.yaml").write_text(policy, encoding="utf-8")
+    cli.run(["check", option, *(() if "paths" in policy else ("data",))])
+    shown = "".join(capsys.readouterr())
+    assert shown
+    assert not {"\x1b", "\u202e"} & set(shown)
+    assert "::" not in shown
+
+
+def test_the_names_of_files_do_nothing_where_they_are_shown(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = dataset / "\x1b[2J\n::error::[bold]x"
+    folder.mkdir()
+    (dataset / "train.json").rename(folder / "train.json")
+    assert cli.run(["check", "--show-files", "data"]) == 0
+    assert capsys.readouterr().out == "data/\\x1b[2J\\n:\\x3aerror:\\x3a[bold]x/train.json\n"
+    (folder / "train.json").write_text("")
+    assert cli.run(["check", "--structural", str(folder / "train.json")]) == 2
+    assert "::" not in capsys.readouterr().err
+
+
+def test_what_went_wrong_does_nothing_where_it_is_shown(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("\x1b[2J::error::x")
+
+    monkeypatch.setattr(scan, "scan", fail)
+    assert cli.run(["check", "--structural", "data"]) == 2
+    shown = capsys.readouterr().err
+    assert "RuntimeError: \\x1b[2J:\\x3aerror:\\x3ax" in shown
+    RichProgress(bars=False).say("\x1b[2J::error::x")
+    assert capsys.readouterr().err == "\\x1b[2J:\\x3aerror:\\x3ax\n"
+
+
 def test_the_policy_is_found_upwards_of_the_first_path(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -139,7 +139,7 @@ def audit(paths: tuple[Path, ...], saved: Path | None, chosen: Path | None) -> i
     for item in audited:
         entry = item.entry
         click.echo(
-            f"{known.source}:{entry.line}: {item.state:<11} {entry.rule} "
+            f"{visible(known.source)}:{entry.line}: {item.state:<11} {entry.rule} "
             f"{item.matched}/{entry.count} until {entry.expires}  {visible(entry.reason)}"
         )
     return 0 if all(item.state == "active" for item in audited) else 1
