@@ -23,10 +23,12 @@ AFTER_END = "more text follows the end of the array"
 
 _KEY_LENGTH = 128
 _FIRST_KEY = re.compile(r'\{\s*"((?:[^"\\\n]|\\.){0,99})"\s*:')
-_STRUCTURE = re.compile(r'"(?:[^"\\\n]|\\.)*["\n]|[{}\[\]]')
+# a string that does not end is one too, else each quote in it would be tried as another's beginning
+_STRUCTURE = re.compile(r'"(?:[^"\\\n]|\\.)*["\n]?|[{}\[\]]')
 # where nothing is known of the records: an object that is no turn and no part of one
 _ANY_RECORD = r'\{\s*"(?!(?:from|role|type|value|content)")'
-_AFTER_RECORD = re.compile(r"\s*(?:,\s*" + _ANY_RECORD + r"|,?\s*(?:\]\s*)?$)")
+# no two runs of space that could share one, which would be tried in every division
+_AFTER_RECORD = re.compile(r"\s*(?:$|,\s*(?:" + _ANY_RECORD + r"|(?:\]\s*)?$)|\]\s*$)")
 _PAIRS = {"}": "{", "]": "["}
 
 

@@ -166,6 +166,10 @@ def test_memory_is_bounded_by_the_window() -> None:
         pytest.param('["' + "\\" * 300_001, id="backslashes"),
         pytest.param("[" + " " * 3_000_000 + "]", id="spaces"),
         pytest.param("[" + "9" * 300_000 + "]", id="digits"),
+        pytest.param('[{"id": 1 "x"}' + " " * 300_000 + "x]", id="spaces-after-a-record"),
+        pytest.param('[{"id": 1 "x"},' + " " * 300_000 + "x]", id="spaces-after-a-comma"),
+        pytest.param('[{"id": "' + '\\"' * 300_000, id="escaped-quotes"),
+        pytest.param('[{"id" "' + '\\"' * 300_000 + "\\\n}]", id="escaped-quotes-and-a-line"),
         pytest.param(b"[" + b"\xff" * 300_000, id="no-utf8"),
     ],
 )
