@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import fields, is_dataclass, replace
 from datetime import date, timedelta
@@ -47,6 +48,14 @@ def entry(fingerprint: str = A, rule: str = "BYE001", **more: Any) -> Entry:
 
 def baseline(*entries: Entry) -> Baseline:
     return Baseline(entries, "bye-lint-baseline.yaml")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_baseline_of_thousands_is_read(as_json: bool) -> None:
+    digests = sorted(hashlib.sha256(str(i).encode()).hexdigest() for i in range(2500))
+    made = baseline(*(entry(digest, where=f"data/x.jsonl:{digest[:4]}") for digest in digests))
+    read = load_baseline(Path(made.source), text=dump_baseline(made, as_json=as_json))
+    assert [e.fingerprint for e in read.entries] == digests
 
 
 @pytest.mark.parametrize(

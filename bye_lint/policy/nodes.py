@@ -121,9 +121,9 @@ class _Reader:
 
     def _value(self, node: yaml.Node, where: Where) -> Any:
         self.nodes += 1
-        if self.nodes > MAX_NODES:
+        if self.nodes > self.max_nodes:
             raise _TooMuchError(
-                f"more than {MAX_NODES} values, or aliases of aliases", node.start_mark
+                f"more than {self.max_nodes} values, or aliases of aliases", node.start_mark
             )
         if len(where) > MAX_DEPTH:
             raise _TooMuchError(f"nested more than {MAX_DEPTH} levels deep", node.start_mark)
