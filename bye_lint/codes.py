@@ -146,16 +146,6 @@ _ROWS = (
     ),
     Rule(
         "BYE111",
-        "unreadable-by-model",
-        "warning",
-        "3.0",
-        "The model could not read the record.",
-        "The chat template, the image processor or the model itself refused the record, or its "
-        "attention was not a number. It was not scored, so nothing is known about it.\n\n"
-        "**What to do:** read the message; often the prompt spells a control token of the model.",
-    ),
-    Rule(
-        "BYE111",
         "no-image-asked",
         "note",
         "0.1",
@@ -163,6 +153,16 @@ _ROWS = (
         "Records of text alone are common in multimodal sets. The check looks at the attention "
         "that the first question's image gets, so that nothing can be said about them.\n\n"
         "**What to do:** nothing, if it is meant so; such records are counted as not scored.",
+    ),
+    Rule(
+        "BYE112",
+        "unreadable-by-model",
+        "warning",
+        "3.0",
+        "The model could not read the record.",
+        "The chat template, the image processor or the model itself refused the record, or its "
+        "attention was not a number. It was not scored, so nothing is known about it.\n\n"
+        "**What to do:** read the message; often the prompt spells a control token of the model.",
     ),
     Rule(
         "BYE301",

@@ -81,7 +81,7 @@ def weigh(
         evidence=gathered.evidence,
         unscored=tuple(
             Skipped(
-                rule="BYE111",
+                rule="BYE112",
                 message=f"the model could not read the record: {row.error or 'not a number'}",
                 path=sample.location.path,
                 line=sample.location.line,

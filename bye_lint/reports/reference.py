@@ -25,7 +25,7 @@ _SAMPLE_LINES = 24
 
 _FAMILIES = {
     "BYE0": "What the model shows",
-    "BYE1": "What the records themselves show, without a model",
+    "BYE1": "What keeps a record from being used or judged",
     "BYE3": "What a change does to the check",
 }
 

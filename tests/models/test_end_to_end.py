@@ -78,3 +78,13 @@ def test_a_model_on_disk_reaches_a_verdict(name: str, method: str, tmp_path: Pat
     assert result["counts"]["scored"] == N_RECORDS
     assert result["reproducibility"]["family"] == name
     assert "canaries" in result["reproducibility"]["fine_tuned"]
+
+
+def test_what_the_model_cannot_read_has_a_code_of_its_own(tmp_path: Path) -> None:
+    data = write_data(tmp_path) / "train.json"
+    records = json.loads(data.read_text(encoding="utf-8"))
+    records[3]["conversations"][0]["value"] += "</s>"
+    data.write_text(json.dumps(records), encoding="utf-8")
+    save_model("llava", tmp_path)
+    _, result = check(tmp_path)
+    assert [(row["rule"], row["sample_id"]) for row in result["skipped"]] == [("BYE112", "r3")]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from bye_lint import codes
 from bye_lint.codes import RULES
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Checked, ImageSource, Location, Sample, Skipped, Turn
@@ -271,3 +272,7 @@ def test_five_thousand_small_records_are_fast() -> None:
     found = check(*items, decode=False)
     assert time.process_time() - begun < 5  # about 0.5 s on an idle core
     assert len(found) == 5000
+
+
+def test_a_code_is_one_rule() -> None:
+    assert len(codes._ROWS) == len(codes.RULES) == len({rule.name for rule in codes._ROWS})
