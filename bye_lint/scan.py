@@ -19,7 +19,7 @@ from bye_lint.changes import find_changes, select
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import VcsError
 from bye_lint.findings import Weighed, unjudged, weigh
-from bye_lint.policy import show_policy
+from bye_lint.policy import ContextPolicy, show_policy
 from bye_lint.progress import Progress
 from bye_lint.records import Checked, Finding, Sample
 from bye_lint.request import Request, passed_over, shown
@@ -97,12 +97,12 @@ def scan(request: Request, *, progress: Progress, source: RowSource | None = Non
 
 
 def read(request: Request, progress: Progress) -> tuple[list[Checked], Chosen]:
-    """Read all records, and choose those that the model looks at.
+    """Read all records, and choose those that are looked at.
 
     Where only changes are judged, images that are not looked at are hashed and not decoded.
     """
     policy = request.policy
-    whole = request.changed_since is None or request.structural
+    whole = request.changed_since is None or (request.structural and policy.gate.scope == "all")
     checked: list[Checked] = []
     passed: list[Path] = []
     with progress.stage("read", "Reading records") as task:
@@ -118,7 +118,7 @@ def read(request: Request, progress: Progress) -> tuple[list[Checked], Chosen]:
             task.update(len(checked))
     if passed:
         progress.say(passed_over(passed, request.root))
-    if not whole:
+    if request.changed_since is not None:
         return checked, _choose(request, checked, progress)
     usable = [item for item in checked if item.usable]
     return checked, Chosen(usable, [True] * len(usable))
@@ -167,15 +167,18 @@ def _choose(request: Request, checked: list[Checked], progress: Progress) -> Cho
         )
         usable = [i for i, item in enumerate(checked) if item.usable]
         flags = [changes.changed[i] for i in usable]
-        selection = select([checked[i].digest for i in usable], flags, request.policy.context)
+        # without a model there is nothing to compare with what others look like
+        context = ContextPolicy(0, 0, 0) if request.structural else request.policy.context
+        selection = select([checked[i].digest for i in usable], flags, context)
     rows = [usable[i] for i in sorted((*selection.changed, *selection.context))]
     with progress.stage("decode", "Decoding images"):
         decoded = check_pixels([checked[i] for i in rows], request.policy.dataset)
         for i, item in zip(rows, decoded, strict=True):
             checked[i] = item
+    along = f"{len(selection.context)} of {len(usable) - sum(flags)} others are read along"
     progress.say(
-        f"{changes.count} records changed since {request.changed_since}; "
-        f"{len(selection.context)} of {len(usable) - sum(flags)} others are read along"
+        f"{changes.count} records changed since {request.changed_since}"
+        + ("" if request.structural else f"; {along}")
     )
     rows = [i for i in rows if checked[i].usable]
     return Chosen(

@@ -22,13 +22,21 @@ def _plural(n: int, noun: str) -> str:
 
 
 def judge_structure(counts: Counts, policy: GatePolicy, errors: int) -> Verdict:
-    """Judge a check of the structural rules alone: any error fails, no records say nothing."""
+    """Judge a check of the structural rules alone: any error fails, no records say nothing.
+
+    Of a change, the errors are those of the records that it brings, if the gate is about them.
+    """
     gate = _gate(counts, policy, 0)
     if errors:
         return Verdict("fail", (f"{_plural(errors, 'structural error')}",), gate)
     if counts.records == 0:
         return Verdict("inconclusive", ("no records were found",), gate)
-    return Verdict("pass", (f"no structural error in {_plural(counts.records, 'record')}",), gate)
+    among = _plural(counts.records, "record")
+    if counts.changed is not None and policy.scope == "changed":
+        if counts.changed == 0:
+            return Verdict("pass", ("no record changed",), gate)
+        among = _plural(counts.changed, "changed record")
+    return Verdict("pass", (f"no structural error in {among}",), gate)
 
 
 def judge(

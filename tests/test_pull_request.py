@@ -114,6 +114,32 @@ def test_new_mistakes_are_the_change_s(
     assert result["counts"]["changed"] == result["counts"]["changed_skipped"] == 1
 
 
+def test_the_structural_rules_alone_judge_the_change_too(repo: Repo) -> None:
+    status, result = check("--structural")
+    assert (status, result["reasons"]) == (0, ["no record changed"])
+    assert set(levels(result).values()) == {"note"}
+    repo.image("data/n.png", 99)
+    add(repo, record("n"))
+    status, result = check("--structural")
+    assert (status, result["reasons"]) == (0, ["no structural error in 1 changed record"])
+    assert (result["counts"]["changed"], result["counts"]["context"]) == (1, 0)
+    repo.write("bye-lint.yaml", POLICY.replace("gate: {", "gate: {scope: all, "))
+    status, result = check("--structural")
+    assert status == 1
+    errors = [f["rule"] for f in result["findings"] if f["level"] == "error"]
+    assert sorted(errors) == ["BYE101", "BYE103", "BYE104"]
+
+
+@pytest.mark.parametrize(("change", "rule"), BROKEN.values(), ids=BROKEN)
+def test_the_structural_rules_alone_find_the_change_s_mistakes(
+    repo: Repo, change: Callable[[Repo], object], rule: str
+) -> None:
+    change(repo)
+    status, result = check("--structural")
+    errors = [f["rule"] for f in result["findings"] if f["level"] == "error"]
+    assert (status, errors) == (1, [rule])
+
+
 def test_what_is_skipped_is_not_unchanged(repo: Repo) -> None:
     """Sixty poisoned records without a picture are not a change of nothing."""
     add(repo, *({"id": f"n{i}", **TEXT} for i in range(60)))
