@@ -169,7 +169,15 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Reproducibility:
-    """Everything needed to get the same answer again; no times and no absolute paths."""
+    """Everything needed to get the same answer again; no times and no absolute paths.
+
+    Attributes
+    ----------
+    changed_since : str or None
+        Git ref that the check compared with, where it judged a change.
+    policy_from_ref : bool
+        The policy and the baseline were those of that ref.
+    """
 
     tool_version: str
     seed: int
@@ -183,6 +191,8 @@ class Reproducibility:
     fine_tuned: str = ""
     dataset_digest: str = ""
     policy_digest: str = ""
+    changed_since: str | None = None
+    policy_from_ref: bool = False
 
 
 @dataclass(frozen=True, slots=True)

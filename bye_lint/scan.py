@@ -297,6 +297,8 @@ def _reproducibility(
         family=model.family if model is not None else "",
         dataset_digest=content.hexdigest(),
         policy_digest=rules.hexdigest(),
+        changed_since=request.changed_since,
+        policy_from_ref=request.known is not None,
     )
 
 

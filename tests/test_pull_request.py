@@ -140,6 +140,20 @@ def test_the_structural_rules_alone_find_the_change_s_mistakes(
     assert (status, errors) == (1, [rule])
 
 
+def test_the_command_that_repeats_a_check_names_its_base(
+    repo: Repo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check("--structural")
+    cli.run(["report", "../result.json", "--format", "markdown"])
+    assert "bye-lint check --seed 0 --structural --changed-since=main -- data\n" in (
+        capsys.readouterr().out
+    )
+    _, result = check(GUARDED)
+    assert result["reproducibility"]["policy_from_ref"] is True
+    cli.run(["report", "../result.json", "--format", "markdown"])
+    assert "--seed 0 --changed-since=main --policy-from-ref -- data\n" in capsys.readouterr().out
+
+
 def test_what_is_skipped_is_not_unchanged(repo: Repo) -> None:
     """Sixty poisoned records without a picture are not a change of nothing."""
     add(repo, *({"id": f"n{i}", **TEXT} for i in range(60)))

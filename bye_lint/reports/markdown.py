@@ -191,9 +191,12 @@ def _power(result: ScanResult) -> str:
 
 def _again(result: ScanResult) -> str:
     made = result.reproducibility
-    paths = " ".join(shlex.quote(visible(path)) for path in result.paths[:TOP_REASONS])
-    structural = " --structural" if result.structural_only else ""
-    command = f"bye-lint check --seed {made.seed}{structural}{paths and ' -- '}{paths}"
+    words = ["bye-lint", "check", "--seed", str(made.seed)]
+    words += ["--structural"] if result.structural_only else []
+    words += [f"--changed-since={visible(made.changed_since)}"] if made.changed_since else []
+    words += ["--policy-from-ref"] if made.policy_from_ref else []
+    words += ["--", *map(visible, result.paths[:TOP_REASONS])] if result.paths else []
+    command = shlex.join(words)
     facts = {
         "bye-lint": made.tool_version,
         "model": made.model,
