@@ -77,6 +77,7 @@ def check(
     structural: bool,
     changed_since: str | None,
     policy_from_ref: bool,
+    policy_ref: str | None,
     no_baseline: bool,
 ) -> int:
     """Check datasets for backdoored samples.
@@ -100,6 +101,7 @@ def check(
         structural=structural,
         changed_since=changed_since,
         policy_from_ref=policy_from_ref,
+        policy_ref=policy_ref,
         baseline=not no_baseline,
     )
     request = plan_request(paths, overrides)

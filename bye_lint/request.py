@@ -62,6 +62,8 @@ class Request:
     known : tuple of Path or None
         Where records of the base count as known, if a change is judged by its base; None: in the
         paths, in those of the policy, and under the names that they had.
+    policy_ref : str or None
+        Git ref that the policy and the baseline are of; None: they are the working tree's.
     """
 
     paths: tuple[Path, ...]
@@ -72,6 +74,7 @@ class Request:
     baseline: Baseline = field(default_factory=Baseline)
     weakened: tuple[Finding, ...] = ()
     known: tuple[Path, ...] | None = None
+    policy_ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Overrides:
     structural: bool = False
     changed_since: str | None = None
     policy_from_ref: bool = False
+    policy_ref: str | None = None
     baseline: bool = True
 
 
@@ -111,22 +115,17 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
     start = paths[0] if paths else Path.cwd()
     root = (repository_root(start) or Path.cwd()).resolve()
     ref = _ref(overrides.changed_since)
-    guarded = overrides.policy_from_ref and ref is not None
-    if overrides.policy_from_ref and overrides.changed_since is None:
-        raise UsageError(
-            "--policy-from-ref needs a ref to read the policy from",
-            "Add --changed-since REF, or --changed-since auto in a hook or a CI job.",
-        )
+    judge_ref = _judge_ref(overrides, ref)
     found = overrides.policy_path or find_policy(start)
-    if guarded and found:
+    if judge_ref is not None and found:
         refuse_links(found, root)
     choices = tables.choices()
     policy = load_policy(found, choices=choices) if found else default_policy(Path.cwd())
     baseline, weakened = Baseline(), tuple[Finding, ...]()
     known: tuple[Path, ...] | None = None
-    if guarded and ref is not None:
+    if judge_ref is not None:
         judge = read_reference(
-            policy, ref, root, start=start, named=overrides.policy_path, choices=choices
+            policy, judge_ref, root, start=start, named=overrides.policy_path, choices=choices
         )
         policy, baseline, weakened = judge.policy, judge.baseline, judge.weakened
         known = (*_data(paths), *judge.known)
@@ -148,12 +147,26 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
         baseline=baseline if overrides.baseline else Baseline(),
         weakened=weakened,
         known=known,
+        policy_ref=judge_ref,
     )
 
 
 def _ref(ref: str | None) -> str | None:
     """Return a ref; ``auto`` is the one that a hook or a CI service names, if any."""
     return base_ref(os.environ) if ref == "auto" else ref
+
+
+def _judge_ref(overrides: Overrides, ref: str | None) -> str | None:
+    """Return the ref whose policy judges, if the command line asks for one."""
+    if overrides.policy_ref is not None:
+        return _ref(overrides.policy_ref)
+    if overrides.policy_from_ref and overrides.changed_since is None:
+        raise UsageError(
+            "--policy-from-ref needs a ref to read the policy from",
+            "Add --changed-since REF, or auto in a hook or a CI job; to check everything, name the "
+            "ref with --policy-ref instead.",
+        )
+    return ref if overrides.policy_from_ref else None
 
 
 def _data(paths: Sequence[Path]) -> tuple[Path, ...]:

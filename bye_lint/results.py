@@ -175,8 +175,8 @@ class Reproducibility:
     ----------
     changed_since : str or None
         Git ref that the check compared with, where it judged a change.
-    policy_from_ref : bool
-        The policy and the baseline were those of that ref.
+    policy_ref : str or None
+        Git ref that the policy and the baseline were of, where it was not the working tree.
     """
 
     tool_version: str
@@ -192,7 +192,7 @@ class Reproducibility:
     dataset_digest: str = ""
     policy_digest: str = ""
     changed_since: str | None = None
-    policy_from_ref: bool = False
+    policy_ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

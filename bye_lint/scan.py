@@ -298,7 +298,7 @@ def _reproducibility(
         dataset_digest=content.hexdigest(),
         policy_digest=rules.hexdigest(),
         changed_since=request.changed_since,
-        policy_from_ref=request.known is not None,
+        policy_ref=request.policy_ref,
     )
 
 

@@ -160,6 +160,16 @@ def test_a_pull_request_is_judged_by_its_base(fake: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("github", "by"), [(PULL, [f"--policy-ref={'b' * 40}"]), ({"event_name": "push"}, [])]
+)
+def test_everything_is_judged_by_the_base_too(
+    fake: Any, github: dict[str, str], by: list[str]
+) -> None:
+    fake.says(0, "pass").run({**EXISTING, "changed-since": "none"}, github)
+    assert [word for word in fake.asked() if word.startswith("--policy")] == by
+
+
+@pytest.mark.parametrize(
     ("inputs", "github", "since", "uploaded"),
     [
         ({}, {"event_name": "push"}, None, True),
@@ -312,6 +322,31 @@ def test_real_pull_request_cannot_talk_its_judge_down(real: tuple[Repo, Runner])
     assert run.outputs["verdict"] == "fail", run.log
     assert "BYE301" in run.summary
     assert "BYE103" in run.summary
+
+
+@pytest.mark.parametrize("since", ["auto", "none"])
+def test_real_pull_request_is_judged_by_the_base_as_it_is_now(
+    real: tuple[Repo, Runner], since: str
+) -> None:
+    repo, runner = real
+    old = repo.git("rev-parse", "HEAD")
+    repo.git("checkout", "-q", "-b", "pull-request")
+    repo.write("elsewhere/readme", "x")
+    repo.commit()
+    repo.git("checkout", "-q", "-")
+    repo.write("bye-lint.yaml", "dataset: {paths: [data]}\ngate: {max_suspicious: 9}\nseed: 77\n")
+    repo.git("update-ref", "refs/remotes/origin/main", repo.commit())
+    repo.git("checkout", "-q", "pull-request")
+    run = runner.run(
+        {**STRUCTURAL, "changed-since": since},
+        {
+            "event_name": "pull_request",
+            "event.pull_request.base.sha": old,
+            "base_ref": "main",
+        },
+    )
+    assert run.outputs["verdict"] == "pass", run.log
+    assert "--seed 77" in run.summary
 
 
 # -- form and safety -------------------------------------------------------------------------

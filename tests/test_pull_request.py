@@ -149,7 +149,7 @@ def test_the_command_that_repeats_a_check_names_its_base(
         capsys.readouterr().out
     )
     _, result = check(GUARDED)
-    assert result["reproducibility"]["policy_from_ref"] is True
+    assert result["reproducibility"]["policy_ref"] == "main"
     cli.run(["report", "../result.json", "--format", "markdown"])
     assert "--seed 0 --changed-since=main --policy-from-ref -- data\n" in capsys.readouterr().out
 
@@ -228,6 +228,23 @@ def test_a_change_does_not_choose_what_is_known(
     status, result = check(GUARDED)
     assert status != 0
     assert result["counts"]["changed"] == 5
+
+
+def test_the_base_judges_also_where_everything_is_checked(
+    repo: Repo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong counts, old or new, and the change's own policy does not take it away."""
+    repo.image("other/ok.png", 9)
+    repo.records([record("ok")], "other/train.jsonl")
+    repo.write("bye-lint.yaml", "dataset: {paths: [other]}\n")
+    repo.commit()
+    assert cli.run(["check", "--structural", "--quiet"]) == 0
+    command = ["check", "--structural", "--quiet", "--policy-ref=main", "--format=markdown"]
+    assert cli.run(command) == 1
+    shown = capsys.readouterr().out
+    assert "BYE301" in shown
+    assert "BYE103" in shown
+    assert "bye-lint check --seed 0 --structural --policy-ref=main -- data other" in shown
 
 
 def test_data_that_move_with_the_policy_are_known(repo: Repo) -> None:

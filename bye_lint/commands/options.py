@@ -93,8 +93,13 @@ plan_options = _several(
     click.option(
         "--policy-from-ref",
         is_flag=True,
-        help="Read policy and baseline as they were at that ref: a change can't loosen its own "
+        help="Read policy and baseline as they are at that ref: a change can't loosen its own "
         "judge.",
+    ),
+    click.option(
+        "--policy-ref",
+        metavar="REF",
+        help="Read policy and baseline as they are at this ref, also where everything is judged.",
     ),
     click.option("--no-progress", is_flag=True, help="Show no progress bars."),
 )

@@ -35,6 +35,7 @@ def tune(
     policy_path: Path | None,
     changed_since: str | None,
     policy_from_ref: bool,
+    policy_ref: str | None,
     no_progress: bool,
     device: str | None,
     seed: int | None,
@@ -54,6 +55,7 @@ def tune(
         seed=seed,
         changed_since=changed_since,
         policy_from_ref=policy_from_ref,
+        policy_ref=policy_ref,
     )
     request = plan_request(paths, overrides)
     note = tuned.tune(request, out, progress=RichProgress(bars=not no_progress))
@@ -82,6 +84,7 @@ def extract(
     policy_path: Path | None,
     changed_since: str | None,
     policy_from_ref: bool,
+    policy_ref: str | None,
     no_progress: bool,
     device: str | None,
     seed: int | None,
@@ -101,6 +104,7 @@ def extract(
         seed=seed,
         changed_since=changed_since,
         policy_from_ref=policy_from_ref,
+        policy_ref=policy_ref,
     )
     request = plan_request(paths, overrides)
     progress = RichProgress(bars=not no_progress)
@@ -129,6 +133,7 @@ def judge(
     policy_path: Path | None,
     changed_since: str | None,
     policy_from_ref: bool,
+    policy_ref: str | None,
     no_progress: bool,
     seed: int | None,
     no_baseline: bool,
@@ -153,6 +158,7 @@ def judge(
         seed=seed,
         changed_since=changed_since,
         policy_from_ref=policy_from_ref,
+        policy_ref=policy_ref,
         baseline=not no_baseline,
     )
     request = plan_request(paths, overrides)

@@ -194,7 +194,9 @@ def _again(result: ScanResult) -> str:
     words = ["bye-lint", "check", "--seed", str(made.seed)]
     words += ["--structural"] if result.structural_only else []
     words += [f"--changed-since={visible(made.changed_since)}"] if made.changed_since else []
-    words += ["--policy-from-ref"] if made.policy_from_ref else []
+    if made.policy_ref is not None:
+        same = made.policy_ref == made.changed_since
+        words += ["--policy-from-ref" if same else f"--policy-ref={visible(made.policy_ref)}"]
     words += ["--", *map(visible, result.paths[:TOP_REASONS])] if result.paths else []
     command = shlex.join(words)
     facts = {
