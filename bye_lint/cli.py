@@ -60,6 +60,11 @@ def cli() -> None:
     "--plan", "show_plan", is_flag=True, help="Print what the check would cost, and stop."
 )
 @click.option("--structural", is_flag=True, help="Run the structural rules alone, without a model.")
+@click.option(
+    "--hook",
+    is_flag=True,
+    help="PATHS are what a hook has at hand: those that hold no records are passed over.",
+)
 def check(
     paths: tuple[Path, ...],
     policy_path: Path | None,
@@ -75,6 +80,7 @@ def check(
     show_policy: bool,
     show_plan: bool,
     structural: bool,
+    hook: bool,
     changed_since: str | None,
     policy_from_ref: bool,
     policy_ref: str | None,
@@ -103,8 +109,12 @@ def check(
         policy_from_ref=policy_from_ref,
         policy_ref=policy_ref,
         baseline=not no_baseline,
+        hook=hook,
     )
     request = plan_request(paths, overrides)
+    if hook and not request.paths:
+        click.echo("nothing to check: none of the files holds records", err=True)
+        return 0
     if show_policy:
         click.echo(visible_lines(effective_policy(request)), nl=False)
         return 0

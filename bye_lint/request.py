@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bye_lint import tables
 from bye_lint.baseline import Baseline, load_baseline
-from bye_lint.datasets import dataset_files
+from bye_lint.datasets import dataset_files, holds_records
 from bye_lint.errors import ResultError, UsageError
 from bye_lint.escape import visible
 from bye_lint.places import refuse_links
@@ -89,6 +89,7 @@ class Overrides:
     policy_from_ref: bool = False
     policy_ref: str | None = None
     baseline: bool = True
+    hook: bool = False
 
 
 def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
@@ -105,6 +106,11 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
     VcsError
         If git cannot tell what the change is compared with.
     """
+    if overrides.hook and not overrides.structural:
+        raise UsageError(
+            "--hook is for --structural alone",
+            "A check by the model needs whole datasets, not the files of a commit.",
+        )
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path}: no such file or folder", "Check the spelling of the path.")
@@ -133,7 +139,7 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
         path = policy.base / policy.baseline
         baseline = load_baseline(path, source=shown(path, root))
     # by the base's policy, so that a change cannot take its own data out of the check
-    chosen = _dataset_paths(paths, policy)
+    chosen = _of_hook(paths, policy) if overrides.hook else _dataset_paths(paths, policy)
     if overrides.device is not None:
         policy = replace(policy, model=replace(policy.model, device=overrides.device))
     if overrides.seed is not None:
@@ -171,6 +177,22 @@ def _judge_ref(overrides: Overrides, ref: str | None) -> str | None:
 
 def _data(paths: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(path for path in paths if path.name not in POLICY_NAMES)
+
+
+def _of_hook(paths: Sequence[Path], policy: Policy) -> tuple[Path, ...]:
+    """Return what there is to check of the files that a hook names; it may be nothing.
+
+    A hook names whatever has a dataset's suffix. What holds no records is passed over, as in a
+    folder; if the policy is among the files, its own paths are checked when no other is.
+    """
+    chosen = tuple(
+        path
+        for path in _data(paths)
+        if path.is_dir() or holds_records(path, policy.dataset, policy.base)
+    )
+    if not chosen and len(_data(paths)) < len(paths) and policy.dataset.paths:
+        return _dataset_paths((), policy)
+    return chosen
 
 
 def _dataset_paths(paths: Sequence[Path], policy: Policy) -> tuple[Path, ...]:

@@ -276,6 +276,49 @@ def test_what_went_wrong_does_nothing_where_it_is_shown(
     assert capsys.readouterr().err == "\\x1b[2J:\\x3aerror:\\x3ax\n"
 
 
+def test_a_hook_passes_over_what_holds_no_records(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hook = ["check", "--structural", "--quiet", "--hook"]
+    (dataset / "labels.json").write_text('{"r0": "a field"}')
+    assert cli.run([*hook, "data/labels.json"]) == 0
+    assert "nothing to check" in capsys.readouterr().err
+    Path("bye-lint.yaml").write_text("dataset: {format: llava}\n")
+    assert cli.run([*hook, "bye-lint.yaml", "data/labels.json"]) == 0
+    Path("bye-lint.yaml").write_text("gaet: {}\n")
+    assert cli.run([*hook, "bye-lint.yaml"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("policy", "named"),
+    [
+        ("seed: 1\n", ["data/labels.json", "data/train.json"]),
+        ("dataset: {paths: [data]}\n", ["bye-lint.yaml"]),
+        ("dataset: {paths: [data]}\n", ["data/labels.json", "bye-lint.yaml"]),
+    ],
+)
+def test_a_hook_is_no_way_past_what_holds_records(
+    dataset: Path, policy: str, named: list[str]
+) -> None:
+    hook = ["check", "--structural", "--quiet", "--hook", *named]
+    (dataset / "labels.json").write_text('{"r0": "a field"}')
+    Path("bye-lint.yaml").write_text(policy)
+    assert cli.run(hook) == 0
+    (dataset / "images" / "3.png").unlink()
+    assert cli.run(hook) == 1
+
+
+def test_a_hook_does_not_pass_over_what_the_policy_names(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("bye-lint.yaml").write_text("dataset: {paths: [data/train.json]}\n")
+    (dataset / "train.json").write_text('{"r0": "a field"}')
+    assert cli.run(["check", "--structural", "--hook", "data/train.json"]) == 2
+    assert "not recognised as a dataset" in capsys.readouterr().err
+    assert cli.run(["check", "--hook", "data/train.json"]) == 2
+    assert "--hook is for --structural alone" in capsys.readouterr().err
+
+
 def test_the_policy_is_found_upwards_of_the_first_path(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,6 +106,20 @@ def test_structure_under_pre_commit(repo: Repo, pre_commit: PreCommit) -> None:
     assert "bye_lint" in packages
     assert packages & {"torch", "transformers", "sklearn", "scipy"} == set()
 
+    repo.git("commit", "-q", "--no-verify", "-m", "clean")
+    repo.write("bye-lint.yaml", "dataset: {format: llava}\n")
+    repo.git("add", "-A")
+    policy = pre_commit.run(repo, "run")
+    assert policy.returncode == 0, policy.stdout
+    assert "Passed" in policy.stdout
+
+    repo.write("data/labels.json", '{"r0": "a field"}')
+    repo.git("add", "-A")
+    labels = pre_commit.run(repo, "run")
+    assert labels.returncode == 0, labels.stdout
+    repo.write("bye-lint.yaml", "dataset:\n  paths: [data/train.jsonl]\n")
+    repo.git("add", "-A")
+
     (repo.root / "data/r1.png").unlink()
     repo.records([record(f"r{i}", answer="x") for i in range(3)])
     repo.git("add", "-A")

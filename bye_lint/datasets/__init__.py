@@ -15,7 +15,7 @@ from pathlib import Path
 from bye_lint.datasets import chat, imagefolder, llava, parquet
 from bye_lint.datasets.base import Reader, ReadSettings
 from bye_lint.datasets.images import ImageRoot
-from bye_lint.datasets.walk import DatasetFile, find_files
+from bye_lint.datasets.walk import DatasetFile, find_files, is_recognised
 from bye_lint.errors import DatasetError
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Sample, Skipped
@@ -28,6 +28,7 @@ __all__ = [
     "Reader",
     "dataset_files",
     "display_path",
+    "holds_records",
     "read_datasets",
 ]
 
@@ -65,6 +66,14 @@ def dataset_files(
     """
     chosen = list(paths) or [base / path for path in policy.paths]
     return find_files(chosen, READERS, policy.format, policy.fields, on_passed_over)
+
+
+def holds_records(path: Path, policy: DatasetPolicy, base: Path) -> bool:
+    """Tell whether a file is a dataset by the policy's word, or by its own look, as in a folder."""
+    named = {os.path.realpath(base / name) for name in policy.paths}
+    if os.path.realpath(path) in named:
+        return True
+    return is_recognised(path, READERS, policy.format, policy.fields)
 
 
 def read_datasets(

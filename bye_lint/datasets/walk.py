@@ -92,6 +92,14 @@ def find_files(
                 on_passed_over(path / name)
 
 
+def is_recognised(
+    path: Path, readers: Mapping[str, Reader], form: str, fields: Mapping[str, str]
+) -> bool:
+    """Tell whether a file would be read, or told as unreadable, if its folder were named."""
+    inside = os.path.realpath(path.parent) + os.sep
+    return _maybe(path, _chosen(readers, form), fields, inside) is not None
+
+
 def _chosen(readers: Mapping[str, Reader], form: str) -> Sequence[Reader]:
     if form == "auto":
         return tuple(readers.values())
