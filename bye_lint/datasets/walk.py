@@ -12,11 +12,8 @@ from bye_lint.datasets.base import Reader
 from bye_lint.datasets.images import LFS_POINTER
 from bye_lint.datasets.jsonarray import scan_array
 from bye_lint.datasets.jsondecode import clip
-from bye_lint.datasets.jsonfile import SUFFIXES, json_kind, peek
+from bye_lint.datasets.jsonfile import HEAD, SUFFIXES, beginning, json_kind, peek
 from bye_lint.errors import DatasetError
-
-#: How much of a file is looked at to tell its format.
-HEAD = 1 << 16
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -250,7 +247,7 @@ def _maybe(
 def _head(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
-            return stream.read(HEAD)
+            return beginning(stream)
     except OSError as error:
         raise _cannot_be_read(path, error) from error
 

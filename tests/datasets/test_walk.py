@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bye_lint.datasets import READERS, dataset_files, display_path
-from bye_lint.datasets.walk import HEAD
+from bye_lint.datasets.jsonfile import HEAD
 from bye_lint.errors import DatasetError
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Sample, Skipped
@@ -19,6 +19,9 @@ from bye_lint.records import Sample, Skipped
 TURNS = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "a river"}]
 RECORD = {"id": "a", "image": "a.png", "conversations": TURNS}
 CHAT = {"messages": [{"role": "user", "content": "hi"}], "images": ["a.png"]}
+
+#: A record whose keys no plain search finds.
+ESCAPED = "," + json.dumps(RECORD).replace("conversations", "\\u0063onversation\\u0073")
 
 Read = Callable[..., list[Sample | Skipped]]
 
@@ -200,6 +203,31 @@ def test_missing_path(tmp_path: Path) -> None:
             "a.json", [{"id": "x" * HEAD, **RECORD}], "llava", id="first-record-is-very-long"
         ),
         pytest.param("a.json", "," + json.dumps([RECORD])[1:], "llava", id="bracket-is-missing"),
+        pytest.param(
+            "a.json", " \n" * HEAD + json.dumps([RECORD]), "llava", id="behind-a-long-blank"
+        ),
+        pytest.param(
+            "a.json", "\ufeff" + "\n" * HEAD + json.dumps([RECORD]), "llava", id="mark-and-blank"
+        ),
+        pytest.param(
+            "a.json",
+            json.dumps({"id": "x" * 3 * HEAD, **RECORD}) + "\n" * HEAD + json.dumps(RECORD),
+            "llava",
+            id="lines-of-which-the-first-is-very-long",
+        ),
+        pytest.param(
+            "a.json",
+            "[" + json.dumps({"id": "x" * HEAD}) + ESCAPED + "]",
+            "llava",
+            id="keys-written-as-escapes",
+        ),
+        pytest.param(
+            "a.jsonl",
+            json.dumps({"id": "x" * (1 << 20)})
+            + ESCAPED.replace('":', '"' + " " * (1 << 20) + ":"),
+            "llava",
+            id="a-blank-within-the-key",
+        ),
         pytest.param("a.json", json.dumps([RECORD])[:70], "llava", id="cut-off-in-first-record"),
     ],
 )
