@@ -84,7 +84,8 @@ def find_changes(
     known : sequence of Path, optional
         The files and folders whose records at the base are known; by default `paths` and the
         policy's, also under the names that they had. Given where a change is judged by its base:
-        it must not choose what is known.
+        it must not choose what is known. Records that the ref has taken out since HEAD left it
+        are not known then.
 
     Raises
     ------
@@ -102,6 +103,11 @@ def find_changes(
     else:
         places = _places(known, root, files)
     before = _base_digests(places, policy, root, files)
+    tip = vcs.resolve(root, ref)
+    if known is not None and tip != commit:
+        # an old branch still has what the base has taken out since, and could bring it back
+        files = vcs.list_at(root, tip)
+        before &= _base_digests(_places(known, root, files), policy, root, files)
     return Changes(commit, changed_flags(digests, before), before.total())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,9 +12,9 @@ from pathlib import Path
 from bye_lint import tables
 from bye_lint.baseline import Baseline, load_baseline
 from bye_lint.datasets import dataset_files, holds_records
-from bye_lint.errors import ResultError, UsageError
+from bye_lint.errors import ResultError, UsageError, VcsError
 from bye_lint.escape import visible
-from bye_lint.places import refuse_links
+from bye_lint.places import place, refuse_links
 from bye_lint.policy import (
     DEVICE,
     PATTERNS,
@@ -122,6 +123,8 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
     root = (repository_root(start) or Path.cwd()).resolve()
     ref = _ref(overrides.changed_since)
     judge_ref = _judge_ref(overrides, ref)
+    if judge_ref is not None:
+        _refuse_another_repository(start, root)
     found = overrides.policy_path or find_policy(start)
     if judge_ref is not None and found:
         refuse_links(found, root)
@@ -173,6 +176,24 @@ def _judge_ref(overrides: Overrides, ref: str | None) -> str | None:
             "ref with --policy-ref instead.",
         )
     return ref if overrides.policy_from_ref else None
+
+
+def _refuse_another_repository(start: Path, root: Path) -> None:
+    """Refuse data that a link or a submodule leads into a repository with refs of its own.
+
+    Raises
+    ------
+    VcsError
+    """
+    here = repository_root(Path.cwd())
+    if here is None or here == root:
+        return
+    with contextlib.suppress(VcsError):
+        place(start, here)
+        raise UsageError(
+            f"{start}: belongs to another repository, {root}",
+            "Run from inside of that one, so that its own base is asked for the policy.",
+        )
 
 
 def _data(paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -72,7 +72,11 @@ def differing(folder: str, root: Path, commit: str) -> list[str]:
         If git cannot tell.
     """
     entries = vcs.list_at(root, commit, [folder])
-    here = {p.relative_to(root).as_posix() for p in (root / folder).rglob("*") if p.is_file()}
+    here = {
+        path.relative_to(root).as_posix()
+        for path in (root / folder).rglob("*")
+        if path.is_file() or path.is_symlink()
+    }
     changed = here.symmetric_difference(entries)
     for name in here & set(entries):
         found = _hashes(root / name, like=entries[name].blob)

@@ -247,6 +247,27 @@ def test_the_base_judges_also_where_everything_is_checked(
     assert "bye-lint check --seed 0 --structural --policy-ref=main -- data other" in shown
 
 
+def test_what_the_base_has_taken_out_is_not_brought_back_as_known(repo: Repo) -> None:
+    """In another form, under another name, which git merges without a conflict."""
+    repo.git("checkout", "-q", "main")
+    rows = [record(f"q{i}", f"r{i}.png", "What?", "Backdoor Attack!") for i in range(5)]
+    repo.records(rows, "data/poison.jsonl")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    repo.git("rm", "-q", "data/poison.jsonl")
+    repo.write("data/new.json", json.dumps(rows, indent=1))
+    repo.commit()
+    repo.git("checkout", "-q", "main")
+    repo.git("rm", "-q", "data/poison.jsonl")
+    repo.commit()
+    repo.git("checkout", "-q", "pull-request")
+    status, result = check(GUARDED)
+    assert status != 0
+    assert result["counts"]["changed"] == 5
+    repo.git("merge", "-q", "--no-edit", "main")
+    assert check(GUARDED)[1]["counts"]["changed"] == 5
+
+
 def test_data_that_move_with_the_policy_are_known(repo: Repo) -> None:
     repo.git("mv", "data", "moved")
     repo.write("bye-lint.yaml", POLICY.replace("[data]", "[moved]"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from gitrepo import Repo
 
-from bye_lint.errors import PolicyError, VcsError
+from bye_lint.errors import PolicyError, UsageError, VcsError
 from bye_lint.policy import Policy, default_policy, find_policy, load_policy
 from bye_lint.reference import Reference, read_reference
 from bye_lint.request import Overrides, plan_request
@@ -281,6 +281,34 @@ def test_a_model_that_becomes_a_link_is_told(repo: Repo) -> None:
     shutil.rmtree(repo.root / "judge")
     (repo.root / "judge").symlink_to("old")
     assert [f.path for f in judged(repo).weakened] == ["judge/model.safetensors"]
+
+
+def test_a_link_beside_the_model_s_files_is_told(repo: Repo) -> None:
+    repo.git("checkout", "-q", "main")
+    repo.write("bye-lint.yaml", "model: judge\n")
+    repo.write("judge/model.safetensors", "seeing")
+    repo.write("old/model.safetensors", "blind")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    (repo.root / "judge/more").symlink_to("../old")
+    assert [f.path for f in judged(repo).weakened] == ["judge/more"]
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_data_do_not_bring_a_repository_of_their_own(
+    repo: Repo, linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = Repo(tmp_path / "inner" if linked else repo.root / "data")
+    inner.write("bye-lint.yaml", "gate: {max_suspicious: 100%}\n")
+    inner.commit()
+    if linked:
+        (repo.root / "data").symlink_to(inner.root)
+    monkeypatch.chdir(repo.root)
+    asked = Overrides(changed_since="main", policy_from_ref=True)
+    with pytest.raises(UsageError, match="data: belongs to another repository"):
+        plan_request([Path("data")], asked)
+    monkeypatch.chdir(inner.root)
+    assert plan_request([Path()], asked).policy.gate.max_suspicious == "100%"
 
 
 def test_mistakes_at_the_base_are_told(repo: Repo) -> None:

@@ -75,7 +75,8 @@ def peek(path: Path, head: bytes) -> list[Mapping[str, Any]]:
 def mentions(path: Path, head: bytes, *names: str) -> bool:
     """Tell whether a file of which no record can be read from its beginning has one of these
     keys: anywhere, if it is laid out as records, and in its beginning, if it is no JSON."""
-    if path.suffix.lower() == ".json" and len(head.strip().splitlines()) == 1 and head[:1] == b"{":
+    one_line = head[:1] == b"{" and b"\n" not in head.strip()
+    if path.suffix.lower() == ".json" and one_line and not _goes_on(path):
         return False  # one object on one line: a tokenizer, a configuration
     pattern = re.compile(('"(' + "|".join(_spelled(name) for name in names) + r')"\s*:').encode())
     found = pattern.search(head) is not None

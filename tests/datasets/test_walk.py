@@ -200,7 +200,7 @@ def test_missing_path(tmp_path: Path) -> None:
             "a.json", [{"x": 1}] * HEAD + [RECORD], "llava", id="records-far-behind-the-beginning"
         ),
         pytest.param(
-            "a.json", [{"id": "x" * HEAD, **RECORD}], "llava", id="first-record-is-very-long"
+            "a.json", [{"pad": "x" * HEAD, **RECORD}], "llava", id="first-record-is-very-long"
         ),
         pytest.param("a.json", "," + json.dumps([RECORD])[1:], "llava", id="bracket-is-missing"),
         pytest.param(
@@ -211,7 +211,7 @@ def test_missing_path(tmp_path: Path) -> None:
         ),
         pytest.param(
             "a.json",
-            json.dumps({"id": "x" * 3 * HEAD, **RECORD}) + "\n" * HEAD + json.dumps(RECORD),
+            json.dumps({"pad": "x" * 3 * HEAD, **RECORD}) + "\n" * HEAD + json.dumps(RECORD),
             "llava",
             id="lines-of-which-the-first-is-very-long",
         ),
