@@ -154,6 +154,30 @@ def test_the_command_that_repeats_a_check_names_its_base(
     assert "--seed 0 --changed-since=main --policy-from-ref -- data\n" in capsys.readouterr().out
 
 
+OTHER: dict[str, Callable[[Repo, str], object]] = {
+    "another coding": lambda repo, text: repo.write("data/old.json", text.encode("utf-16")),
+    "a link": lambda repo, text: (
+        (repo.root / "data/old.json").unlink(missing_ok=True),
+        (repo.root / "data/old.json").symlink_to(f"../{len(text)}.json"),
+    ),
+}
+
+
+@pytest.mark.parametrize("put", OTHER.values(), ids=OTHER)
+def test_a_file_that_cannot_be_read_is_the_same_only_while_it_is(
+    repo: Repo, put: Callable[[Repo, str], object]
+) -> None:
+    repo.git("checkout", "-q", "main")
+    put(repo, json.dumps(ROWS[:1]))
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    assert check()[1]["counts"]["changed"] == 0
+    put(repo, json.dumps(ROWS))
+    status, result = check()
+    assert status != 0
+    assert result["counts"]["changed"] == 1
+
+
 def test_what_is_skipped_is_not_unchanged(repo: Repo) -> None:
     """Sixty poisoned records without a picture are not a change of nothing."""
     add(repo, *({"id": f"n{i}", **TEXT} for i in range(60)))

@@ -55,8 +55,8 @@ def dataset_files(
     base : Path
         Folder that the policy's paths start from.
     on_passed_over : callable, optional
-        Told of every file in a folder that has a dataset's suffix and no known format, and of
-        datasets that are hidden.
+        Told of every file in a folder that has a dataset's suffix and no known format, of archives
+        and tables that are not read, and of datasets that are hidden.
 
     Raises
     ------
@@ -110,7 +110,8 @@ def read_datasets(
         display = display_path(file.path, display_root)
         if file.reader is None:
             rule, message = file.problem or ("BYE101", "the file cannot be read")
-            digest = hashlib.sha256(f"{rule}\n{display}".encode("utf-8", "replace")).hexdigest()
+            content = f"{rule}\n{display}\n{_mark(file.path)}"
+            digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()
             yield Skipped(rule, message, display, 1, fingerprint=digest)
             continue
         settings = ReadSettings(display, ImageRoot(root or file.path.parent), policy.fields)
@@ -120,6 +121,20 @@ def read_datasets(
             raise DatasetError(
                 f"{file.path}: cannot be read ({error.strerror or error})", "Try again."
             ) from error
+
+
+def _mark(path: Path) -> str:
+    """Return what a file that is not read is told by: where a link leads, or a hash of the bytes.
+
+    Else another file of the same name would pass for the old one, unchanged.
+    """
+    if path.is_symlink():
+        return os.readlink(path)  # noqa: PTH115 - as it is written
+    hashed = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            hashed.update(chunk)
+    return hashed.hexdigest()
 
 
 def display_path(path: Path, root: Path) -> str:

@@ -17,6 +17,14 @@ from bye_lint.errors import DatasetError
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
+#: Endings of files that trainers read records from and this package does not: told, never read.
+_UNREAD = frozenset(
+    (
+        ".arrow", ".avro", ".bz2", ".feather", ".gz", ".lz4", ".orc", ".tar", ".tgz", ".tsv", ".xz",
+        ".zip", ".zst",
+    )
+)  # fmt: skip
+
 #: What lies beside the weights of a model: no dataset, and expected where it is, so that it needs
 #: no word. What a reader recognises is read, whatever it is called.
 _OF_MODELS = frozenset(
@@ -171,8 +179,8 @@ def _in_folder(
 ) -> Iterator[DatasetFile]:
     """Yield a folder's datasets, and its links to folders elsewhere.
 
-    Added to passed are files of a dataset's suffix that are none, and what is hidden: datasets,
-    links, folders that cannot be read.
+    Added to passed are files of a dataset's suffix that are none, archives and tables that cannot
+    be read, and what is hidden: datasets, links, folders that may not be looked into.
 
     Raises
     ------
@@ -197,9 +205,11 @@ def _in_folder(
             elif linked is not None:
                 passed.append(path.relative_to(folder).as_posix())
         for path in (Path(here, name) for name in sorted(names)):
-            if path.suffix.lower() not in suffixes:
-                continue
             hidden = _is_hidden(path, folder)
+            if path.suffix.lower() not in suffixes:
+                if path.suffix.lower() in _UNREAD and not hidden:
+                    passed.append(path.relative_to(folder).as_posix())
+                continue
             file = _maybe(path, readers, fields, inside)
             if file is not None and not hidden:
                 yield file

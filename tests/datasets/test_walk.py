@@ -70,6 +70,10 @@ DECOYS = {
     ".cache/x.json": [RECORD],
     "__data/x.json": [RECORD],
     "__data/tokenizer.json": {"a": 1},
+    "more/part.jsonl.gz": "x",
+    "more/part.arrow": "x",
+    "more/notes.txt": "x",
+    ".cache/part.jsonl.gz": "x",
 }
 
 
@@ -93,7 +97,8 @@ def test_no_place_hides_records(tmp_path: Path) -> None:
         "lora/adapter_config.json",
     }
     named = {path.relative_to(tmp_path).as_posix() for path in passed}
-    assert named == {".hidden.json", ".cache/x.json", "__data/x.json"}
+    unread = {"more/part.jsonl.gz", "more/part.arrow"}
+    assert named == {".hidden.json", ".cache/x.json", "__data/x.json"} | unread
 
 
 def test_a_folder_that_cannot_be_read_ends_the_check(
