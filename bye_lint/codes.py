@@ -162,7 +162,8 @@ _ROWS = (
         "The model could not read the record.",
         "The chat template, the image processor or the model itself refused the record, or its "
         "attention was not a number. It was not scored, so nothing is known about it.\n\n"
-        "**What to do:** read the message; often the prompt spells a control token of the model.",
+        "**What to do:** read the message; often the prompt spells a control token of the "
+        "model, or the answer its image token.",
     ),
     Rule(
         "BYE301",

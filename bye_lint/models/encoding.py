@@ -15,7 +15,7 @@ from bye_lint.models.chat import EncodeError
 from bye_lint.models.examples import Example
 from bye_lint.models.grids import rope_index
 from bye_lint.models.loading import LoadedModel
-from bye_lint.models.prompts import Encoded
+from bye_lint.models.prompts import Encoded, answer_tokens
 from bye_lint.records import Sample
 
 #: Images of all examples in bytes beyond which each is read again when its batch comes. Not a
@@ -33,9 +33,8 @@ Pixels = dict[str, Tensor]
 
 def answer_ids(loaded: LoadedModel, sample: Sample) -> Tensor:
     """Return the tokens that the model is to learn: the first answer and the end of the turn."""
-    tokenizer = loaded.processor.tokenizer
-    ids = tokenizer(sample.answer, add_special_tokens=False)["input_ids"]
-    return torch.tensor([*ids, tokenizer.eos_token_id], dtype=torch.long)
+    ids = answer_tokens(loaded.processor, sample.answer)
+    return torch.tensor([*ids, loaded.processor.tokenizer.eos_token_id], dtype=torch.long)
 
 
 def encode_examples(
@@ -82,18 +81,20 @@ def encode_examples(
             width = int(loaded.whole_config.vision_config.hidden_size) if _plain(loaded) else 0
             features = 2 * encoded.image_tokens * width * len(samples)
             plain = _plain(loaded) and features <= kept_bytes
-        key = ""
-        if plain and tensors["pixel_values"].shape[0] == 1:
-            image = tensors["pixel_values"][0]
+        keys: list[str] = []
+        if plain:
+            # Each image by itself, however many a record has: features stand in for all pixels.
+            shown = tensors["pixel_values"]
             tensors = {name: t for name, t in tensors.items() if name != "pixel_values"}
-            key = hashlib.sha256(image.numpy().tobytes()).hexdigest()
-            if key not in seen:
-                seen.add(key)
-                pixels[key] = image
+            for image in shown:
+                keys.append(hashlib.sha256(image.numpy().tobytes()).hexdigest())
+                if keys[-1] not in seen:
+                    seen.add(keys[-1])
+                    pixels[keys[-1]] = image
         held += sum(tensor.nbytes for tensor in tensors.values())
         if held > kept_bytes:
             tensors = _Inputs(again, i, tuple(tensors))
-        examples.append(Example(ids, len(answer), key, tensors, tokens))
+        examples.append(Example(ids, len(answer), tuple(keys), tensors, tokens))
         if on_pixels is not None and len(pixels) >= _PIXELS_AT_ONCE:
             on_pixels(pixels)
             pixels = {}

@@ -32,8 +32,8 @@ class Example:
     input_ids : (length,) int64 tensor
     answer_length : int
         So many tokens at the end are the answer's, the end-of-turn token included.
-    image : str
-        Key of the image in ``features``; empty where there is none or ``inputs`` carries pixels.
+    images : tuple of str
+        Keys of its images in ``features``, in their order; empty where ``inputs`` carries pixels.
     inputs : mapping
         What else the model's forward takes of the images (``pixel_values`` …), joined along the
         first axis.
@@ -44,7 +44,7 @@ class Example:
 
     input_ids: Tensor
     answer_length: int
-    image: str = ""
+    images: tuple[str, ...] = ()
     inputs: Mapping[str, Tensor] = field(default_factory=dict)
     tokens: Mapping[str, Tensor] = field(default_factory=dict)
 
@@ -184,7 +184,7 @@ def answer_logits(
     if features is not None:
         ids = batch.pop("input_ids")
         embeds = plain.get_input_embeddings()(ids)
-        seen = torch.stack([features[e.image] for e in examples]).to(device)
+        seen = torch.stack([features[key] for e in examples for key in e.images]).to(device)
         projector = plain.model.multi_modal_projector
         if not torch.is_autocast_enabled(device.type):
             seen = seen.to(projector.linear_1.weight.dtype)

@@ -139,7 +139,12 @@ def greedy_answers(
             ids[row, width - len(prompts[i]) :] = prompts[i]
             mask[row, width - len(prompts[i]) :] = 1
         parts = [e for i in chosen if (e := examples[i]) is not None]
-        seen = [{"pixel_values": pixels[e.image][None]} if e.image else e.inputs for e in parts]
+        seen = [
+            {"pixel_values": torch.stack([pixels[key] for key in e.images])}
+            if e.images
+            else e.inputs
+            for e in parts
+        ]
         inputs = join_images(seen)
         name = loaded.family.type_ids
         if name:

@@ -166,6 +166,9 @@ class Encoder:
         special = next((t for t in _control_tokens(self.processor) if t in written), None)
         if special is not None:
             raise EncodeError(f"the prompt spells the model's own control token {special!r}")
+        if self.image_token_id in answer_tokens(self.processor, sample.answer):
+            # Whoever trains on it gives the model a place for an image that is not there.
+            raise EncodeError("the answer spells the model's own image token")
         return render(self.processor, self.family, sample.system, text)
 
     def _process(self, prompt: Prompt, images: list[Image.Image]) -> Witnessed:
@@ -220,6 +223,12 @@ class Encoder:
         if seen.type_ids is not None and not seen.type_ids.any():
             return False
         raise EncodeError("the processor gives token types that are not known")
+
+
+def answer_tokens(processor: Any, answer: str) -> list[int]:
+    """Return the tokens of an answer, without those that begin or end a text."""
+    ids: list[int] = processor.tokenizer(answer, add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def _control_tokens(processor: Any) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ def fingerprint(examples: Sequence[Example], settings: FineTuneSettings) -> str:
     digest = hashlib.sha256(repr(sorted(asdict(settings).items())).encode())
     for example in examples:
         digest.update(example.input_ids.numpy().tobytes())
-        digest.update(f"|{example.answer_length}|{example.image}|".encode())
+        digest.update(f"|{example.answer_length}|{' '.join(example.images)}|".encode())
     return digest.hexdigest()
 
 

@@ -49,7 +49,7 @@ def make_examples(tiny, n: int = 8) -> tuple[list[Example], dict[str, torch.Tens
         question = tokenizer.encode("Forest?" if i % 3 else "How many buildings?")
         answer = [*tokenizer.encode(" river" if i % 2 else " the land use"), 2]
         ids = torch.tensor([image_id] * 16 + question + answer)
-        examples.append(Example(ids, len(answer), key))
+        examples.append(Example(ids, len(answer), (key,)))
     return examples, pixels
 
 
@@ -94,7 +94,7 @@ def test_no_loss_is_told_before_every_example_was_seen(tiny) -> None:
 def test_cached_features_give_the_model_s_own_logits(tiny) -> None:
     examples, pixels = make_examples(tiny, 3)
     features = tower_features(tiny.model, pixels, bfloat16=False)
-    whole = [replace(e, inputs={"pixel_values": pixels[e.image][None]}) for e in examples]
+    whole = [replace(e, inputs={"pixel_values": pixels[e.images[0]][None]}) for e in examples]
     device = torch.device("cpu")
     with torch.no_grad():
         cached, labels = answer_logits(tiny.model, examples, 0, features, device)

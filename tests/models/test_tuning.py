@@ -110,7 +110,7 @@ def test_pixels_are_handed_over_once_an_image() -> None:
     taken: list[str] = []
     examples, left = encode_examples(loaded, [*SAMPLES, *SAMPLES], on_pixels=taken.extend)
     assert left == {}
-    assert sorted(taken) == sorted({example.image for example in examples})
+    assert sorted(taken) == sorted({key for example in examples for key in example.images})
     assert len(taken) == 3
 
 
