@@ -54,6 +54,7 @@ def weigh(
         Which of them the gate judges; the others were read along.
     """
     from bye_lint.evidence.collect import gather  # scipy, which a structural check does without
+    from bye_lint.models.views import image_view
 
     real = [(item.sample, item.digest) for item in usable if item.sample is not None]
     samples = [sample for sample, _ in real]
@@ -67,6 +68,7 @@ def weigh(
         maps={d: found for d, found in zip(digests, scores.maps, strict=True) if found},
         layers=summary.layers,
         head_entropy=scores.features.head_entropy,
+        view=image_view(scores.model),
         blame=blame,
         max_pixels=policy.dataset.max_pixels,
     )

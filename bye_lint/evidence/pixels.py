@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -19,6 +19,10 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 def decode(data: bytes, *, max_pixels: int = 50_000_000, at_least: int = 0) -> Image.Image | None:
     """Return the image as RGB, or ``None`` where it can't be decoded within the limits.
+
+    The pixels are those that the model is given: neither turned as EXIF has it, nor laid on a
+    ground where they are transparent. Maps would lie beside what they show, and a trigger that
+    transparency hides from viewers would be hidden from the reviewer.
 
     Parameters
     ----------
@@ -34,12 +38,7 @@ def decode(data: bytes, *, max_pixels: int = 50_000_000, at_least: int = 0) -> I
                 return None
             if at_least:
                 opened.draft("RGB", (at_least, at_least))
-            image: Image.Image = ImageOps.exif_transpose(opened)
-            if "A" in image.mode or "transparency" in image.info:
-                rgba = image.convert("RGBA")
-                image = Image.new("RGB", rgba.size, (255, 255, 255))
-                image.paste(rgba, mask=rgba.getchannel("A"))
-            return image.convert("RGB")
+            return opened.convert("RGB")
     except Exception:  # a decoder may raise anything on a hostile file
         return None
 

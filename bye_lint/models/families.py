@@ -38,7 +38,7 @@ class Family:
         Name of the token-type input that the model needs beside the token ids, if any.
     grid : str
         How image tokens are laid out: a known grid of ``patches`` or ``grid_thw``, a ``square``
-        where the count is one, or ``none``.
+        where there is one tile and the count is a square number, or ``none``.
     plain_prompt : str
         Prompt for families whose processor has no chat template, made of ``{images}``, ``{bos}``
         and ``{text}``.
@@ -100,6 +100,7 @@ _ROWS = (
         decoder="language_model.model",
         causal=False,
         trim_last=False,
+        grid="none",
         note="tiles and a thumbnail; chunked attention; queries scaled by their place in the row",
     ),
     Family("llava_next", "LLaVA-NeXT (1.6)", grid="none", note="tiles, row ends as image tokens"),

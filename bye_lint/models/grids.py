@@ -36,7 +36,13 @@ def image_grid(family: Family, config: Any, record: Encoded) -> tuple[int, int] 
         grid = (int(thw[0][1]) // merge, int(thw[0][2]) // merge)
         return grid if grid[0] * grid[1] == tokens else None
     side = math.isqrt(tokens)
-    return (side, side) if family.grid == "square" and side * side == tokens else None
+    square = family.grid == "square" and side * side == tokens and _tiles(record) == 1
+    return (side, side) if square else None
+
+
+def _tiles(record: Encoded) -> int:
+    """Count the pictures that the tower sees: a square number of tokens may be four tiles' too."""
+    return math.prod(np.shape(record.images["pixel_values"])[:-3])
 
 
 def _patch_size(config: Any) -> int:

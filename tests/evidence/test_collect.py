@@ -11,9 +11,11 @@ from PIL import Image
 from scipy import ndimage
 
 from bye_lint.evidence.collect import gather
+from bye_lint.evidence.pixels import decode
 from bye_lint.evidence.separation import separation
 from bye_lint.exhibits import Box
 from bye_lint.heat import decode_map
+from bye_lint.models.prompts import load_images
 from bye_lint.records import ImageSource, Location, Sample, Turn
 from bye_lint.results import LayerProfile, ScoredSample, from_json, to_json
 
@@ -168,6 +170,38 @@ def test_thumbnails_hold_pixels_and_nothing_else():
     sample, row = make(0, out.getvalue())
     found = gather([sample], [row])
     assert b"secret" not in base64.b64decode(found.evidence.pictures[0].thumbnail)
+
+
+def turned() -> bytes:
+    """A photograph that EXIF says to turn by a quarter."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    out = io.BytesIO()
+    Image.fromarray(pixels(0)[:20]).save(out, "PNG", exif=exif)
+    return out.getvalue()
+
+
+def transparent(mode: str) -> bytes:
+    """An image whose pixels no viewer shows."""
+    image = Image.fromarray(pixels(0)).convert(mode)
+    if mode == "P":
+        image.info["transparency"] = 0
+    else:
+        image.putalpha(0)
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data", [turned(), *map(transparent, ("RGBA", "LA", "P"))], ids=["exif", "RGBA", "LA", "P"]
+)
+def test_evidence_shows_the_pixels_that_the_model_is_given(data):
+    sample, _ = make(0, data)
+    (given,) = load_images(sample)
+    shown = decode(data)
+    assert shown is not None
+    np.testing.assert_array_equal(np.asarray(shown), np.asarray(given))
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,9 @@ def test_a_model_on_disk_reaches_a_verdict(name: str, method: str, tmp_path: Pat
     assert result["counts"]["scored"] == N_RECORDS
     assert result["reproducibility"]["family"] == name
     assert "canaries" in result["reproducibility"]["fine_tuned"]
+    views = [picture["view"] for picture in result["evidence"]["pictures"]]
+    assert views
+    assert all(views) if name == "llava" else not any(views), "LLaVA's processor crops these"
 
 
 def test_what_the_model_cannot_read_has_a_code_of_its_own(tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ from PIL import Image
 from tiny_families import BUILDERS, build
 from tiny_models import QUESTIONS, make_image, make_sample
 
+from bye_lint.exhibits import Box
 from bye_lint.models import FAMILIES, LoadedModel, batching, extract, load_model, resolve_model
+from bye_lint.models.grids import image_grid
+from bye_lint.models.views import image_view
 from bye_lint.policy import ModelPolicy
 
 #: bfloat16 keeps eight bits of a score: entropies (nats) and masses differ by some hundredths
@@ -104,6 +107,67 @@ def test_grids_match_the_image_tokens(case):
         assert row.attention.shape == (len(loaded.layers), row.image_tokens)
         if row.grid is not None:
             assert row.grid[0] * row.grid[1] == row.image_tokens
+
+
+#: Families that lay one grid on an image of any size, and those that cut it into tiles.
+WHOLE = ("llava", "vipllava", "fast_vlm", "deepseek_vl", "gemma3", "paligemma", "got_ocr2")
+TILED = ("internvl", "aya_vision", "cohere2_vision", "ovis2", "idefics3", "smolvlm")
+
+
+@pytest.mark.parametrize("name", TILED)
+def test_tiles_are_no_grid_however_many_tokens_they_have(name):
+    tiny = build(name)
+    loaded = LoadedModel(tiny.model, tiny.processor)
+    encoded = loaded.encoder.encode(make_sample(0, make_image(0, 30, 90), "<image>\nWhat?"))
+    assert np.asarray(encoded.images["pixel_values"]).shape[-4] > 1
+    assert image_grid(loaded.family, loaded.whole_config, encoded) is None
+
+
+@pytest.mark.parametrize("name", ["vipllava", "gemma3"])
+def test_two_images_are_no_grid(name):
+    tiny = build(name)
+    loaded = LoadedModel(tiny.model, tiny.processor)
+    one = make_sample(0, make_image(0), "<image>\nWhat?")
+    two = make_sample(1, make_image(0), "<image><image>\nWhat?", images=2)
+    four = make_sample(2, make_image(0), "<image>" * 4 + "\nWhat?", images=4)
+    grids = [
+        image_grid(loaded.family, loaded.whole_config, loaded.encoder.encode(sample))
+        for sample in (one, two, four)
+    ]
+    assert grids[0] is not None
+    assert grids[1:] == [None, None]
+
+
+def gradient(width, height):
+    """Return a PNG whose red tells the column and whose green tells the row, from 0 to 1."""
+    pixels = np.zeros((height, width, 3))
+    pixels[..., 0] = (np.arange(width) + 0.5)[None] / width
+    pixels[..., 1] = (np.arange(height) + 0.5)[:, None] / height
+    buffer = io.BytesIO()
+    Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("size", [(96, 64), (50, 120), (64, 64)])
+@pytest.mark.parametrize("name", WHOLE)
+def test_the_view_is_what_the_tower_is_given(name, size, tmp_path):
+    build(name).save(tmp_path / name)
+    resolved = resolve_model(ModelPolicy(name=name), tmp_path)
+    loaded = load_model(resolved, device="cpu")
+    view = image_view(resolved)(*size) or Box(0.0, 0.0, 1.0, 1.0)
+    encoded = loaded.encoder.encode(make_sample(0, gradient(*size), "<image>\nWhat?"))
+    images = loaded.processor.image_processor
+    mean, std = (np.array(v)[:, None, None] for v in (images.image_mean, images.image_std))
+    seen = np.asarray(encoded.images["pixel_values"])[0] * std + mean
+    rows, columns = seen.shape[1:]
+    x = view.left + view.width * (np.arange(columns) + 0.5) / columns
+    y = view.top + view.height * (np.arange(rows) + 0.5) / rows
+    # a pixel of the border, where padding and interpolation mix, is neither
+    inner = [(at > 0.1) & (at < 0.9) for at in (x, y)]
+    assert inner[0].sum() > 8 or inner[1].sum() > 8
+    middle = seen[:, rows // 2, :], seen[:, :, columns // 2]
+    np.testing.assert_allclose(middle[0][0][inner[0]], x[inner[0]], atol=0.03)
+    np.testing.assert_allclose(middle[1][1][inner[1]], y[inner[1]], atol=0.03)
 
 
 def test_images_are_read_as_rgb():
