@@ -133,23 +133,22 @@ def _fill(
         return
     with progress.stage("load", f"Loading model {model.name}"):
         loaded = models.load_model(model, device=device, dtype=note.dtype)
-    # once for all blocks, as a single check does: the free memory changes with the first of them
-    budget = policy.model.batch_tokens or models.default_budget(loaded)
     with progress.stage("extract", "Reading attention") as task:
         count = scoring.Counter(task, note.records)
         count(note.records - sum(map(len, todo)))
-        for block in todo:
-            rows = models.extract(
-                loaded,
-                [samples[i] for i in block],
-                keys=[keys[i] for i in block],
-                batch_tokens=budget,
-                maps=True,
-                progress=count,
-                max_pixels=policy.dataset.max_pixels,
-            )
-            named = zip((keys[i] for i in block), rows, strict=True)
-            store.put({key: row.to_arrays() for key, row in named if key})
+        # All blocks in one go: workers are started once, and prepare the next block meanwhile.
+        named = [keys[i] for block in todo for i in block]
+        batches = models.read_batches(
+            loaded,
+            [samples[i] for block in todo for i in block],
+            keys=named,
+            batch_tokens=policy.model.batch_tokens,
+            maps=True,
+            max_pixels=policy.dataset.max_pixels,
+        )
+        for batch in batches:
+            store.put({named[p[0]]: row.to_arrays() for p, row in batch if named[p[0]]})
+            count(sum(len(places) for places, _ in batch))
 
 
 def require_tuned(policy: Policy, tuned: Path | None) -> None:

@@ -29,7 +29,7 @@ from bye_lint.models.schedule import (
 
 if TYPE_CHECKING:
     from bye_lint.models.chat import EncodeError
-    from bye_lint.models.extraction import default_budget, extract
+    from bye_lint.models.extraction import default_budget, extract, read_batches
     from bye_lint.models.loading import LoadedModel, load_model
     from bye_lint.models.memory import estimate_memory
     from bye_lint.models.prompts import Encoded, Encoder
@@ -44,6 +44,7 @@ _LAZY = {
     "estimate_memory": "memory",
     "extract": "extraction",
     "load_model": "loading",
+    "read_batches": "extraction",
     "tune": "tuning",
 }
 
@@ -70,6 +71,7 @@ __all__ = [
     "launched",
     "load_model",
     "model_digest",
+    "read_batches",
     "read_tuned",
     "resolve_model",
     "schedule",

@@ -6,7 +6,7 @@ its part of the sequence once. What was read before comes from the store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +22,7 @@ from bye_lint.models.running import Launched, Rows, launch, run_batch
 from bye_lint.models.workers import Outcomes, Preparer, default_workers
 from bye_lint.records import Sample
 
-__all__ = ["default_budget", "extract", "run_batch"]
+__all__ = ["default_budget", "extract", "read_batches", "run_batch"]
 
 Progress = Callable[[int], None]
 
@@ -73,14 +73,64 @@ def extract(
     """
     keys = keys or [""] * len(samples)
     rows = cached_rows(store, keys, attention=maps, hidden=hidden)
-    lacking = [i for i, row in enumerate(rows) if row is None]
+    lacking = {i for i, row in enumerate(rows) if row is None}
     if progress is not None and len(lacking) < len(samples):
         progress(len(samples) - len(lacking))
+    batches = read_batches(
+        loaded,
+        samples,
+        lacking,
+        batch_tokens=batch_tokens,
+        maps=maps,
+        hidden=hidden,
+        keys=keys,
+        padding=padding,
+        sharing=sharing,
+        max_pixels=max_pixels,
+        workers=workers,
+    )
+    for batch in batches:
+        for places, row in batch:
+            for place in places:
+                rows[place] = row
+        if store is not None:
+            store.put({keys[p[0]]: row.to_arrays() for p, row in batch if keys[p[0]]})
+        if progress is not None:
+            progress(sum(len(places) for places, _ in batch))
+    return [row for row in rows if row is not None]
+
+
+def read_batches(
+    loaded: LoadedModel,
+    samples: Sequence[Sample],
+    lacking: Set[int] | None = None,
+    *,
+    batch_tokens: int | None = None,
+    maps: bool = False,
+    hidden: bool = True,
+    keys: Sequence[str] = (),
+    padding: Padding = "right",
+    sharing: bool = True,
+    max_pixels: int = 50_000_000,
+    workers: int | None = None,
+) -> Iterator[list[tuple[list[int], FeatureRow]]]:
+    """Yield the rows of each batch as they come, each with the places of the samples it is for.
+
+    Nothing is kept, so that memory does not grow with the number of records; for the parameters,
+    see :func:`extract`.
+
+    Parameters
+    ----------
+    lacking : set of int or None
+        Places of the samples that are read; by default all of them.
+    """
+    lacking = set(range(len(samples))) if lacking is None else lacking
+    keys = keys or [""] * len(samples)
     alike: dict[str, list[int]] = {}
     for i, key in enumerate(keys):
         alike.setdefault(key or f"none {i}", []).append(i)
     copies = {places[0]: places for places in alike.values()}
-    todo = {i for i in copies if rows[i] is None}
+    todo = {i for i in copies if i in lacking}
     if workers is None:
         workers = default_workers(loaded, len(todo))
     reading = _Reading(
@@ -90,15 +140,7 @@ def extract(
     groups = ([[sample for _, sample in group] for group in block] for block in blocks)
     prepared = Preparer(loaded, max_pixels, workers).encode(groups)
     for batch in reading.read(zip(blocks, prepared, strict=True), todo):
-        done = [(i, row) for i, row in batch if i in todo]
-        for i, row in done:
-            for place in copies[i]:
-                rows[place] = row
-        if store is not None:
-            store.put({keys[i]: row.to_arrays() for i, row in done if keys[i]})
-        if progress is not None:
-            progress(sum(len(copies[i]) for i, _ in done))
-    return [row for row in rows if row is not None]
+        yield [(copies[i], row) for i, row in batch if i in todo]
 
 
 def default_budget(loaded: LoadedModel) -> int:

@@ -74,11 +74,12 @@ class Preparer:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _pool(self, resolved: ResolvedModel) -> Executor:
-        token = self.loaded.encoder.image_token_id
+        encoder = self.loaded.encoder
+        begin = partial(_begin, resolved, encoder.image_token_id, encoder.longest, self.max_pixels)
         return ProcessPoolExecutor(
             self.workers,
             mp_context=get_context("spawn"),  # a forked process must not touch the device
-            initializer=partial(_begin, resolved, token, self.max_pixels),
+            initializer=begin,
         )
 
     @staticmethod
@@ -103,11 +104,13 @@ class Preparer:
 _encode_group: Callable[[Sequence[Sample]], Outcomes] | None = None
 
 
-def _begin(resolved: ResolvedModel, image_token_id: int, max_pixels: int) -> None:
+def _begin(
+    resolved: ResolvedModel, image_token_id: int, longest: int | None, max_pixels: int
+) -> None:
     """Make a process a worker: load the processor, keep to one thread."""
     global _encode_group  # noqa: PLW0603  (what a worker keeps between two groups)
     torch.set_num_threads(1)
-    encoder = Encoder(load_processor(resolved), FAMILIES[resolved.family], image_token_id)
+    encoder = Encoder(load_processor(resolved), FAMILIES[resolved.family], image_token_id, longest)
 
     def encode(group: Sequence[Sample]) -> Outcomes:
         return encoder.encode_shared(group, max_pixels=max_pixels)

@@ -152,10 +152,11 @@ def test_a_shard_that_was_cut_off_goes_on(here: Path, monkeypatch: pytest.Monkey
         assert run("extract", "--shard", "1/2", "-o", "features") == 130
     assert run("judge", "features/shard-1-of-2", "features/shard-2-of-2") == 2
     read: list[int] = []
-    extraction = models.extract
-    monkeypatch.setattr(models, "extract", lambda *a, **k: _count(read, extraction, *a, **k))
+    reading = models.read_batches
+    monkeypatch.setattr(models, "read_batches", lambda *a, **k: _count(read, reading, *a, **k))
     extract(2, only=[1])
-    assert len(read) == 1, "of three blocks, two were there"
+    assert len(read) == 1
+    assert 0 < read[0] <= 13, "of three blocks of six images, two were there"
     assert reported("parts", "judge", "features") == (status, whole)
     extract(2, only=[1])
     assert len(read) == 1, "nothing is left to read"
@@ -164,6 +165,24 @@ def test_a_shard_that_was_cut_off_goes_on(here: Path, monkeypatch: pytest.Monkey
 def _count(read: list[int], extraction: Any, *arguments: Any, **options: Any) -> Any:
     read.append(len(arguments[1]))
     return extraction(*arguments, **options)
+
+
+def test_the_blocks_of_a_shard_are_read_in_one_go(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool of workers a block would spend its time on starting them."""
+    started: list[int] = []
+    workers = sys.modules["bye_lint.models.workers"]
+    encode = workers.Preparer.encode
+
+    def counted(self: Any, blocks: Any) -> Any:
+        given = list(blocks)
+        started.append(len(given))
+        return encode(self, iter(given))
+
+    monkeypatch.setattr(workers.Preparer, "encode", counted)
+    extract(2)
+    assert started == [3, 3]
 
 
 def damage(path: Path) -> None:

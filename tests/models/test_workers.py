@@ -27,7 +27,8 @@ def loaded(request, tmp_path_factory):
 def all_samples():
     broken = make_sample(6, b"no image", "<image>\nWhat?")
     shared = make_sample(7, make_image(1), "<image>\nHow many buildings?")
-    return [*make_samples(), broken, shared]
+    long = make_sample(8, make_image(8), "<image>\n" + "Where does it flow? " * 200)
+    return [*make_samples(), broken, shared, long]
 
 
 def test_workers_change_nothing(loaded):
@@ -38,6 +39,7 @@ def test_workers_change_nothing(loaded):
         np.testing.assert_array_equal(a.entropy, b.entropy)
         np.testing.assert_array_equal(a.head_mass, b.head_mass)
     assert "cannot be decoded" in there[6].error
+    assert "tokens long, the model reads 1024" in there[8].error
 
 
 class DyingPool:
