@@ -79,7 +79,7 @@ def foresee(
     ready: ResolvedModel | None = model
     if tunes(policy):
         folder = models.tuned_folder(cache_folder(), model, everything, settings(model, policy))
-        found = models.read_tuned(folder, model)
+        found = models.look_for_tuned(folder, model)
         tuning, ready = ("needed", None) if found is None else ("cached", found.model)
     kept = None
     if ready is not None and find_spec("transformers") is not None:  # its version is in the keys

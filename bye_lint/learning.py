@@ -73,7 +73,7 @@ def fine_tune(
     how = settings(model, policy)
     place = cache or cache_folder()
     folder = models.tuned_folder(place, model, everything, how)
-    found = models.read_tuned(folder, model)
+    found = models.look_for_tuned(folder, model)
     if found is not None and models.launched() == 1:
         return found
     require_writable(place)

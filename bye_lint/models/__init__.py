@@ -22,6 +22,7 @@ from bye_lint.models.rows import (
 from bye_lint.models.schedule import (
     FineTuneSettings,
     Tuned,
+    look_for_tuned,
     read_tuned,
     schedule,
     tuned_folder,
@@ -70,6 +71,7 @@ __all__ = [
     "is_small",
     "launched",
     "load_model",
+    "look_for_tuned",
     "model_digest",
     "read_batches",
     "read_tuned",

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO, Any, cast
 
 import torch
 from torch import nn
@@ -14,7 +18,11 @@ from bye_lint.models.examples import Example
 from bye_lint.models.losses import LossTrace
 from bye_lint.models.schedule import FineTuneSettings
 
-_FORMAT = 3
+_FORMAT = 4
+_MAGIC = b"bye-lint run 1\n"
+_HEADER = len(_MAGIC) + hashlib.sha256().digest_size
+
+_log = logging.getLogger(__name__)
 
 
 def fingerprint(examples: Sequence[Example], settings: FineTuneSettings) -> str:
@@ -29,6 +37,9 @@ def fingerprint(examples: Sequence[Example], settings: FineTuneSettings) -> str:
 @dataclass
 class RunState:
     """The state of a run as one file that is replaced atomically; without a folder, none.
+
+    The file is headed by the SHA-256 of its body, so that a damaged one is known before anything is
+    taken from it: the run then begins again.
 
     Attributes
     ----------
@@ -51,12 +62,7 @@ class RunState:
 
     def load(self, device: torch.device) -> tuple[int, list[float], bool]:
         """Return step, loss history and whether the run had ended early."""
-        if self._path is None or not self._path.exists():
-            return 0, [], False
-        try:
-            kept = torch.load(self._path, map_location=device, weights_only=True)
-        except (OSError, RuntimeError, ValueError, EOFError):
-            return 0, [], False  # damaged on disk: the run begins again
+        kept = self._kept(device)
         if (kept.get("format"), kept.get("fingerprint")) != (_FORMAT, self.fingerprint):
             return 0, [], False
         with torch.no_grad():
@@ -66,23 +72,62 @@ class RunState:
         self.trace.restore(kept["losses"])
         return kept["step"], kept["history"], kept["ended"]
 
+    def _kept(self, device: torch.device) -> dict[str, Any]:
+        """Return what the file holds: nothing where there is none, or where it is damaged."""
+        if self._path is None or not self._path.exists():
+            return {}
+        try:
+            content = self._path.read_bytes()
+            body = content[_HEADER:]
+            if content[:_HEADER] != _MAGIC + hashlib.sha256(body).digest():
+                raise ValueError("it is damaged")
+            kept = torch.load(io.BytesIO(body), map_location=device, weights_only=True)
+            return kept if isinstance(kept, dict) else {}
+        except Exception as error:  # torch raises what its unpickler stumbles over
+            _log.warning("%s: cannot be read, the run begins again: %s", self._path, error)
+            return {}
+
     def save(self, step: int, history: Sequence[float], ended: bool) -> None:
         """Write the run's state; a reader never sees half of it."""
         if self._path is None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_suffix(".partial")
-        torch.save(
-            {
-                "format": _FORMAT,
-                "fingerprint": self.fingerprint,
-                "weights": {name: p.detach() for name, p in self.trained.items()},
-                "optimizer": self.optimizer.state_dict(),
-                "step": step,
-                "history": list(history),
-                "ended": ended,
-                "losses": self.trace.state(),
-            },
-            partial,
-        )
+        partial = self._path.with_name(f"{self._path.name}.{os.getpid()}.partial")
+        with partial.open("wb") as file:
+            body = _Digesting(file)
+            torch.save(
+                {
+                    "format": _FORMAT,
+                    "fingerprint": self.fingerprint,
+                    "weights": {name: p.detach() for name, p in self.trained.items()},
+                    "optimizer": self.optimizer.state_dict(),
+                    "step": step,
+                    "history": list(history),
+                    "ended": ended,
+                    "losses": self.trace.state(),
+                },
+                cast("IO[bytes]", body),  # no more than this is asked of it
+            )
+            file.seek(0)
+            file.write(_MAGIC + body.digest())
         partial.replace(self._path)
+
+
+class _Digesting:
+    """A file behind a header that is written last, and the SHA-256 of what is written to it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._hash = file, hashlib.sha256()
+        file.write(bytes(_HEADER))
+
+    def write(self, data: Any) -> int:
+        """Write some bytes."""
+        self._hash.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """Do nothing; the file is flushed when it is closed."""
+
+    def digest(self) -> bytes:
+        """Return the hash of everything that was written."""
+        return self._hash.digest()

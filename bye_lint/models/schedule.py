@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from bye_lint.errors import ModelError
 from bye_lint.features import BoolArray, FloatArray
 from bye_lint.models.resolve import ResolvedModel, model_digest
 from bye_lint.policy import FineTunePolicy
@@ -20,6 +22,8 @@ from bye_lint.records import Sample
 TUNING_VERSION = 2
 # Not *.json: the time it took is no part of the model, and must not enter its digest.
 METRICS = "fine-tuning.metrics"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,27 +165,45 @@ def tuned_folder(
 
 
 def read_tuned(folder: Path, resolved: ResolvedModel) -> Tuned | None:
-    """Return the fine-tuned model of a folder; ``None`` where it was not finished."""
+    """Return the fine-tuned model of a folder; ``None`` where it was not finished.
+
+    Raises
+    ------
+    ValueError
+        If it is not what was written there.
+    """
     try:
         metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    if (folder / "adapter_config.json").is_file():
-        tuned = replace(resolved, adapter=folder, adapter_digest=model_digest(folder))
-    else:
-        tuned = replace(
-            resolved, path=folder, digest=model_digest(folder), adapter=None, adapter_digest=""
+    try:
+        digest = model_digest(folder)
+        if metrics.get("digest", digest) != digest:
+            raise ValueError("it is not the one that was written")
+        if (folder / "adapter_config.json").is_file():
+            tuned = replace(resolved, adapter=folder, adapter_digest=digest)
+        else:
+            tuned = replace(resolved, path=folder, digest=digest, adapter=None, adapter_digest="")
+        return Tuned(
+            tuned,
+            np.array([c == "1" for c in metrics["learned"]], dtype=np.bool_),
+            metrics["steps"],
+            metrics["seconds"],
+            metrics["loss"],
+            folder,
+            _losses(metrics.get("losses")),
         )
-    learned = np.array([c == "1" for c in metrics["learned"]], dtype=np.bool_)
-    return Tuned(
-        tuned,
-        learned,
-        metrics["steps"],
-        metrics["seconds"],
-        metrics["loss"],
-        folder,
-        _losses(metrics.get("losses")),
-    )
+    except (AttributeError, KeyError, TypeError, ModelError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def look_for_tuned(folder: Path, resolved: ResolvedModel) -> Tuned | None:
+    """Return the fine-tuned model that the cache holds; ``None``, said aloud, for a damaged one."""
+    try:
+        return read_tuned(folder, resolved)
+    except (OSError, ValueError) as error:
+        _log.warning("%s: cannot be read, the model learns again: %s", folder, error)
+        return None
 
 
 def _losses(rows: Sequence[Sequence[float]] | None) -> FloatArray | None:

@@ -10,6 +10,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from bye_lint.models import finetune
 from bye_lint.models.encoding import answer_ids, encode_examples
 from bye_lint.models.finetune import Example, FineTuneSettings, Progress
 from bye_lint.models.loading import LoadedModel, load_model
+from bye_lint.models.locks import held
 from bye_lint.models.ranks import Ranks, together
-from bye_lint.models.resolve import ResolvedModel
+from bye_lint.models.resolve import ResolvedModel, model_digest
 from bye_lint.models.schedule import (
     METRICS,
     TUNING_VERSION,
     Tuned,
-    read_tuned,
+    look_for_tuned,
     saves_adapter,
     tuned_folder,
 )
@@ -77,19 +79,26 @@ def tune(
             "Set fine_tune.method: lora, or model.quantization: none.",
         )
     folder = tuned_folder(cache, resolved, samples, settings)
-    with together(_place(device)) as ranks:
-        tuned = read_tuned(folder, resolved)
+    with together(_place(device)) as ranks, _alone(folder, ranks):
+        tuned = look_for_tuned(folder, resolved)
         ranks.must_agree(int(tuned is not None), "fine-tuned models")
         if tuned is None:
             where = device if ranks.device is None else str(ranks.device)
             _Training(resolved, samples, settings, folder, where, ranks).run(watched, on_progress)
             ranks.follow(0)  # until the first process has written the model
-            tuned = read_tuned(folder, resolved)
+            tuned = look_for_tuned(folder, resolved)
     if tuned is None:
         raise ModelError(
-            f"{folder}: the fine-tuned model is gone", "Run one check at a time on one cache."
+            f"{folder}: the fine-tuned model is gone", "Leave the cache alone while a check runs."
         )
     return tuned
+
+
+def _alone(folder: Path, ranks: Ranks) -> AbstractContextManager[None]:
+    """Hold the lock of a model's folder, in the process that writes it."""
+    if not ranks.first:
+        return nullcontext()
+    return held(folder.with_name(f"{folder.name}.lock"), "fine-tuning this model on these records")
 
 
 def _place(device: str) -> torch.device:
@@ -204,6 +213,7 @@ class _Training:
                 with quiet():
                     model.to(torch.bfloat16).save_pretrained(partial)
                 self.loaded.processor.save_pretrained(partial)
+            metrics = {**metrics, "digest": model_digest(partial)}
             (partial / METRICS).write_text(json.dumps(metrics), encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)

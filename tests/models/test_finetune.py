@@ -178,6 +178,28 @@ def test_a_cut_off_run_goes_on_as_if_nothing_had_happened(tiny, tmp_path) -> Non
     assert rest.history == pytest.approx(whole.history, rel=1e-4)
 
 
+@pytest.mark.parametrize("damage", ["cut", "bit", "noise", "empty"])
+def test_a_damaged_state_begins_the_run_again(tiny, tmp_path, caplog, damage) -> None:
+    examples, pixels = make_examples(tiny)
+    features = tower_features(tiny.model, pixels, bfloat16=False)
+    settings = replace(SETTINGS, max_steps=5)
+    model = prepare(tiny.model, settings)
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    rest = {"pad_id": 0, "features": features, "state": tmp_path}
+    whole = fine_tune(model, examples, settings, **rest)
+    (state,) = tmp_path.iterdir()
+    content = bytearray(state.read_bytes())
+    content[len(content) // 2] ^= 1
+    made = {"cut": content[:900], "bit": content, "noise": bytes(range(60)), "empty": b""}
+    state.write_bytes(made[damage])
+    model.load_state_dict(weights)
+    steps = []
+    again = fine_tune(model, examples, settings, on_progress=lambda p: steps.append(p.step), **rest)
+    assert steps == [1, 2, 3, 4, 5]
+    assert again.history == pytest.approx(whole.history, rel=1e-4)
+    assert "the run begins again" in caplog.text
+
+
 def test_a_state_of_other_data_is_ignored(tiny, tmp_path) -> None:
     examples, pixels = make_examples(tiny)
     features = tower_features(tiny.model, pixels, bfloat16=False)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -146,6 +151,62 @@ def test_two_trainings_write_the_same_adapter(base, tmp_path) -> None:
     second = tune(base, SAMPLES, settings, cache=tmp_path / "b", device="cpu")
     assert first.model.whole_digest == second.model.whole_digest
     assert first.folder != second.folder
+
+
+@pytest.mark.parametrize("file", [METRICS, "adapter_model.safetensors", "adapter_config.json"])
+def test_a_damaged_model_is_made_again(base, tmp_path, caplog, file) -> None:
+    settings = FineTuneSettings(method="lora", max_steps=2)
+    first = tune(base, SAMPLES, settings, cache=tmp_path, device="cpu")
+    content = (first.folder / file).read_bytes()
+    (first.folder / file).write_bytes(content[: len(content) // 2])
+    second = tune(base, SAMPLES, settings, cache=tmp_path, device="cpu")
+    assert second.model.whole_digest == first.model.whole_digest
+    assert (first.folder / file).read_bytes()[:40] == content[:40]
+    assert "the model learns again" in caplog.text
+    assert [p for p in first.folder.parent.iterdir() if p != first.folder] == []
+
+
+#: Fine-tunes as soon as a file appears, and writes how often it took a step.
+AT_ONCE = """
+import sys, time
+from pathlib import Path
+from test_tuning import SAMPLES
+from bye_lint.models import resolve_model, tune
+from bye_lint.models.finetune import FineTuneSettings
+from bye_lint.policy import ModelPolicy
+place, name = Path(sys.argv[1]), sys.argv[2]
+model, steps = resolve_model(ModelPolicy(name="base"), place), []
+(place / f"{name}.ready").touch()
+while not (place / "go").exists():
+    time.sleep(0.01)
+tuned = tune(model, SAMPLES, FineTuneSettings(method="lora", min_steps=40), cache=place / "cache",
+             device="cpu", on_progress=steps.append)
+print(len(steps), tuned.model.whole_digest)
+"""
+
+
+def test_two_checks_on_one_cache_make_one_model(base, tmp_path) -> None:
+    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", AT_ONCE, str(tmp_path), name],
+            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("one", "two")
+    ]
+    while not all((tmp_path / f"{name}.ready").exists() for name in ("one", "two")):
+        assert all(process.poll() is None for process in running)
+        time.sleep(0.05)
+    (tmp_path / "go").touch()
+    told = [process.communicate(timeout=300) for process in running]
+    assert [process.returncode for process in running] == [0, 0], told
+    steps, digests = zip(*(out.split() for out, _ in told), strict=True)
+    assert sorted(steps) == ["0", "40"]
+    assert len(set(digests)) == 1
+    assert sum("waiting for it" in err for _, err in told) == 1
 
 
 def test_an_adapter_on_an_adapter_is_kept_whole(base, tmp_path) -> None:
