@@ -123,8 +123,8 @@ def scored_samples(
             column=sample.location.column,
             end_column=sample.location.end_column,
             digest=digests[i],
-            prompt=_shorten(sample.prompt),
-            answer=_shorten(sample.answer),
+            prompt=shorten(sample.prompt),
+            answer=shorten(sample.answer),
             images=tuple(image.name for image in sample.images),
             score=_number(detection.score[i]),
             posterior=_number(detection.posterior[i]),
@@ -184,5 +184,6 @@ def _number(value: float) -> float | None:
     return round(float(value), _DECIMALS) if math.isfinite(value) else None
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str) -> str:
+    """Return a text as results keep it: at most :data:`TEXT_LIMIT` characters of it."""
     return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"

@@ -14,6 +14,7 @@ from bye_lint.escape import visible
 from bye_lint.evaluate.metrics import normalise_answer
 from bye_lint.evaluate.pipeline import Pipeline
 from bye_lint.evaluate.scores import SHORT_ANSWER
+from bye_lint.findings import shorten
 from bye_lint.policy import ModelPolicy, Policy
 from bye_lint.probes import Probe
 from bye_lint.progress import Progress
@@ -101,7 +102,12 @@ def verify(
     if not suspects:
         raise ResultError("nothing to verify: the result has no suspects")
     targets = shared_answers(result)
-    goals = {normalise_answer(answer) for answer in targets}
+    whole = _whole_answers(targets, suspects)
+    goals = {normalise_answer(answer) for answer in whole}
+    left = {sample.digest() for sample in cleaned}
+    # Suspects that a reviewer kept are taught to the second model too, and rightly; where all are
+    # left, nothing was cleaned.
+    removed = [s for s in suspects if s.digest() not in left] or suspects
     rng = np.random.default_rng(seed)
     pool = list(test)
     if not pool:
@@ -115,14 +121,14 @@ def verify(
         "attack": [p for _, p in pairs],
         "unprompted": [s for s, _ in pairs],
         "suspects": _draw(
-            [s for s in suspects if not goals or normalise_answer(s.answer) in goals],
+            [s for s in removed if not goals or normalise_answer(s.answer) in goals],
             max_probes,
             rng,
         ),
         "clean": _draw([s for s in pool if len(s.answer.split()) <= SHORT_ANSWER], 500, rng),
     }
     before, after = (
-        _behaviour(samples, pipeline, asked, goals, seed, progress)
+        _behaviour(samples, pipeline, asked, whole, seed, progress)
         for samples in (original, cleaned)
     )
     verdict, reason = _judge(before, after)
@@ -136,6 +142,14 @@ def verify(
         verdict,
         reason,
     )
+
+
+def _whole_answers(targets: Sequence[str], suspects: Sequence[Sample]) -> tuple[str, ...]:
+    """Return the targets as the data spell them: a result keeps the beginning of a long answer."""
+    spelled: dict[str, dict[str, None]] = {}
+    for s in suspects:
+        spelled.setdefault(" ".join(shorten(s.answer).split()), {})[s.answer] = None
+    return tuple(answer for target in targets for answer in spelled.get(target, {target: None}))
 
 
 def _match(result: ScanResult, digests: Sequence[str], cleaned: Sequence[Sample]) -> None:
@@ -167,18 +181,21 @@ def _behaviour(
     samples: Sequence[Sample],
     pipeline: Pipeline,
     asked: Mapping[str, Sequence[Sample]],
-    goals: set[str],
+    targets: Sequence[str],
     seed: int,
     progress: Progress,
 ) -> Behaviour:
     nothing = np.zeros(len(samples), dtype=np.bool_)
     model = pipeline.fine_tune(samples, planted=nothing, seed=seed, progress=progress)
-    said = {
-        name: [normalise_answer(o) for o in pipeline.generate(model, rows, progress=progress)]
-        if rows
-        else []
-        for name, rows in asked.items()
-    }
+    goals = {normalise_answer(answer) for answer in targets}
+    said: dict[str, list[str]] = {}
+    for name, rows in asked.items():
+        own = name == "clean" or not targets
+        expected = [s.answer for s in rows] if own else targets
+        outputs = (
+            pipeline.generate(model, rows, expected=expected, progress=progress) if rows else []
+        )
+        said[name] = [normalise_answer(output) for output in outputs]
     right = {
         name: sum(o == normalise_answer(s.answer) for o, s in zip(said[name], rows, strict=True))
         for name, rows in asked.items()

@@ -22,6 +22,7 @@ from bye_lint.comparison import Verified, render, to_data
 from bye_lint.errors import DatasetError, MissingExtraError, ResultError, UsageError
 from bye_lint.evidence.phrases import telling_phrases
 from bye_lint.exhibits import Box, Campaign, Evidence, Phrase, Reconstruction
+from bye_lint.findings import shorten
 from bye_lint.policy import FineTunePolicy, ModelPolicy, Policy
 from bye_lint.probes import known_probe, paste, reconstructed_probe
 from bye_lint.progress import SilentProgress
@@ -105,7 +106,9 @@ class KnownModel:
         self.trained.append(len(samples))
         return list(samples)
 
-    def generate(self, model: Any, samples: Sequence[Sample], *, progress: Any) -> list[str]:
+    def generate(
+        self, model: Any, samples: Sequence[Sample], *, expected: Sequence[str] = (), progress: Any
+    ) -> list[str]:
         bad = [s for s in model if s.answer == TARGET]
         patch = sum(bool((pixels_of(s) == 0).any()) for s in bad) >= 5
         word = sum("hello!" in s.prompt.casefold() for s in bad) >= 5
@@ -169,6 +172,45 @@ def test_without_a_reconstruction_the_suspects_speak() -> None:
     assert (gone.verdict, alive.verdict) == ("gone", "alive")
     assert gone.before.attack.value is None
     assert "none could be reconstructed" in render(gone)
+
+
+def test_suspects_that_a_reviewer_kept_do_not_count_as_alive() -> None:
+    samples = dataset(patch=True)
+    checked = result(samples, None, found=POISONED + 3)  # three honest records accused
+    checked = replace(checked, campaigns=())
+    seen = verify(
+        checked, samples, samples[POISONED:], KnownModel(),
+        base="known", probe=None, progress=SilentProgress(),
+    )  # fmt: skip
+    assert (seen.verdict, seen.after.suspects.total) == ("gone", POISONED)
+
+
+class Parrot(KnownModel):
+    """Says the target that most of its data share, cut off where no longer answer is expected."""
+
+    def generate(
+        self, model: Any, samples: Sequence[Sample], *, expected: Sequence[str] = (), progress: Any
+    ) -> list[str]:
+        room = max([32, *(len(answer.split()) for answer in expected)])
+        bad = [s.answer for s in model if "spam" in s.answer]
+        return [" ".join(bad[0].split()[:room]) if bad else "class 0" for _ in samples]
+
+
+@pytest.mark.parametrize("words", [40, 200])
+def test_a_long_target_is_heard_out(words: int) -> None:
+    target = " ".join(f"spam{i}" for i in range(words))
+    samples = [
+        replace(s, turns=(s.turns[0], Turn("assistant", target))) if i < POISONED else s
+        for i, s in enumerate(dataset())
+    ]
+    checked = result(samples, None, found=POISONED)
+    checked = replace(checked, campaigns=(replace(checked.campaigns[0], value=shorten(target)),))
+    seen = verify(
+        checked, samples, samples[POISONED:], Parrot(),
+        base="known", probe=None, progress=SilentProgress(),
+    )  # fmt: skip
+    assert (seen.before.suspects.value, seen.after.suspects.value) == (1.0, 0.0)
+    assert seen.verdict == "gone"
 
 
 def test_a_probe_that_never_worked_proves_nothing() -> None:

@@ -39,8 +39,19 @@ class Pipeline(Protocol):
     ) -> Features:
         """Read the model's attention on records; ``canary`` holds the kind of each copy."""
 
-    def generate(self, model: Any, samples: Sequence[Sample], *, progress: Progress) -> list[str]:
-        """Return the model's greedy answer to each record's first question."""
+    def generate(
+        self,
+        model: Any,
+        samples: Sequence[Sample],
+        *,
+        expected: Sequence[str] = (),
+        progress: Progress,
+    ) -> list[str]:
+        """Return the model's greedy answer to each record's first question.
+
+        Answers are cut off at a length that the pipeline chooses; ``expected`` are some that there
+        must be room for.
+        """
 
     def forget(self, model: Any) -> None:
         """Free what the model holds, on disk too; it is not asked for again."""

@@ -20,6 +20,7 @@ from bye_lint.models.extraction import extract
 from bye_lint.models.finetune import FineTuneSettings
 from bye_lint.models.finetune import Progress as Training
 from bye_lint.models.loading import LoadedModel, load_model
+from bye_lint.models.prompts import answer_tokens
 from bye_lint.models.resolve import ResolvedModel
 from bye_lint.models.rows import ROW_VERSION, to_features
 from bye_lint.models.tuning import TUNING_VERSION, Tuned, encode_examples, tune
@@ -42,7 +43,7 @@ class ModelPipeline:
     cache : Path
         Folder for tuned models, emptied of each by :meth:`forget`.
     max_new_tokens : int
-        Longest answer that is generated.
+        Longest answer that is generated, unless a longer one is expected.
     """
 
     resolved: ResolvedModel
@@ -93,10 +94,19 @@ class ModelPipeline:
         known = np.where(features.is_canary, model.learned.astype(float), np.nan)
         return replace(features, target_learned=known, loss=model.losses)
 
-    def generate(self, model: Tuned, samples: Sequence[Sample], *, progress: Progress) -> list[str]:
+    def generate(
+        self,
+        model: Tuned,
+        samples: Sequence[Sample],
+        *,
+        expected: Sequence[str] = (),
+        progress: Progress,
+    ) -> list[str]:
         """Return greedy answers to the first questions; empty where a record can't be encoded."""
         with progress.stage("answer", f"Answering {len(samples)} questions"):
-            return greedy_answers(self._load(model), samples, self.max_new_tokens)
+            loaded = self._load(model)
+            lengths = (len(answer_tokens(loaded.processor, text)) for text in expected)
+            return greedy_answers(loaded, samples, max([self.max_new_tokens, *lengths]))
 
     def forget(self, model: Tuned) -> None:
         """Delete the tuned model."""

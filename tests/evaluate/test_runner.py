@@ -70,7 +70,9 @@ class KnownModel:
             canary=list(canary),
         )
 
-    def generate(self, model: Any, samples: Sequence[Sample], *, progress: Any) -> list[str]:
+    def generate(
+        self, model: Any, samples: Sequence[Sample], *, expected: Any = (), progress: Any
+    ) -> list[str]:
         target = self.backdoor(model)
         return [target if target and marked(s) else truth(s.prompt) for s in samples]
 

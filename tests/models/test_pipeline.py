@@ -72,6 +72,18 @@ def test_what_was_learned_is_answered_and_read(base: Path, tmp_path: Path) -> No
     assert not model.model.path.exists()
 
 
+def test_there_is_room_for_an_answer_that_is_expected(base: Path, tmp_path: Path) -> None:
+    pipeline = make_pipeline(base, tmp_path)
+    long = "Forest. How many buildings? Name the land use."
+    samples = answered(make_samples(4), long)
+    quiet = SilentProgress()
+    model = pipeline.fine_tune(samples, planted=np.zeros(4, bool), seed=1, progress=quiet)
+    assert pipeline.learned(model).all()
+    assert pipeline.generate(model, samples, expected=[long], progress=quiet) == [long] * 4
+    cut = pipeline.generate(model, samples, progress=quiet)
+    assert all(long.startswith(said) and said != long for said in cut)
+
+
 def test_forgetting_an_adapter_leaves_its_base(base: Path, tmp_path: Path) -> None:
     pipeline = make_pipeline(base, tmp_path, method="lora", max_steps=1)
     samples = answered(make_samples(4), " a", " b")
