@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -93,6 +93,7 @@ def clean(
     keep: Collection[str] = (),
     review: Review | None = None,
     images: Literal["copy", "link", "none"] = "copy",
+    image_root: Path | None = None,
     quarantine: Path | None = None,
 ) -> Cleaned:
     """Write the dataset without its suspects.
@@ -112,6 +113,8 @@ def clean(
         See :func:`chosen_for_removal`.
     images : {"copy", "link", "none"}
         What becomes of the kept records' images: copied beside, hard-linked, or left out.
+    image_root : Path, optional
+        Folder that image names start from; by default that of the dataset file.
     quarantine : Path, optional
         By default ``out`` with ``.quarantine.jsonl`` after its name.
 
@@ -150,7 +153,7 @@ def clean(
         if out is None:
             files = _in_place(paths, positions, root, keep_removed)
         else:
-            pictures = _pictures(kept, images)
+            pictures = {} if images == "none" else _pictures(kept, root, image_root)
             files = _in_folder(paths, positions, root, out, pictures, images, keep_removed)
     except OSError as error:
         raise ReportError(
@@ -193,11 +196,33 @@ def _match(result: ScanResult, samples: Sequence[Sample]) -> None:
         )
 
 
-def _pictures(kept: Sequence[Sample], images: str) -> tuple[Path, ...]:
-    if images == "none":
-        return ()
-    found = {image.path for s in kept for image in s.images if image.path is not None}
-    return tuple(sorted(found))
+def _lies(path: Path) -> Path:
+    """Return where a file lies, whatever links lead to its folder; it may be a link itself."""
+    return path.parent.resolve() / path.name
+
+
+def _pictures(kept: Sequence[Sample], root: Path, image_root: Path | None) -> dict[Path, Path]:
+    """Return the images of the kept records: the place that each is named by, and its file.
+
+    The new folder has no links, so that an image that is one, or that lies behind one, goes where
+    its name leads.
+    """
+    found: dict[Path, Path] = {}
+    for s in kept:
+        start = (image_root or (root / s.location.path).parent).resolve()
+        for image in s.images:
+            if image.path is not None:
+                name = os.path.normpath(start / image.name.replace("\\", "/"))
+                named = Path(name).is_relative_to(start) and _is_file(Path(name), image.path)
+                found[Path(name) if named else image.path.resolve()] = image.path
+    return dict(sorted(found.items()))
+
+
+def _is_file(place: Path, file: Path) -> bool:
+    try:
+        return place.samefile(file)
+    except OSError:
+        return False
 
 
 def _in_folder(
@@ -205,14 +230,14 @@ def _in_folder(
     positions: dict[str, set[Position]],
     root: Path,
     out: Path,
-    pictures: Sequence[Path],
+    pictures: Mapping[Path, Path],
     images: str,
     keep_removed: Callable[[Texts], None],
 ) -> tuple[Path, ...]:
     """Write into a folder beside; when what is removed is safe too, give it its name."""
-    # resolved, so that a file and its images have one root whatever links lead to them
-    sources = {path: (root / path).resolve() for path in paths}
-    places = [*sources.values(), *(p.resolve() for p in pictures)]
+    # folders resolved, so that a file and its images have one root whatever links lead to them
+    sources = {path: _lies(root / path) for path in paths}
+    places = [*sources.values(), *pictures]
     top = Path(os.path.commonpath([p.parent for p in places])) if places else root
     if out.resolve().is_relative_to(top) and out.resolve() == top:
         raise UsageError(f"{out}: the dataset itself", "Choose another folder.")
@@ -227,8 +252,8 @@ def _in_folder(
             target.parent.mkdir(parents=True, exist_ok=True)
             texts[path] = _copy_without(source, positions.get(path, set()), target)
             files.append(out / source.relative_to(top))
-        for picture in pictures:
-            target = temporary / picture.resolve().relative_to(top)
+        for place, picture in pictures.items():
+            target = temporary / place.relative_to(top)
             target.parent.mkdir(parents=True, exist_ok=True)
             if images == "link":
                 os.link(picture, target)

@@ -316,6 +316,50 @@ def test_images_of_kept_records_come_along(folder, kind):
     assert not (bare.folder / "images").exists()
 
 
+def digests_of(folder: Path, name: str, **policy: str) -> list[str]:
+    read = read_datasets([folder / name], DatasetPolicy(**policy), folder, display_root=folder)
+    return [item.digest() for item in read if isinstance(item, Sample)]
+
+
+@pytest.mark.parametrize("how", ["images", "folder", "file"])
+@pytest.mark.parametrize("images", ["copy", "link"])
+def test_links_are_followed_to_what_the_records_name(folder, how, images):
+    path = write_array(folder)
+    if how == "images":  # each image is a link to one beside, two of them to the same
+        (folder / "images").rename(folder / "store")
+        (folder / "images").mkdir()
+        for i in range(N):
+            target = folder / "store" / f"{5 if i == 6 else i}.png"
+            (folder / "images" / f"{i}.png").symlink_to(target)
+    elif how == "folder":
+        (folder / "images").rename(folder / "store")
+        (folder / "images").symlink_to("store", target_is_directory=True)
+    else:
+        (folder / "elsewhere").mkdir()
+        path.rename(folder / "elsewhere" / path.name)
+        path.symlink_to(folder / "elsewhere" / path.name)
+    items = read(path)
+    before = digests_of(folder, path.name)
+    assert len(before) == N
+    done = clean(checked(items), items, root=folder, out=folder.parent / "new", images=images)
+    after = digests_of(done.folder, path.name)
+    assert after == [digest for i, digest in enumerate(before) if i not in BAD]
+    assert not any(p.is_symlink() for p in done.folder.rglob("*"))
+
+
+def test_links_under_an_image_root_are_followed_too(folder):
+    path = write_array(folder)
+    (folder / "root").mkdir()
+    (folder / "images").rename(folder / "root" / "store")
+    (folder / "root" / "images").symlink_to("store", target_is_directory=True)
+    policy = DatasetPolicy(image_root="root")
+    items = list(read_datasets([path], policy, folder, display_root=folder))
+    out = folder.parent / "new"
+    done = clean(checked(items), items, root=folder, out=out, image_root=folder / "root")
+    after = digests_of(done.folder, path.name, image_root="root")
+    assert after == [s.digest() for i, s in enumerate(items) if i not in BAD]
+
+
 def test_everything_may_be_removed(folder):
     path, items, result = lay_out(folder, "array")
     samples = tuple(replace(s, suspicious=True) for s in result.samples)

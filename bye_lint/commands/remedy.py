@@ -115,9 +115,8 @@ def clean(
     request = plan_request(paths, Overrides(policy_path=policy_path))
     rejecting = review is not None and bool(review.rejected)
     accepts = author_of(request, author) if rejecting else ""
-    items = read_datasets(
-        request.paths, request.policy.dataset, request.policy.base, display_root=request.root
-    )
+    dataset, base = request.policy.dataset, request.policy.base
+    items = read_datasets(request.paths, dataset, base, display_root=request.root)
     done = cleaning.clean(
         loaded,
         items,
@@ -127,6 +126,7 @@ def clean(
         keep=keep,
         review=review,
         images=images,  # type: ignore[arg-type]  # click.Choice holds it to the three
+        image_root=None if dataset.image_root is None else base / dataset.image_root,
         quarantine=quarantine,
     )
     click.echo(f"kept {done.kept} records, removed {done.removed}: {done.folder}")
