@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bye_lint.models.hub import weight_files
 from bye_lint.models.memory import estimate_memory, parameters
 from bye_lint.models.resolve import ResolvedModel
 from bye_lint.models.schedule import FineTuneSettings
@@ -98,7 +99,7 @@ def model_shape(resolved: ResolvedModel) -> Shape:
     """
     config = json.loads((resolved.path / "config.json").read_text(encoding="utf-8"))
     counts = {"decoder": 0, "tower": 0, "tables": 0}
-    for file in sorted(resolved.path.glob("*.safetensors")):
+    for file in weight_files(resolved.path):
         for name, count in parameters(file).items():
             parts = set(name.split("."))
             kind = "tower" if parts & _TOWER else "tables" if parts & _TABLES else "decoder"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bye_lint.errors import MissingExtraError, ModelError
 
-INDEX = "model.safetensors.index.json"
+WEIGHTS = "model.safetensors"
+INDEX = f"{WEIGHTS}.index.json"
 TRUE = frozenset({"1", "true", "yes", "on"})
 
 
@@ -80,5 +81,29 @@ def missing_parts(folder: Path) -> tuple[list[str], int]:
     index = folder / INDEX
     if not index.is_file():
         return [], 0
-    parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    return sorted(str(part) for part in parts if not (folder / str(part)).is_file()), len(parts)
+    parts = _parts(index)
+    return [part for part in parts if not (folder / part).is_file()], len(parts)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files that a model's weights are loaded from, by name.
+
+    Others may lie beside them: the same weights in another form, an adapter. Without a file of the
+    usual name and without an index, all that hold weights are returned.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError, AttributeError
+        If the index cannot be read.
+    """
+    whole, index = folder / WEIGHTS, folder / INDEX
+    if whole.is_file():
+        return [whole]
+    if index.is_file():
+        return [folder / part for part in _parts(index)]
+    return sorted(folder.glob("*.safetensors"))
+
+
+def _parts(index: Path) -> list[str]:
+    named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+    return sorted({str(part) for part in named})

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bye_lint.errors import ModelError
+from bye_lint.models.hub import weight_files
 from bye_lint.models.resolve import ResolvedModel
 
 if TYPE_CHECKING:
@@ -49,9 +50,7 @@ def estimate_memory(
     """
     size = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}[dtype]
     size = {"8bit": 1.0, "4bit": 0.55}.get(quantization, size)
-    weights = sum(
-        sum(parameters(file).values()) for file in sorted(resolved.path.glob("*.safetensors"))
-    )
+    weights = sum(sum(parameters(file).values()) for file in weight_files(resolved.path))
     config = json.loads((resolved.path / "config.json").read_text(encoding="utf-8"))
     text = config.get("text_config") or config
     width = int(text.get("hidden_size", 4096))

@@ -12,7 +12,7 @@ from typing import Any
 
 from bye_lint.errors import ModelError
 from bye_lint.models.families import find_family
-from bye_lint.models.hub import INDEX, TRUE, Hub, missing_parts
+from bye_lint.models.hub import INDEX, TRUE, WEIGHTS, Hub, missing_parts, weight_files
 from bye_lint.policy import ModelPolicy
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -185,7 +185,7 @@ SMALL_BYTES = 200_000_000
 
 def is_small(resolved: ResolvedModel) -> bool:
     """Whether a model is small enough to be trained whole, by the size of its weight files."""
-    return sum(f.stat().st_size for f in resolved.path.glob("*.safetensors")) <= SMALL_BYTES
+    return sum(f.stat().st_size for f in weight_files(resolved.path)) <= SMALL_BYTES
 
 
 def _read_config(folder: Path, name: str) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def _require_weights(folder: Path, name: str) -> None:
                 f"{name}: {len(missing)} of {parts} weight files are missing ({missing[0]})",
                 "Download the model again.",
             )
-    elif not (folder / "model.safetensors").is_file():
+    elif not (folder / WEIGHTS).is_file():
         if any(file for pattern in _PICKLES for file in folder.glob(pattern)):
             raise ModelError(
                 f"{name}: the weights are pickles, which can run code when they are loaded",

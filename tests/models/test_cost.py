@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from tiny_families import BUILDERS, build
 
-from bye_lint.models import cost, resolve_model
+from bye_lint.models import cost, estimate_memory, is_small, resolve_model
 from bye_lint.models.devices import devices, settle, throughput
 from bye_lint.models.schedule import LARGE, SMALL
 from bye_lint.policy import ModelPolicy
@@ -25,6 +27,25 @@ def test_parameters_are_counted_by_their_place(name, tmp_path):
     assert 0 < shape.tower < shape.whole
     assert shape.layers == model.config.get_text_config().num_hidden_layers
     assert shape.width == model.config.get_text_config().hidden_size
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_what_lies_beside_the_weights_is_not_counted(sharded, tmp_path, monkeypatch):
+    build("llava").save(tmp_path / "plain")
+    folder = tmp_path / "model"
+    tiny = build("llava")
+    tiny.processor.save_pretrained(folder)
+    tiny.model.save_pretrained(folder, max_shard_size="40KB" if sharded else "5GB")
+    assert (len(list(folder.glob("*.safetensors"))) > 1) == sharded
+    plain = resolve_model(ModelPolicy(name="plain"), tmp_path)
+    for name in ("consolidated.safetensors", "adapter_model.safetensors"):
+        shutil.copy(tmp_path / "plain" / "model.safetensors", folder / name)
+    model = resolve_model(ModelPolicy(name="model"), tmp_path)
+    assert cost.model_shape(model) == cost.model_shape(plain)
+    assert estimate_memory(model) == estimate_memory(plain)
+    size = (tmp_path / "plain" / "model.safetensors").stat().st_size
+    monkeypatch.setattr("bye_lint.models.resolve.SMALL_BYTES", 1.5 * size)
+    assert is_small(model)
 
 
 @pytest.mark.parametrize(
