@@ -49,15 +49,21 @@ def settle(device: str, dtype: str) -> tuple[str, str]:
     Returns
     -------
     device, dtype : str
-        A GPU if the driver and a torch that can use it are there, in bfloat16; else ``cpu`` and
-        float32.
+        A GPU if the driver and a torch that can use it are there, and ``CUDA_VISIBLE_DEVICES`` does
+        not hide it, in bfloat16; else ``cpu`` and float32.
     """
     if device == "auto":
-        seen = Path("/dev/nvidiactl").exists() and not _torch_is_for_cpus()
+        seen = Path("/dev/nvidiactl").exists() and not _hidden() and not _torch_is_for_cpus()
         device = "cuda" if seen else "cpu"
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
     return device, dtype
+
+
+def _hidden() -> bool:
+    """Whether the environment hides every GPU: CUDA stops at the first that is none."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return named is not None and named.partition(",")[0].strip() in ("", "-1", "NoDevFiles")
 
 
 def _torch_is_for_cpus() -> bool:

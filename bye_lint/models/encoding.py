@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -105,11 +105,25 @@ def encode_examples(
 
 
 class _Again:
-    """Reads the images of a record once more."""
+    """Reads the images of a record once more, and keeps those of the last records.
+
+    No cache of functools: one around a method would hold the model, and its memory on the device,
+    until Python looks for cycles.
+    """
 
     def __init__(self, loaded: LoadedModel, samples: Sequence[Sample]) -> None:
         self._loaded, self._samples = loaded, samples
-        self.tensors = lru_cache(maxsize=_READ_AHEAD)(self._tensors)
+        self._kept: OrderedDict[int, dict[str, Tensor]] = OrderedDict()
+
+    def tensors(self, i: int) -> dict[str, Tensor]:
+        """Return what the model takes of a record's images."""
+        if i in self._kept:
+            self._kept.move_to_end(i)
+            return self._kept[i]
+        self._kept[i] = found = self._tensors(i)
+        if len(self._kept) > _READ_AHEAD:
+            self._kept.popitem(last=False)
+        return found
 
     def _tensors(self, i: int) -> dict[str, Tensor]:
         (encoded,) = self._loaded.encoder.encode_shared([self._samples[i]])

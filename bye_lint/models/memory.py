@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import struct
 from dataclasses import dataclass
@@ -105,9 +106,11 @@ def check_memory(
         quantization=quantization,
         batch_tokens=2048,
     ).total
+    gc.collect()  # a model that this process has done with, such as the one it fine-tuned
     if device.type == "cuda":
         import torch
 
+        torch.cuda.empty_cache()
         free, _ = torch.cuda.mem_get_info(device)
     else:
         free = free_memory()

@@ -15,6 +15,7 @@ import torch
 
 from bye_lint.errors import ModelError
 from bye_lint.features import BoolArray, Features
+from bye_lint.models.devices import settle
 from bye_lint.models.examples import join_images
 from bye_lint.models.extraction import extract
 from bye_lint.models.finetune import FineTuneSettings
@@ -54,9 +55,17 @@ class ModelPipeline:
 
     @property
     def digest(self) -> str:
-        """Hash of model, schedule and the versions of training and extraction."""
+        """Hash of model, schedule, number format and the versions of training and extraction."""
         parts = [self.resolved.whole_digest, asdict(self.settings), TUNING_VERSION, ROW_VERSION]
-        return hashlib.sha256(json.dumps([*parts, self.max_new_tokens]).encode()).hexdigest()[:16]
+        parts.append(self.max_new_tokens)
+        if self.dtype != "float32":
+            parts.append(self.dtype)
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    @property
+    def dtype(self) -> str:
+        """Number format that the model is read in: that of a check on the same device."""
+        return settle(self.device, "auto")[1]
 
     def fine_tune(
         self, samples: Sequence[Sample], *, planted: BoolArray, seed: int, progress: Progress
@@ -113,7 +122,7 @@ class ModelPipeline:
         shutil.rmtree(model.folder, ignore_errors=True)
 
     def _load(self, model: Tuned) -> LoadedModel:
-        return load_model(model.model, device=self.device, dtype="float32")
+        return load_model(model.model, device=self.device, dtype=self.dtype)
 
 
 @torch.no_grad()
@@ -162,7 +171,10 @@ def greedy_answers(
             for row, e in enumerate(parts):
                 types = e.tokens[name][: e.length - e.answer_length]
                 inputs[name][row, width - len(types) :] = types
-        placed = {name: tensor.to(loaded.device) for name, tensor in inputs.items()}
+        placed = {
+            name: tensor.to(loaded.device, loaded.dtype if tensor.is_floating_point() else None)
+            for name, tensor in inputs.items()
+        }
         written = whole.generate(
             input_ids=ids.to(loaded.device),
             attention_mask=mask.to(loaded.device),

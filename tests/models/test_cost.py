@@ -118,5 +118,26 @@ def test_the_processor_is_always_a_device():
 def test_auto_is_the_gpu_that_torch_can_use(monkeypatch, torch, driver, expected):
     monkeypatch.setattr("bye_lint.models.devices.version", lambda _: torch)
     monkeypatch.setattr("bye_lint.models.devices.Path.exists", lambda _: driver)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert settle("auto", "auto") == expected
     assert settle("cpu", "bfloat16") == ("cpu", "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        ("", "cpu"),
+        (" ", "cpu"),
+        ("-1", "cpu"),
+        ("-1,0", "cpu"),
+        ("NoDevFiles", "cpu"),
+        ("0", "cuda"),
+        ("2,-1", "cuda"),
+        ("GPU-5b1c", "cuda"),
+    ],
+)
+def test_auto_is_no_gpu_that_the_environment_hides(monkeypatch, visible, expected):
+    monkeypatch.setattr("bye_lint.models.devices.version", lambda _: "2.13.0")
+    monkeypatch.setattr("bye_lint.models.devices.Path.exists", lambda _: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert settle("auto", "auto")[0] == expected

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
-from tiny_models import make_llava
+from tiny_models import make_llava, make_samples
 from transformers.utils import logging
 
 from bye_lint.errors import MissingExtraError, ModelError
 from bye_lint.models import estimate_memory, load_model, memory, resolve_model
+from bye_lint.models.encoding import encode_examples
 from bye_lint.policy import ModelPolicy
 
 
@@ -30,6 +35,31 @@ def test_a_model_too_large_is_refused_before_loading(resolved, monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
     with pytest.raises(ModelError, match=r"needs about .* GiB free"):
         load_model(resolved, device="cpu")
+
+
+def test_memory_that_is_held_for_nothing_does_not_count(resolved, monkeypatch):
+    done: list[str] = []
+    monkeypatch.setattr(memory.gc, "collect", lambda: done.append("collect"))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: done.append("empty"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (done.append("ask"), (2**40, 0))[1])
+    memory.check_memory(resolved, torch.device("cuda"), torch.float32, "none")
+    assert done == ["collect", "empty", "ask"]
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 2**30])
+def test_a_model_is_let_go_with_the_last_that_needs_it(resolved, kept_bytes):
+    """Without a look for cycles: the next model needs its memory at once."""
+    loaded = load_model(resolved, device="cpu")
+    examples, _ = encode_examples(loaded, make_samples(2), kept_bytes=kept_bytes)
+    assert all(dict(example.inputs) or example.images for example in examples)
+    model = weakref.ref(loaded.model)
+    gc.collect()
+    gc.disable()
+    try:
+        del loaded, examples
+        assert model() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

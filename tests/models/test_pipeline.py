@@ -84,6 +84,20 @@ def test_there_is_room_for_an_answer_that_is_expected(base: Path, tmp_path: Path
     assert all(long.startswith(said) and said != long for said in cut)
 
 
+def test_a_model_is_read_in_the_number_format_of_a_check(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, samples, quiet = make_pipeline(base, tmp_path), make_samples(4), SilentProgress()
+    digest = pipeline.digest
+    model = pipeline.fine_tune(samples, planted=np.zeros(4, bool), seed=1, progress=quiet)
+    assert pipeline._load(model).dtype == torch.float32
+    monkeypatch.setattr("bye_lint.models.pipeline.settle", lambda device, _: (device, "bfloat16"))
+    assert pipeline._load(model).dtype == torch.bfloat16
+    assert pipeline.digest != digest, "what was read in float32 is not taken for it"
+    assert pipeline.features(model, samples, canary=[""] * 4, progress=quiet).scored.all()
+    assert len(pipeline.generate(model, samples, progress=quiet)) == 4
+
+
 def test_forgetting_an_adapter_leaves_its_base(base: Path, tmp_path: Path) -> None:
     pipeline = make_pipeline(base, tmp_path, method="lora", max_steps=1)
     samples = answered(make_samples(4), " a", " b")
