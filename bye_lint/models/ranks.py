@@ -10,7 +10,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bye_lint.errors import ModelError
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+
+#: How long processes wait for the first one while it does what it does alone: asks the canaries
+#: between two steps, writes the model. NCCL gives a step ten minutes, which may be too few.
+LONGEST_WAIT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +35,14 @@ class Ranks:
         The ``rank``-th of ``count``, counted from 0.
     device : torch.device or None
         Where this process computes.
+    waiting : process group or None
+        In which processes wait for the first one, however long it takes.
     """
 
     rank: int = 0
     count: int = 1
     device: torch.device | None = None
+    waiting: Any = None
 
     @property
     def first(self) -> bool:
@@ -79,8 +87,8 @@ class Ranks:
         import torch
         from torch import distributed
 
-        told = torch.tensor(value, dtype=torch.int64, device=self.device)
-        distributed.broadcast(told, 0)
+        told = torch.tensor(value, dtype=torch.int64)
+        distributed.broadcast(told, 0, group=self.waiting)
         return int(told)
 
     def must_agree(self, value: int, what: str) -> None:
@@ -123,6 +131,7 @@ def together(device: torch.device) -> Iterator[Ranks]:
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Ranks(distributed.get_rank(), distributed.get_world_size(), device)
+        waiting = distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
+        yield Ranks(distributed.get_rank(), distributed.get_world_size(), device, waiting)
     finally:
         distributed.destroy_process_group()

@@ -134,23 +134,55 @@ print(tuned.steps)
 """
 
 
+#: The first process takes longer than a step is given; the others wait for it.
+WAITER = """
+import sys, time
+from datetime import timedelta
+from pathlib import Path
+import torch
+from torch import distributed
+from bye_lint.models.ranks import together
+
+init = distributed.init_process_group
+distributed.init_process_group = lambda *a, **k: init(*a, **k, timeout=timedelta(seconds=3))
+with together(torch.device("cpu")) as ranks:
+    if ranks.first:
+        time.sleep(8)
+    told = ranks.follow(7 if ranks.first else 0)
+    ranks.must_agree(5, "numbers")
+    Path(sys.argv[1], f"{ranks.rank}").write_text(f"{told} {ranks.sum(1.5)}")
+"""
+
+
+def launch(script: Path, *arguments: str, n: int) -> subprocess.CompletedProcess[str]:
+    """Run a program in ``n`` processes that know of each other."""
+    together = ["-m", "torch.distributed.run", f"--nproc_per_node={n}"]
+    together += ["--master_port=0", "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0"]
+    return subprocess.run(
+        [sys.executable, *(together if n > 1 else []), str(script), *arguments],
+        cwd=script.parent,
+        env=environment(script.parent / "cache"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_first_process_may_take_longer_than_a_step(tmp_path: Path) -> None:
+    script = tmp_path / "waiter.py"
+    script.write_text(WAITER, encoding="utf-8")
+    done = launch(script, str(tmp_path), n=2)
+    assert done.returncode == 0, done.stderr
+    assert [(tmp_path / name).read_text() for name in "01"] == ["7 3.0", "7 3.0"]
+
+
 def tune(place: Path, out: str, n: int) -> dict[str, Any]:
     """Fine-tune in ``n`` processes, and return the adapter's weights and the metrics."""
     from safetensors.numpy import load_file
 
     script = place / "driver.py"
     script.write_text(TRAINER, encoding="utf-8")
-    launch = [] if n == 1 else ["-m", "torch.distributed.run", f"--nproc_per_node={n}"]
-    if n > 1:
-        launch += ["--master_port=0", "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0"]
-    done = subprocess.run(
-        [sys.executable, *launch, str(script), out],
-        cwd=place,
-        env=environment(place / "cache"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = launch(script, out, n=n)
     assert done.returncode == 0, done.stderr
     (folder,) = (place / out / "tuned").iterdir()
     metrics = json.loads((folder / "fine-tuning.metrics").read_text())
