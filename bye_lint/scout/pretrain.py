@@ -12,8 +12,9 @@ Recipe
 Each folder holds ``train.json`` in LLaVA's format with its images; where it has a ``test.json``
 too, that is held out and the accuracies are measured on it. Everything is drawn from ``--seed``
 and the step's number, so a run that is cut off goes on with ``--resume`` as if nothing had
-happened. ``OUT/model`` is replaced whenever the held-out accuracy rises; ``OUT/log.txt`` has the
-losses. ``--start FOLDER`` goes on from the weights and the tokenizer of an earlier scout.
+happened. ``OUT/model`` is replaced whenever the held-out accuracy rises above that of
+``OUT/best.json``; ``OUT/log.txt`` has the losses. ``--start FOLDER`` goes on from the weights and
+the tokenizer of an earlier scout.
 """
 
 from __future__ import annotations
@@ -105,7 +106,19 @@ class Pretraining:
         self.encoder = TurnEncoder(self.tokenizer)
         self.model = self._initial_model().to(self.device)
         self.accuracy: dict[str, float] = {}
-        self._best = -1.0
+        self._best = self._best_so_far()
+
+    @property
+    def _best_path(self) -> Path:
+        return self.recipe.out / "best.json"
+
+    def _best_so_far(self) -> float:
+        """Return the accuracy of the model that was exported last, where its run goes on."""
+        if not self.recipe.resume:
+            self._best_path.unlink(missing_ok=True)
+        if not self._best_path.exists() or not (self.recipe.out / "model").is_dir():
+            return -1.0
+        return float(json.loads(self._best_path.read_text(encoding="utf-8"))["accuracy"])
 
     def _initial_model(self) -> Any:
         if self.recipe.start is not None:
@@ -234,6 +247,8 @@ class Pretraining:
             if float(np.mean(drawn)) > self._best:
                 self._best = float(np.mean(drawn))
                 self.export()
+                kept = json.dumps({"accuracy": self._best, "step": step})
+                self._best_path.write_text(kept, encoding="utf-8")
 
         stage = Stage(
             "answers",

@@ -93,6 +93,24 @@ def test_a_resumed_run_goes_on_where_it_stopped(run: Path, tmp_path: Path) -> No
     assert len(torch.load(tmp_path / "out" / "answers.pt", weights_only=True)["history"]) == 4
 
 
+def test_a_resumed_run_keeps_the_better_model(tmp_path: Path) -> None:
+    data, out = make_dataset(tmp_path / "data"), tmp_path / "out"
+    pretrain(data, out, steps=2)
+    told = json.loads((out / "best.json").read_text(encoding="utf-8"))
+    assert (0 <= told["accuracy"] <= 1, told["step"]) == (True, 2)
+    before = weights_digest(out / "model")
+    for best, same in ((2.0, True), (-1.0, False)):
+        (out / "best.json").write_text(json.dumps({**told, "accuracy": best}), encoding="utf-8")
+        checkpoint = torch.load(out / "answers.pt", weights_only=True)
+        checkpoint["total"] += 1
+        torch.save(checkpoint, out / "answers.pt")
+        pretrain(data, out, "--resume", steps=2)
+        assert (weights_digest(out / "model") == before) is same
+    (out / "best.json").write_text(json.dumps({**told, "accuracy": 2.0}), encoding="utf-8")
+    pretrain(data, out, steps=2)
+    assert json.loads((out / "best.json").read_text(encoding="utf-8")) == told
+
+
 def test_a_step_s_batch_depends_on_the_seed_and_the_step_alone(tmp_path: Path) -> None:
     sources = read_sources([make_dataset(tmp_path / "data") / "train.json"])
     first, again = (DenseBatches(sources, [], 2, seed=1) for _ in range(2))
