@@ -22,19 +22,34 @@ from bye_lint.evaluate.grid import CLEAN, Cell, Grid
 from bye_lint.evaluate.pipeline import Pipeline
 from bye_lint.evaluate.poison import poison_dataset
 from bye_lint.evaluate.scores import judge_detector, performance
-from bye_lint.evaluate.stored import load_features, save_arrays, save_features
+from bye_lint.evaluate.stored import images_digest, load_features, save_arrays, save_features
 from bye_lint.evaluate.truth import Truth, write_json
 from bye_lint.features import BoolArray, Features
 from bye_lint.progress import Progress
 from bye_lint.records import Sample
 
+#: Under which name the steps say which images they were done on.
+_IMAGES = "images"
+
 
 class Steps:
-    """Results of steps, kept in one JSON file, each written when it is done."""
+    """Results of steps, kept in one JSON file, each written when it is done.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    images : str
+        Digest of the images (:func:`bye_lint.evaluate.stored.images_digest`). What was done on
+        others is left aside; what does not say on which is taken for done on these.
+    """
+
+    def __init__(self, path: Path, images: str) -> None:
         self._path = path
-        self._done: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        done: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        self._done = {_IMAGES: images}
+        if done.get(_IMAGES, images) == images:
+            self._done |= done
+        if done and _IMAGES not in done:
+            write_json(path, self._done)
 
     def once(self, name: str, step: Callable[[], Any]) -> Any:
         """Return a step's result, taking the step only if it was not taken before."""
@@ -73,9 +88,9 @@ def run_cell(
         trigger alone leave the same records, and the pipeline trains on them once unless told to
         forget, so that is for the caller to do.
     """
-    steps = Steps(folder / "steps" / f"{cell.name}-{digest}.json")
-    stored = folder / "features" / f"{cell.name}-{digest}.npz"
     source = grid.datasets[cell.dataset]
+    steps = Steps(folder / "steps" / f"{cell.name}-{digest}.json", images_digest(source))
+    stored = folder / "features" / f"{cell.name}-{digest}.npz"
     with tempfile.TemporaryDirectory() as scratch:
         samples, truth, poisoned = poisoned_copy(cell, source, Path(scratch) / "train")
         test = test_sets([cell], source, grid, Path(scratch))
@@ -145,10 +160,11 @@ def run_truly_clean(
 ) -> dict[str, Any]:
     """Fine-tune on the clean records that some cells share; measure every cell's attack on it."""
     clean = replace(cells[0], trigger=CLEAN, rate=0.0, clean_label=False)
-    steps = Steps(folder / "steps" / f"truly-{clean.name}-{digest}.json")
+    source = grid.datasets[clean.dataset]
+    path = folder / "steps" / f"truly-{clean.name}-{digest}.json"
+    steps = Steps(path, images_digest(source))
 
     def run() -> dict[str, Any]:
-        source = grid.datasets[clean.dataset]
         with tempfile.TemporaryDirectory() as scratch:
             samples, _, _ = poisoned_copy(clean, source, Path(scratch) / "train")
             test = test_sets(cells, source, grid, Path(scratch))

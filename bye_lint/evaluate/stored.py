@@ -1,10 +1,12 @@
-"""Features on disk: arrays and JSON text in one npz, never a pickle."""
+"""Features on disk, as arrays and JSON text in one npz, never a pickle; the images behind them."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -45,3 +47,25 @@ def load_features(path: Path) -> tuple[Features, BoolArray]:
         texts = json.loads(data["texts"].tobytes().decode())
         arrays = {name: data[name] for name in (*_ARRAYS, *_OPTIONAL) if name in data.files}
         return Features(**arrays, **texts), data["learned"]
+
+
+@cache
+def images_digest(folder: Path) -> str:
+    """Return the hash of the images that a data set's records name, names and contents.
+
+    Computed once a process: a data set is left alone while it is worked on. An image that cannot
+    be read counts as missing; not every cell needs all of them.
+    """
+    named: set[str] = set()
+    for file in ("train.json", "test.json"):
+        for record in json.loads((folder / file).read_text("utf-8")):
+            image = record.get("image")
+            named.update(image if isinstance(image, list) else [image] if image else [])
+    whole = hashlib.sha256()
+    for name in sorted(named):
+        try:
+            content = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except OSError:
+            content = "missing"
+        whole.update(f"{name}\0{content}\n".encode())
+    return whole.hexdigest()[:16]

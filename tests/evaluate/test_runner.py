@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 from bye_lint.evaluate.grid import Cell, Grid
 from bye_lint.evaluate.plots import write_plots
 from bye_lint.evaluate.runner import load_results, run_grid
+from bye_lint.evaluate.stored import images_digest
 from bye_lint.evaluate.tables import render_tables
 from bye_lint.features import Features
 from bye_lint.progress import SilentProgress
@@ -155,6 +157,31 @@ def test_a_second_run_trains_nothing_and_says_the_same(grid: Grid, tmp_path: Pat
     assert run(grid, tmp_path, model) == before
     assert model.trained == []
     assert load_results(tmp_path) == sorted(before, key=lambda r: r["name"])
+
+
+def test_other_images_are_read_again(grid: Grid, data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    grid = replace(grid, datasets={"noise": folder}, cells=grid.cells[:1])
+    out = tmp_path / "out"
+    (before,) = run(grid, out, KnownModel())
+    for path in (out / "steps").iterdir():  # as they were written before they said so
+        done = json.loads(path.read_text())
+        assert done.pop("images")
+        path.write_text(json.dumps(done))
+    images_digest.cache_clear()
+    model = KnownModel()
+    assert run(grid, out, model) == [before]
+    assert model.trained == []
+    for image in folder.glob("*.png"):
+        Image.fromarray(np.full((32, 32, 3), 100, np.uint8)).save(image)
+    images_digest.cache_clear()
+    (after,) = run(grid, out, model)
+    assert model.trained
+    assert after["digest"] == before["digest"]
+    again = KnownModel()
+    assert run(grid, out, again) == [after]
+    assert again.trained == []
 
 
 def test_models_of_what_a_cleaning_left_stay_until_the_last_cell(
