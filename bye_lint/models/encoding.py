@@ -78,9 +78,10 @@ def encode_examples(
         tensors: Mapping[str, Tensor] = _tensors(encoded)
         tokens = _of_tokens(loaded, encoded, len(answer))
         if plain is None:
-            width = int(loaded.whole_config.vision_config.hidden_size) if _plain(loaded) else 0
+            known = _plain(loaded, tensors)
+            width = int(loaded.whole_config.vision_config.hidden_size) if known else 0
             features = 2 * encoded.image_tokens * width * len(samples)
-            plain = _plain(loaded) and features <= kept_bytes
+            plain = known and features <= kept_bytes
         keys: list[str] = []
         if plain:
             # Each image by itself, however many a record has: features stand in for all pixels.
@@ -172,6 +173,10 @@ def _tensors(encoded: Encoded) -> dict[str, Tensor]:
     return {name: torch.as_tensor(np.asarray(array)) for name, array in encoded.images.items()}
 
 
-def _plain(loaded: LoadedModel) -> bool:
-    """Whether an image is one tensor whose features do not depend on anything else."""
-    return loaded.family.model_type == "llava"
+def _plain(loaded: LoadedModel, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether an image is one tensor, and its features one layer's, that depend on nothing else.
+
+    Not in LLaVAs that join several layers, nor where the tower takes images of any size (Pixtral).
+    """
+    one_layer = isinstance(getattr(loaded.whole_config, "vision_feature_layer", None), int)
+    return loaded.family.model_type == "llava" and one_layer and set(tensors) == {"pixel_values"}

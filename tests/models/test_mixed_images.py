@@ -97,6 +97,6 @@ def test_such_a_record_is_named_by_its_line(
     token = "<|image_pad|>"
     data.write_text(text.replace('"Forest."', f'"Forest {token}."', 1), encoding="utf-8")
     _, result = check(tmp_path)
-    (skipped,) = [s for s in result["skipped"] if s["rule"] == "BYE111"]
+    (skipped,) = result["skipped"]
     assert "image token" in skipped["message"]
     assert skipped["line"] == 2

@@ -12,12 +12,28 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers as hf
 from conformance import model_inputs
-from tiny_families import BUILDERS, build
-from tiny_models import QUESTIONS, make_image, make_sample
+from tiny_families import BUILDERS, build, lighton_processor, text_config, tower
+from tiny_models import (
+    QUESTIONS,
+    Tiny,
+    make_image,
+    make_llava,
+    make_sample,
+    sharpen,
+)
 
 from bye_lint.errors import ModelError
-from bye_lint.models import FAMILIES, LoadedModel, load_model, resolve_model, schedule, tune
+from bye_lint.models import (
+    FAMILIES,
+    LoadedModel,
+    extract,
+    load_model,
+    resolve_model,
+    schedule,
+    tune,
+)
 from bye_lint.models.examples import answer_logits, answers_right
 from bye_lint.models.finetune import FineTuneSettings, prepare, tower_features
 from bye_lint.models.schedule import METRICS
@@ -117,6 +133,41 @@ def test_pixels_are_handed_over_once_an_image() -> None:
     assert left == {}
     assert sorted(taken) == sorted({key for example in examples for key in example.images})
     assert len(taken) == 3
+
+
+def pixtral() -> Tiny:
+    """A LLaVA whose tower takes images of any size, with breaks between the rows of tokens."""
+    processor = lighton_processor()  # Pixtral's own needs torchvision
+    config = hf.LlavaConfig(
+        vision_config=tower(hf.PixtralVisionConfig, size=32, patch=8, head_dim=8),
+        text_config=text_config(hf.LlamaConfig, processor.tokenizer),
+        image_token_index=processor.tokenizer.image_token_id,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+    )
+    return Tiny(sharpen(hf.LlavaForConditionalGeneration(config)), processor)
+
+
+def several_layers() -> Tiny:
+    """A LLaVA whose projector joins two layers of the tower."""
+    tiny = make_llava()
+    config = tiny.model.config
+    config.vision_feature_layer = [-1, -2]
+    return Tiny(sharpen(hf.LlavaForConditionalGeneration(config)), tiny.processor)
+
+
+@pytest.mark.parametrize("make", [pixtral, several_layers])
+def test_a_llava_of_another_kind_is_trained_whole(make, tmp_path) -> None:
+    torch.manual_seed(0)
+    make().save(tmp_path / "base")
+    base = resolve_model(ModelPolicy(name="base"), tmp_path)
+    settings = FineTuneSettings(max_steps=2, bfloat16=False)
+    tuned = tune(base, SAMPLES, settings, cache=tmp_path / "cache", device="cpu")
+    loaded = load_model(tuned.model, device="cpu")
+    assert all(row.scored for row in extract(loaded, SAMPLES))
+    examples, _ = encode_examples(loaded, SAMPLES, kept_bytes=0)
+    right = answers_right(loaded.model, examples, pad_id=loaded.pad_id, bfloat16=False)
+    assert right.tolist() == tuned.learned.tolist()
 
 
 @pytest.fixture
