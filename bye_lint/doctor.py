@@ -25,7 +25,7 @@ NEEDED = ("torch", "transformers", "peft", "accelerate", "safetensors", "scikit-
 OPTIONAL: Mapping[str, str] = {
     "bitsandbytes": "model.quantization",
     "pyarrow": "Parquet",
-    "torchvision": "processors that read videos too",
+    "torchvision": "the images of some families",
 }
 
 

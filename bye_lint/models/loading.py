@@ -243,9 +243,11 @@ def load_model(
         processor = load_processor(resolved)
         model = read_weights(resolved, options)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        remedy = "Save model and processor again with save_pretrained() of a recent transformers."
+        if "torchvision" in str(error).lower() and find_spec("torchvision") is None:
+            remedy = "Its processor needs torchvision for images. Run: pip install torchvision"
         raise ModelError(
-            f"{resolved.name}: the model cannot be loaded: {_first_line(error)}",
-            "Save model and processor again with save_pretrained() of a recent transformers.",
+            f"{resolved.name}: the model cannot be loaded: {_first_line(error)}", remedy
         ) from error
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
         raise ModelError(

@@ -1,10 +1,9 @@
-"""Load a model's processor; what it needs for videos alone is done without where it is missing."""
+"""Load a model's processor without what it needs for videos alone."""
 
 from __future__ import annotations
 
 import json
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from bye_lint.models.resolve import ResolvedModel
@@ -14,12 +13,12 @@ def load_processor(resolved: ResolvedModel) -> Any:
     """Load the processor of a model.
 
     Many processors read videos too, which takes torchvision and other packages. Records hold
-    images only, so without torchvision the video part is left out; a processor that needs it for
-    its images says so.
+    images only, so the video part is left out, whether or not they are there: a folder may have
+    been saved without it. A processor that needs torchvision for its images says so.
     """
     transformers: Any = import_module("transformers")
     options = {"trust_remote_code": resolved.allow_remote_code, "local_files_only": True}
-    cls = None if find_spec("torchvision") else _processor_class(resolved)
+    cls = _processor_class(resolved)
     if cls is None:
         return transformers.AutoProcessor.from_pretrained(resolved.path, **options)
     if "video_processor" in cls.get_attributes():

@@ -31,13 +31,13 @@ _TAIL = """
 
 - The weights are random and tiny; checkpoints of full size were not downloaded.
 - Processors that take torchvision for videos (Qwen, GLM, InternVL, LLaVA-OneVision, SmolVLM,
-  VideoLLaMA 3) are loaded without their video part where torchvision is not installed; image
-  processors are then the ones that work on PIL.
-- The processors of Mistral 3, Command A Vision and Llama 4 need torchvision for images. Here they
-  were verified with those of LightOnOCR, Aya Vision and InternVL, which cut images into tokens
-  that the models take alike; FastVLM's tower needs timm, and a ConvNeXt stood in for it. With
-  their own processors the spans are still checked record by record, and a record whose spans
-  cannot be told is not scored.
+  VideoLLaMA 3) are loaded without their video part. Where torchvision is not installed, image
+  processors are the ones that work on PIL.
+- The processors of Mistral 3, Command A Vision and Llama 4 need torchvision for images. Where it is
+  installed the tests take these; elsewhere, those of LightOnOCR, Aya Vision and InternVL, which cut
+  images into tokens that the models take alike. With their own processors the spans are still
+  checked record by record, and a record whose spans cannot be told is not scored.
+- FastVLM's tower needs timm, and a ConvNeXt stood in for it.
 - Llama 4 scales queries beyond the 8,192nd place of a row, so its records share nothing and each
   goes through every layer whole.
 - GOT-OCR 2 refuses images nested by prompt, so its oracle passes them flat.

@@ -95,7 +95,10 @@ def witness(
 
 
 def _numpy(value: Any) -> Any:
-    return value.numpy() if hasattr(value, "numpy") else np.asarray(value)
+    if not hasattr(value, "numpy"):
+        return np.asarray(value)
+    # numpy has no bfloat16, which Llama 4's images come in; float32 holds the same numbers
+    return (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
 
 
 @contextmanager

@@ -81,6 +81,17 @@ def test_quantization_says_what_to_install(resolved, monkeypatch):
         load_model(resolved, device="cpu", quantization="4bit")
 
 
+def test_a_processor_that_lacks_torchvision_says_what_to_install(resolved, monkeypatch):
+    def lacking(_):
+        raise ImportError("PixtralProcessor requires the Torchvision library")
+
+    monkeypatch.setattr("bye_lint.models.loading.find_spec", lambda name: None)
+    monkeypatch.setattr("bye_lint.models.loading.load_processor", lacking)
+    with pytest.raises(ModelError, match="PixtralProcessor") as caught:
+        load_model(resolved, device="cpu")
+    assert "pip install torchvision" in caught.value.remedy
+
+
 def test_a_damaged_weight_file_is_an_error(tmp_path):
     folder = make_llava().save(tmp_path / "model")
     weights = folder / "model.safetensors"

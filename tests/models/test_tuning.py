@@ -50,6 +50,7 @@ def own_logits(tiny, sample, answer, direct):
     """Return what the model itself says, one record at a time, with the processor's own inputs."""
     inputs = dict(model_inputs(tiny.processor, sample, direct))
     inputs.pop("labels", None)  # PaliGemma's processor makes some, of the prompt alone
+    inputs = {k: v.float() if v.is_floating_point() else v for k, v in inputs.items()}
     n = len(answer)
     inputs["input_ids"] = torch.cat([inputs["input_ids"], answer[None]], dim=1)
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])

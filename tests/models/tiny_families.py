@@ -1,22 +1,27 @@
 """One tiny model of every family that is claimed: the real classes, a processor built here.
 
 Processors that take torchvision for videos alone are built without that part. Where a family's own
-takes it for images, another family's whose layout the model reads alike stands in: LightOnOCR's for
-Mistral 3, Aya Vision's for Command A Vision, InternVL's for Llama 4. FastVLM's tower takes timm, so
-a ConvNeXt stands in, which gives feature maps like it.
+takes it for images and it is not installed, one whose layout the model reads alike stands in:
+LightOnOCR's for Mistral 3, Aya Vision's for Command A Vision, InternVL's for Llama 4. FastVLM's
+tower takes timm, so a ConvNeXt stands in, which gives feature maps like it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
+import torch
 import transformers as hf
 from tiny_models import LLAVA_TEMPLATE, Tiny, make_llava, make_tokenizer, sharpen
 
 from bye_lint.models.processors import without_video as images_only
 
 WIDTH = 32
+
+#: Whether the processors that take torchvision for images can be had; others stand in otherwise.
+TORCHVISION = find_spec("torchvision") is not None
 
 
 def template(image: str, start: str = "<|{role}|>\n", end: str = "\n") -> str:
@@ -458,8 +463,20 @@ def paligemma() -> Tiny:
     return Tiny(hf.PaliGemmaForConditionalGeneration(config), processor)
 
 
+def pixtral_processor() -> Any:
+    names = ["[IMG]", "[IMG_BREAK]", "[IMG_END]"]
+    tokenizer = make_tokenizer(names, named={"image_token": names[0]})
+    return hf.PixtralProcessor(
+        hf.PixtralImageProcessor(size={"longest_edge": 32}, patch_size=8),
+        tokenizer,
+        patch_size=4,
+        spatial_merge_size=2,
+        chat_template=template("[IMG]", "[{role}]"),
+    )
+
+
 def mistral3() -> Tiny:
-    processor = lighton_processor()  # PixtralProcessor takes torchvision; the layout is the same
+    processor = pixtral_processor() if TORCHVISION else lighton_processor()
     config = hf.Mistral3Config(
         vision_config=tower(hf.PixtralVisionConfig, size=32, patch=4, head_dim=8),
         text_config=text_config(
@@ -501,8 +518,22 @@ def aya_vision() -> Tiny:
     return Tiny(hf.AyaVisionForConditionalGeneration(config), processor)
 
 
+def cohere2_processor() -> Any:
+    names = {
+        "image_token": "<|IMG_PATCH|>",
+        "boi_token": "<|START_OF_IMG|>",
+        "eoi_token": "<|END_OF_IMG|>",
+        "img_line_break_token": "<|IMG_LINE_BREAK|>",
+    }
+    return hf.Cohere2VisionProcessor(
+        hf.Cohere2VisionImageProcessor(size=square(24), max_patches=4, patch_size=2),
+        make_tokenizer([], named=names),
+        chat_template=template("<|IMG_PATCH|>"),
+    )
+
+
 def cohere2_vision() -> Tiny:
-    processor = aya_vision().processor
+    processor = cohere2_processor() if TORCHVISION else aya_vision().processor
     config = hf.Cohere2VisionConfig(
         vision_config=tower(hf.SiglipVisionConfig, vision_use_head=False).to_dict(),
         text_config=text_config(
@@ -542,9 +573,20 @@ def fast_vlm() -> Tiny:
     return Tiny(hf.FastVlmForConditionalGeneration(config), processor)
 
 
+def llama4_processor() -> Any:
+    parts = ["image_start", "image_end", "patch", "tile_x_separator", "tile_y_separator"]
+    tokens = [f"<|{part}|>" for part in (*parts, "image", "header_start", "header_end", "eot")]
+    return hf.Llama4Processor(
+        hf.Llama4ImageProcessor(size=square(24), max_patches=4),
+        make_tokenizer(tokens),
+        patch_size=6,
+    )
+
+
 def llama4() -> Tiny:
-    processor = internvl().processor
+    processor = llama4_processor() if TORCHVISION else internvl().processor
     tokenizer = processor.tokenizer
+    patch = "<|patch|>" if TORCHVISION else "<IMG_CONTEXT>"
     config = hf.Llama4Config(
         vision_config=tower(
             hf.Llama4VisionConfig,
@@ -563,7 +605,7 @@ def llama4() -> Tiny:
             interleave_moe_layer_step=2,
             attention_chunk_size=64,
         ).to_dict(),
-        image_token_index=tokenizer.context_image_token_id,
+        image_token_index=tokenizer.convert_tokens_to_ids(patch),
     )
     return Tiny(hf.Llama4ForConditionalGeneration(config), processor)
 
@@ -691,5 +733,7 @@ BUILDERS: dict[str, Callable[[], Tiny]] = {
 
 def build(name: str) -> Tiny:
     """Build the tiny model of a family, its attention far from uniform."""
-    tiny = BUILDERS[name]()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # for what ``sharpen`` leaves as it is drawn: decays, newlines
+        tiny = BUILDERS[name]()
     return Tiny(sharpen(tiny.model), tiny.processor)
