@@ -120,7 +120,7 @@ def model_shape(resolved: ResolvedModel) -> Shape:
 
 #: Families whose images are cut into tiles or keep their own size, so that counts vary.
 _VARYING = ("next", "onevision", "qwen", "glm", "internvl", "idefics", "smolvlm", "mistral3",
-            "aya", "cohere2", "ovis2", "lfm2", "lighton", "llama4")  # fmt: skip
+            "aya", "cohere2", "ovis2", "lfm2", "lighton", "llama4", "granite4")  # fmt: skip
 
 
 def _image_tokens(config: Mapping[str, Any]) -> tuple[int, bool, int]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from bye_lint.errors import UnsupportedModelError
 
 Positions = Literal["sequence", "rope_index"]
-Grid = Literal["none", "square", "patches", "grid_thw"]
+Grid = Literal["none", "square", "patches", "grid_thw", "spatial_shapes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,9 @@ class Family:
     type_ids : str
         Name of the token-type input that the model needs beside the token ids, if any.
     grid : str
-        How image tokens are laid out: a known grid of ``patches`` or ``grid_thw``, a ``square``
-        where there is one tile and the count is a square number, or ``none``.
+        How image tokens are laid out: a known grid of ``patches``, ``grid_thw`` or
+        ``spatial_shapes``, a ``square`` where there is one tile and the count is a square number,
+        or ``none``.
     plain_prompt : str
         Prompt for families whose processor has no chat template, made of ``{images}``, ``{bos}``
         and ``{text}``.
@@ -90,9 +91,21 @@ _ROWS = (
         note=_QWEN_POSITIONS,
     ),
     Family("got_ocr2", "GOT-OCR 2.0", note="fixed token count"),
+    Family(
+        "granite4_vision",
+        "Granite 4 Vision",
+        grid="none",
+        note="tiles, row ends as image tokens; image features are added at several layers",
+    ),
     Family("idefics2", "Idefics2", decoder="text_model", grid="none", note="a resampler"),
     Family("idefics3", "Idefics3", decoder="text_model", note="tiles and a thumbnail"),
     Family("internvl", "InternVL 2.5, 3 and 3.5", note="tiles and a thumbnail"),
+    Family(
+        "lfm2_vl",
+        "LFM2-VL",
+        grid="spatial_shapes",
+        note="only its full-attention layers are read; tiles and a thumbnail",
+    ),
     Family("lighton_ocr", "LightOnOCR", grid="none", note="row breaks between image tokens"),
     Family(
         "llama4",

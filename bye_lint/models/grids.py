@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -30,11 +31,10 @@ def image_grid(family: Family, config: Any, record: Encoded) -> tuple[int, int] 
         return grid if len(pixels) == 1 and grid[0] * grid[1] == tokens else None
     if family.grid == "grid_thw":
         thw = np.asarray(record.images["image_grid_thw"])
-        if len(thw) != 1 or thw[0][0] != 1:
-            return None
-        merge = math.isqrt(max(1, int(thw[0][1] * thw[0][2]) // tokens))
-        grid = (int(thw[0][1]) // merge, int(thw[0][2]) // merge)
-        return grid if grid[0] * grid[1] == tokens else None
+        return _merged(thw[0][1:], tokens) if len(thw) == 1 and thw[0][0] == 1 else None
+    if family.grid == "spatial_shapes":
+        tiles = np.asarray(record.images["spatial_shapes"])
+        return _merged(tiles[0], tokens) if len(tiles) == 1 else None
     side = math.isqrt(tokens)
     square = family.grid == "square" and side * side == tokens and _tiles(record) == 1
     return (side, side) if square else None
@@ -43,6 +43,14 @@ def image_grid(family: Family, config: Any, record: Encoded) -> tuple[int, int] 
 def _tiles(record: Encoded) -> int:
     """Count the pictures that the tower sees: a square number of tokens may be four tiles' too."""
     return math.prod(np.shape(record.images["pixel_values"])[:-3])
+
+
+def _merged(patches: npt.NDArray[np.int64], tokens: int) -> tuple[int, int] | None:
+    """Return rows and columns where square blocks of ``patches``, (2,), became one token each."""
+    rows, columns = (int(n) for n in patches)
+    merge = math.isqrt(max(1, rows * columns // tokens))
+    grid = (rows // merge, columns // merge)
+    return grid if grid[0] * grid[1] == tokens else None
 
 
 def _patch_size(config: Any) -> int:

@@ -166,6 +166,8 @@ class LoadedModel:
     def _idle_layers(self) -> list[nn.Module]:
         """Layers of the vision tower behind the one whose output the projector takes."""
         wanted = getattr(self.whole_config, "vision_feature_layer", None)
+        if hasattr(self.whole_config, "spatial_vision_layer"):
+            wanted = None  # Granite 4 Vision takes several layers, the last among them
         tower = getattr(self.base, "vision_tower", None)
         if not isinstance(wanted, int) or wanted > -2 or not isinstance(tower, nn.Module):
             return []

@@ -33,18 +33,21 @@ _TAIL = """
 - Processors that take torchvision for videos (Qwen, GLM, InternVL, LLaVA-OneVision, SmolVLM,
   VideoLLaMA 3) are loaded without their video part. Where torchvision is not installed, image
   processors are the ones that work on PIL.
-- The processors of Mistral 3, Command A Vision and Llama 4 need torchvision for images. Where it is
-  installed the tests take these; elsewhere, those of LightOnOCR, Aya Vision and InternVL, which cut
-  images into tokens that the models take alike. With their own processors the spans are still
-  checked record by record, and a record whose spans cannot be told is not scored.
+- The processors of Mistral 3, Command A Vision, Llama 4 and LFM2-VL need torchvision for images.
+  Where it is installed the tests take these; elsewhere, those of LightOnOCR, Aya Vision and
+  InternVL, which cut images into tokens that the models take alike, and for LFM2-VL an image
+  processor on PIL that gives the same tiles and sizes. With their own processors the spans are
+  still checked record by record, and a record whose spans cannot be told is not scored.
 - FastVLM's tower needs timm, and a ConvNeXt stood in for it.
 - Llama 4 scales queries beyond the 8,192nd place of a row, so its records share nothing and each
   goes through every layer whole.
 - GOT-OCR 2 refuses images nested by prompt, so its oracle passes them flat.
 - Where attention slides over a window that leaves every image token out, a layer has no image
   attention; such records are reported as not scored.
-- Layers of linear attention have no attention weights: hybrid models are read in their
-  full-attention layers only, and their records share nothing.
+- Layers of linear attention and convolutions have no attention weights: hybrid models are read in
+  their full-attention layers only, and their records share nothing.
+- With `conv_bias` the convolutions of LFM2 take up padding before the first token. Reading pads
+  behind the last one; fine-tuning pads before the first, as transformers does.
 - Where the number of image tokens varies between records, entropies are divided by log T before
   they are compared, and the result says so (`fraction of log T`); with a fixed count they stay in
   nats.
@@ -56,7 +59,8 @@ def models_page() -> str:
     """Return docs/models.md."""
     lines = ["| `model_type` | family | tokens | shares | special |", "|---|---|---|---|---|"]
     for family in sorted(FAMILIES.values(), key=lambda row: row.model_type):
-        grid = {"none": "no grid", "square": "grid where one tile"}.get(family.grid, "grid")
+        tiled = dict.fromkeys(("square", "spatial_shapes"), "grid where one tile")
+        grid = {"none": "no grid", **tiled}.get(family.grid, "grid")
         hybrid = family.note.startswith("only its full-attention")
         shares = "yes" if family.causal and not hybrid else "no"
         lines.append(

@@ -56,6 +56,8 @@ def test_what_lies_beside_the_weights_is_not_counted(sharded, tmp_path, monkeypa
         ("paligemma", 16, True),
         ("internvl", 4, False),
         ("qwen2_5_vl", cost.USUAL_IMAGE_TOKENS, False),
+        ("granite4_vision", 576, False),
+        ("lfm2_vl", cost.USUAL_IMAGE_TOKENS, False),
     ],
 )
 def test_image_tokens_are_those_of_the_configuration(name, tokens, fixed, tmp_path):

@@ -63,7 +63,7 @@ def check(tmp_path: Path, *, method: str = "auto", **model: str) -> tuple[int, d
 
 CASES = [
     (name, method)
-    for name in ("qwen2_5_vl", "llava", "internvl", "smolvlm", "gemma3")
+    for name in ("qwen2_5_vl", "llava", "internvl", "smolvlm", "gemma3", "lfm2_vl")
     for method in ("auto", "lora")
 ]
 

@@ -173,6 +173,13 @@ def test_the_view_is_what_the_tower_is_given(name, size, tmp_path):
     np.testing.assert_allclose(middle[1][1][inner[1]], y[inner[1]], atol=0.03)
 
 
+def test_a_grid_has_the_image_s_shape_and_tiles_have_none():
+    tiny = build("lfm2_vl")
+    whole, _, tiled, _ = extract(LoadedModel(tiny.model, tiny.processor), mixed_samples())
+    assert (whole.grid, whole.image_tokens) == ((3, 4), 12)
+    assert (tiled.grid, tiled.image_tokens) == (None, 2 * 4 + 5 * 2)
+
+
 def test_images_may_come_in_bfloat16(monkeypatch):
     """Llama 4's processor gives them so; numpy has no such numbers."""
     tiny = build("llava")

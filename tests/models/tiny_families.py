@@ -2,8 +2,9 @@
 
 Processors that take torchvision for videos alone are built without that part. Where a family's own
 takes it for images and it is not installed, one whose layout the model reads alike stands in:
-LightOnOCR's for Mistral 3, Aya Vision's for Command A Vision, InternVL's for Llama 4. FastVLM's
-tower takes timm, so a ConvNeXt stands in, which gives feature maps like it.
+LightOnOCR's for Mistral 3, Aya Vision's for Command A Vision, InternVL's for Llama 4, and for the
+images of LFM2-VL one on PIL. FastVLM's tower takes timm, so a ConvNeXt stands in, which gives
+feature maps like it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 import transformers as hf
+from tiled_patches import TiledPatchesImageProcessor
 from tiny_models import LLAVA_TEMPLATE, Tiny, make_llava, make_tokenizer, sharpen
 
 from bye_lint.models.processors import without_video as images_only
@@ -122,6 +124,41 @@ def llava_next() -> Tiny:
         image_grid_pinpoints=pinpoints,
     )
     return Tiny(hf.LlavaNextForConditionalGeneration(config), processor)
+
+
+def granite4_vision() -> Tiny:
+    tokenizer = make_tokenizer(["<image>"])
+    pinpoints = [[24, 48], [48, 24], [48, 48]]
+    processor = hf.Granite4VisionProcessor(
+        hf.LlavaNextImageProcessorPil(
+            size={"shortest_edge": 24}, crop_size=square(24), image_grid_pinpoints=pinpoints
+        ),
+        tokenizer,
+        patch_size=6,
+        vision_feature_select_strategy="full",
+        downsample_rate="1/2",
+        chat_template=template("<image>", "<|{role}|>"),
+    )
+    text = {
+        "num_hidden_layers": 6,
+        "embedding_multiplier": 1.5,
+        "attention_multiplier": 0.3,
+        "residual_multiplier": 0.7,
+        "logits_scaling": 2.0,
+    }
+    config = hf.Granite4VisionConfig(
+        # the Q-Former has a head of 64 of the tower's width
+        vision_config=tower(hf.SiglipVisionConfig, hidden_size=64, vision_use_head=False),
+        text_config=text_config(hf.Granite4VisionTextConfig, tokenizer, **text),
+        qformer_config={"num_hidden_layers": 1, "intermediate_size": 32},
+        image_token_index=processor.image_token_id,
+        image_grid_pinpoints=pinpoints,
+        vision_feature_select_strategy="full",
+        downsample_rate="1/2",
+        deepstack_layer_map=[[-2, 0], [-1, 1]],
+        spatial_target_layers=[2, 3, 4, 5],
+    )
+    return Tiny(hf.Granite4VisionForConditionalGeneration(config), processor)
 
 
 def llava_onevision() -> Tiny:
@@ -700,6 +737,61 @@ def lighton_ocr() -> Tiny:
     return Tiny(hf.LightOnOcrForConditionalGeneration(config), processor)
 
 
+LFM2 = ["<|im_start|>", "<|im_end|>", "<image>", "<|image_start|>", "<|image_end|>"]
+LFM2 += ["<|img_thumbnail|>", *(f"<|img_row_{r}_col_{c}|>" for r in (1, 2, 3) for c in (1, 2, 3))]
+
+
+def lfm2_images() -> Any:
+    """Return LFM2-VL's image processor, or what stands in for it."""
+    cls: Any = TiledPatchesImageProcessor
+    if TORCHVISION:
+        cls = hf.Lfm2VlImageProcessor
+    else:
+        both = {"pil": cls, "torchvision": cls}  # the latter would be a placeholder
+        hf.AutoImageProcessor.register(hf.Lfm2VlConfig, image_processor_classes=both, exist_ok=True)
+    return cls(
+        encoder_patch_size=4,
+        downsample_factor=2,
+        min_image_tokens=4,
+        max_image_tokens=16,
+        max_pixels_tolerance=1.5,
+        tile_size=16,
+        min_tiles=2,
+        max_tiles=4,
+    )
+
+
+def lfm2_vl() -> Tiny:
+    tokenizer = make_tokenizer(LFM2)
+    processor = hf.Lfm2VlProcessor(
+        lfm2_images(),
+        tokenizer,
+        chat_template="{{ bos_token }}"
+        + template("<image>", "<|im_start|>{role}\n", "<|im_end|>\n"),
+    )
+    config = hf.Lfm2VlConfig(
+        vision_config={  # a tower for images of every size: it states none
+            "hidden_size": 16,
+            "intermediate_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "patch_size": 4,
+            "num_patches": 16,
+            "vision_use_head": False,
+        },
+        text_config=text_config(
+            hf.Lfm2Config,
+            tokenizer,
+            num_hidden_layers=5,
+            layer_types=["conv", "full_attention", "conv", "full_attention", "conv"],
+        ),
+        image_token_id=processor.image_token_id,
+        projector_hidden_size=32,
+        downsample_factor=2,
+    )
+    return Tiny(hf.Lfm2VlForConditionalGeneration(config), processor)
+
+
 BUILDERS: dict[str, Callable[[], Tiny]] = {
     "llava": make_llava,
     "aya_vision": aya_vision,
@@ -710,9 +802,11 @@ BUILDERS: dict[str, Callable[[], Tiny]] = {
     "glm46v": lambda: glm("Glm46V", {}),
     "glm4v": lambda: glm("Glm4v", {}),
     "got_ocr2": got_ocr2,
+    "granite4_vision": granite4_vision,
     "idefics2": idefics2,
     "idefics3": idefics3,
     "internvl": internvl,
+    "lfm2_vl": lfm2_vl,
     "lighton_ocr": lighton_ocr,
     "llama4": llama4,
     "llava_next": llava_next,
