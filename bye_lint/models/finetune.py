@@ -106,7 +106,10 @@ def prepare(model: nn.Module, settings: FineTuneSettings) -> nn.Module:
         targets = [
             name
             for name, module in model.named_modules()
-            if isinstance(module, nn.Linear) and _is_decoder(name) and "lm_head" not in name
+            if isinstance(module, nn.Linear)
+            and _is_decoder(name)
+            and "lm_head" not in name
+            and not name.endswith(".router")  # Llama 4's gives more than one tensor
         ]
         config = peft.LoraConfig(
             r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=targets

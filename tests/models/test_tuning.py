@@ -98,6 +98,20 @@ def test_adapters_are_in_the_decoder_alone(name: str) -> None:
     assert all("lora_" in n and decoder in n for n in adapted)
 
 
+@pytest.mark.parametrize("name", sorted(BUILDERS))
+def test_adapters_get_gradients_from_an_answer(name: str) -> None:
+    tiny = build(name)
+    examples, _ = encode_examples(LoadedModel(tiny.model, tiny.processor), SAMPLES, kept_bytes=0)
+    pad_id = LoadedModel(tiny.model, tiny.processor).pad_id
+    model = prepare(tiny.model, FineTuneSettings(method="lora")).train()
+    logits, labels = answer_logits(model, examples, pad_id, None, torch.device("cpu"))
+    torch.nn.functional.cross_entropy(logits, labels).backward()
+    moved = {n: p.grad for n, p in model.named_parameters() if "lora_B" in n}
+    assert moved
+    assert all(grad is not None and grad.isfinite().all() for grad in moved.values())
+    assert any(grad.any() for grad in moved.values())
+
+
 @pytest.mark.parametrize("name", ["qwen2_5_vl", "llava"])
 def test_images_beyond_the_bound_are_read_again(name: str) -> None:
     tiny = build(name)
