@@ -86,5 +86,6 @@ def fine_tune(
             cache=place,
             device=device,
             watched=watched if watched.any() else None,
+            max_pixels=policy.dataset.max_pixels,
             on_progress=lambda p: task.update(p.step, p.total, f"loss {p.loss:.3f}"),
         )

@@ -43,6 +43,7 @@ def encode_examples(
     *,
     on_pixels: Callable[[Pixels], None] | None = None,
     kept_bytes: int = KEPT_BYTES,
+    max_pixels: int = 50_000_000,
 ) -> tuple[list[Example | None], Pixels]:
     """Encode records for training.
 
@@ -53,6 +54,9 @@ def encode_examples(
         are not returned then.
     kept_bytes : int
         Where the images of all records take more, they are read again as they are needed.
+    max_pixels : int
+        A record with a larger image is not encoded: as many as are allowed where it is read, lest
+        it be scored by a model that has not learned it.
 
     Returns
     -------
@@ -65,11 +69,11 @@ def encode_examples(
     examples: list[Example | None] = []
     pixels: Pixels = {}
     seen: set[str] = set()
-    again = _Again(loaded, samples)
+    again = _Again(loaded, samples, max_pixels)
     plain: bool | None = None
     held = 0
     for i, sample in enumerate(samples):
-        (encoded,) = loaded.encoder.encode_shared([sample])
+        (encoded,) = loaded.encoder.encode_shared([sample], max_pixels=max_pixels)
         if isinstance(encoded, EncodeError):
             examples.append(None)
             continue
@@ -112,8 +116,8 @@ class _Again:
     until Python looks for cycles.
     """
 
-    def __init__(self, loaded: LoadedModel, samples: Sequence[Sample]) -> None:
-        self._loaded, self._samples = loaded, samples
+    def __init__(self, loaded: LoadedModel, samples: Sequence[Sample], max_pixels: int) -> None:
+        self._loaded, self._samples, self._max_pixels = loaded, samples, max_pixels
         self._kept: OrderedDict[int, dict[str, Tensor]] = OrderedDict()
 
     def tensors(self, i: int) -> dict[str, Tensor]:
@@ -127,7 +131,9 @@ class _Again:
         return found
 
     def _tensors(self, i: int) -> dict[str, Tensor]:
-        (encoded,) = self._loaded.encoder.encode_shared([self._samples[i]])
+        (encoded,) = self._loaded.encoder.encode_shared(
+            [self._samples[i]], max_pixels=self._max_pixels
+        )
         if isinstance(encoded, EncodeError):
             raise ModelError(
                 f"record {self._samples[i].id!r} changed during the fine-tuning: {encoded}",

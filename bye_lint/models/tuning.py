@@ -51,6 +51,7 @@ def tune(
     cache: Path,
     device: str = "auto",
     watched: BoolArray | None = None,
+    max_pixels: int = 50_000_000,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Tuned:
     """Fine-tune a model on records, or take the one that was fine-tuned on them before.
@@ -66,6 +67,8 @@ def tune(
         Folder that tuned models are kept in.
     watched : (n_samples,) bool array or None
         Canaries. Training ends early once they are learned and the loss is flat.
+    max_pixels : int
+        A record with a larger image is not learned.
     on_progress : callable or None
 
     Raises
@@ -84,7 +87,9 @@ def tune(
         ranks.must_agree(int(tuned is not None), "fine-tuned models")
         if tuned is None:
             where = device if ranks.device is None else str(ranks.device)
-            _Training(resolved, samples, settings, folder, where, ranks).run(watched, on_progress)
+            training = _Training(resolved, samples, settings, folder, where, ranks, max_pixels)
+            training.run(watched, on_progress)
+            del training  # what comes next needs its memory
             ranks.follow(0)  # until the first process has written the model
             tuned = look_for_tuned(folder, resolved)
     if tuned is None:
@@ -118,6 +123,7 @@ class _Training:
         folder: Path,
         device: str,
         ranks: Ranks,
+        max_pixels: int,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.resolved, self.settings, self.folder, self.ranks = resolved, settings, folder, ranks
@@ -133,7 +139,7 @@ class _Training:
                 finetune.tower_features(self.loaded.model, pixels, bfloat16=settings.bfloat16)
             )
 
-        encoded, _ = encode_examples(self.loaded, samples, on_pixels=look)
+        encoded, _ = encode_examples(self.loaded, samples, on_pixels=look, max_pixels=max_pixels)
         self.kept = [i for i, example in enumerate(encoded) if example is not None]
         self.examples: list[Example] = [e for e in encoded if e is not None]
         if not self.examples:

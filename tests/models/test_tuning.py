@@ -24,6 +24,7 @@ from tiny_models import (
     sharpen,
 )
 
+from bye_lint import learning, models
 from bye_lint.errors import ModelError
 from bye_lint.models import (
     FAMILIES,
@@ -38,7 +39,8 @@ from bye_lint.models.examples import answer_logits, answers_right
 from bye_lint.models.finetune import FineTuneSettings, prepare, tower_features
 from bye_lint.models.schedule import METRICS
 from bye_lint.models.tuning import encode_examples
-from bye_lint.policy import FineTunePolicy, ModelPolicy
+from bye_lint.policy import DatasetPolicy, FineTunePolicy, ModelPolicy, Policy
+from bye_lint.progress import SilentProgress
 
 SAMPLES = [
     make_sample(i, make_image(i, *size), f"<image>\n{QUESTIONS[i + 1]}")
@@ -128,6 +130,29 @@ def test_images_beyond_the_bound_are_read_again(name: str) -> None:
     for a, b in zip(kept, again, strict=True):
         assert not isinstance(b.inputs, dict)
         assert all(torch.equal(b.inputs[key], a.inputs[key]) for key in a.inputs)
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 2**30])
+def test_an_image_is_learned_up_to_the_limit_that_it_is_read_up_to(kept_bytes) -> None:
+    tiny = build("qwen2_5_vl")
+    loaded = LoadedModel(tiny.model, tiny.processor)
+    options = {"kept_bytes": kept_bytes, "max_pixels": 40 * 30}
+    examples, _ = encode_examples(loaded, SAMPLES, **options)
+    rows = extract(loaded, SAMPLES, max_pixels=40 * 30)
+    assert [example is not None for example in examples] == [row.scored for row in rows]
+    assert [row.scored for row in rows] == [True, False, False]
+    assert dict(examples[0].inputs)
+
+
+def test_a_check_learns_images_up_to_the_policy_s_limit(tmp_path, monkeypatch) -> None:
+    told = {}
+    monkeypatch.setenv("BYE_LINT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(models, "tune", lambda *_, **options: told.update(options))
+    build("llava").save(tmp_path / "base")
+    model = resolve_model(ModelPolicy(name="base"), tmp_path)
+    policy = Policy(dataset=DatasetPolicy(max_pixels=90_000_000))
+    learning.fine_tune(model, SAMPLES, len(SAMPLES), policy, "cpu", SilentProgress())
+    assert told["max_pixels"] == 90_000_000
 
 
 def test_a_record_that_is_gone_when_it_is_read_again_is_named() -> None:
