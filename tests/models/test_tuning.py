@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,9 +35,11 @@ from bye_lint.models import (
     resolve_model,
     schedule,
     tune,
+    tuning,
 )
 from bye_lint.models.examples import answer_logits, answers_right
 from bye_lint.models.finetune import FineTuneSettings, prepare, tower_features
+from bye_lint.models.ranks import Ranks
 from bye_lint.models.schedule import METRICS
 from bye_lint.models.tuning import encode_examples
 from bye_lint.policy import DatasetPolicy, FineTunePolicy, ModelPolicy, Policy
@@ -298,6 +301,28 @@ def test_two_checks_on_one_cache_make_one_model(base, tmp_path) -> None:
     assert sorted(steps) == ["0", "40"]
     assert len(set(digests)) == 1
     assert sum("waiting for it" in err for _, err in told) == 1
+
+
+def test_no_process_looks_for_the_model_before_the_first_holds_the_lock(
+    base, tmp_path, monkeypatch
+) -> None:
+    """The first may have waited for another check, which has made the model meanwhile."""
+    settings = FineTuneSettings(method="lora", max_steps=1)
+    made = tune(base, SAMPLES, settings, cache=tmp_path, device="cpu")
+    hidden = made.folder.rename(made.folder.with_name("not yet"))
+
+    class Second(Ranks):
+        def follow(self, value: int) -> int:
+            if hidden.exists():
+                hidden.rename(made.folder)
+            return value
+
+        def sum(self, value: float) -> float:
+            return value
+
+    monkeypatch.setattr(tuning, "together", lambda _: nullcontext(Second(1, 2)))
+    found = tune(base, SAMPLES, settings, cache=tmp_path, device="cpu")
+    assert found.model.whole_digest == made.model.whole_digest
 
 
 def test_an_adapter_on_an_adapter_is_kept_whole(base, tmp_path) -> None:
