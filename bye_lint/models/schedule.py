@@ -197,12 +197,19 @@ def read_tuned(folder: Path, resolved: ResolvedModel) -> Tuned | None:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
-def look_for_tuned(folder: Path, resolved: ResolvedModel) -> Tuned | None:
-    """Return the fine-tuned model that the cache holds; ``None``, said aloud, for a damaged one."""
+def look_for_tuned(folder: Path, resolved: ResolvedModel, *, warn: bool = False) -> Tuned | None:
+    """Return the fine-tuned model that the cache holds; ``None`` also for a damaged one.
+
+    Parameters
+    ----------
+    warn : bool
+        Say that it is damaged; for whoever makes it again.
+    """
     try:
         return read_tuned(folder, resolved)
     except (OSError, ValueError) as error:
-        _log.warning("%s: cannot be read, the model learns again: %s", folder, error)
+        if warn:
+            _log.warning("%s: cannot be read, the model learns again: %s", folder, error)
         return None
 
 

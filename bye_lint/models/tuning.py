@@ -84,7 +84,7 @@ def tune(
     folder = tuned_folder(cache, resolved, samples, settings)
     with together(_place(device)) as ranks, _alone(folder, ranks):
         ranks.follow(0)  # until the first process holds the lock, having waited for another check
-        tuned = look_for_tuned(folder, resolved)
+        tuned = look_for_tuned(folder, resolved, warn=ranks.first)
         ranks.must_agree(int(tuned is not None), "fine-tuned models")
         if tuned is None:
             where = device if ranks.device is None else str(ranks.device)
