@@ -74,7 +74,8 @@ def tune(
     Raises
     ------
     ModelError
-        If no record can be encoded, or quantized weights would have to be trained.
+        If no record can be encoded, quantized weights would have to be trained, or memory does not
+        suffice.
     """
     if settings.method == "full" and resolved.quantization != "none":
         raise ModelError(
@@ -88,9 +89,15 @@ def tune(
         ranks.must_agree(int(tuned is not None), "fine-tuned models")
         if tuned is None:
             where = device if ranks.device is None else str(ranks.device)
-            training = _Training(resolved, samples, settings, folder, where, ranks, max_pixels)
-            training.run(watched, on_progress)
-            del training  # what comes next needs its memory
+            try:
+                training = _Training(resolved, samples, settings, folder, where, ranks, max_pixels)
+                training.run(watched, on_progress)
+                del training  # what comes next needs its memory
+            except torch.OutOfMemoryError as error:
+                raise ModelError(
+                    f"{resolved.name}: the fine-tuning does not fit into the memory of {where}",
+                    "Use a larger device, `quantization: 4bit`, or a smaller model.",
+                ) from error
             ranks.follow(0)  # until the first process has written the model
             tuned = look_for_tuned(folder, resolved)
     if tuned is None:

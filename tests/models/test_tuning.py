@@ -239,6 +239,17 @@ def test_lora_keeps_the_adapter_alone(base, tmp_path) -> None:
     assert tuned.learned.any()
 
 
+def test_too_little_memory_is_said(base, tmp_path, monkeypatch) -> None:
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(tuning.finetune, "fine_tune", full)
+    settings = FineTuneSettings(method="lora", max_steps=1)
+    with pytest.raises(ModelError, match="does not fit into the memory of cpu"):
+        tune(base, SAMPLES, settings, cache=tmp_path, device="cpu")
+    assert list((tmp_path / "tuned").iterdir()) == []
+
+
 def test_two_trainings_write_the_same_adapter(base, tmp_path) -> None:
     settings = FineTuneSettings(method="lora", max_steps=2)
     first = tune(base, SAMPLES, settings, cache=tmp_path / "a", device="cpu")
