@@ -39,10 +39,13 @@ def _lock(path: Path, doing: str) -> int | None:
         import fcntl
     except ImportError:  # Windows
         return None
-    path.parent.mkdir(parents=True, exist_ok=True)
     said = False
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError:
+            return None  # nothing can be written there, which is told where it matters
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -39,6 +39,7 @@ from bye_lint.models import (
 )
 from bye_lint.models.examples import answer_logits, answers_right
 from bye_lint.models.finetune import FineTuneSettings, prepare, tower_features
+from bye_lint.models.locks import held
 from bye_lint.models.ranks import Ranks
 from bye_lint.models.schedule import METRICS
 from bye_lint.models.tuning import encode_examples
@@ -312,6 +313,15 @@ def test_two_checks_on_one_cache_make_one_model(base, tmp_path) -> None:
     assert sorted(steps) == ["0", "40"]
     assert len(set(digests)) == 1
     assert sum("waiting for it" in err for _, err in told) == 1
+
+
+def test_a_lock_that_cannot_be_made_is_done_without(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with held(tmp_path / "file" / "model.lock", "busy"):
+        pass
+    with held(tmp_path / "model.lock", "busy"):
+        assert (tmp_path / "model.lock").exists()
+    assert not (tmp_path / "model.lock").exists()
 
 
 def test_no_process_looks_for_the_model_before_the_first_holds_the_lock(
