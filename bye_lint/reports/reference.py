@@ -77,7 +77,13 @@ _NOTES: Mapping[str, str] = {
         "pass, so that a server which counts failures agrees with the gate; an inconclusive "
         "check is an error; records that were not judged are skipped tests."
     ),
-    "html": "One file that needs nothing else, with the images and where the model looked.",
+    "html": (
+        "One file that needs nothing else, with the images and where the model looked. Images are "
+        "shown as the model is given them, neither turned by EXIF nor laid on a ground where they "
+        "are transparent; where its processor crops or pads, heat lies on the part that it sees. "
+        "There is none where one grid of tokens does not cover the image: tiles, several images, "
+        "tokens of a resampler."
+    ),
 }
 
 
