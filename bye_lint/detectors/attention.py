@@ -68,7 +68,11 @@ def attention_columns(features: Features, rows: IntArray) -> Columns:
             blocks.append(odds[..., part].reshape(len(rows), -1))
             names += [Column(f"{component} mass", *place) for place in np.ndindex(odds.shape[1:3])]
     values = np.concatenate(blocks, axis=1)
-    keep = np.isfinite(values).all(axis=0) if len(rows) else np.ones(len(names), dtype=np.bool_)
+    keep = np.isfinite(values).mean(axis=0) > 0.5 if len(rows) else np.ones(len(names), np.bool_)
+    # Not left out for one: a record could take a head away from the judgement of all.
+    for column in np.flatnonzero(keep & ~np.isfinite(values).all(axis=0)):
+        known = np.isfinite(values[:, column])
+        values[~known, column] = np.median(values[known, column])
     return Columns(
         values[:, keep],
         tuple(name for name, kept in zip(names, keep, strict=True) if kept),

@@ -12,6 +12,7 @@ from synthetic import make_features
 from bye_lint import scoring
 from bye_lint.detectors.answer import at_fdr
 from bye_lint.detectors.answers import Answers, agreement, telling
+from bye_lint.detectors.attention import Column, attention_columns
 from bye_lint.detectors.neighbours import read_questions
 from bye_lint.features import Detection
 from bye_lint.policy import Policy
@@ -106,3 +107,16 @@ def test_answers_of_some_are_compared_among_themselves() -> None:
     # Those who were asked alike are gone, so only the rate of the rest is known.
     assert left.usual(group[rows]).max() == 0
     assert agreement(left, group[rows]) == 1
+
+
+def test_one_sample_takes_no_head_away_from_the_judgement_of_all() -> None:
+    features, _ = make_features(40)
+    head = features.head_entropy.copy()
+    head[7, 1, 2] = np.nan
+    head[:30, 2, 0] = np.nan
+    columns = attention_columns(replace(features, head_entropy=head), np.arange(40))
+    names = list(columns.names)
+    at = names.index(Column("head entropy", 1, 2))
+    assert columns.values[7, at] == np.median(np.delete(head[:, 1, 2], 7))
+    assert np.isfinite(columns.values).all()
+    assert Column("head entropy", 2, 0) not in names
