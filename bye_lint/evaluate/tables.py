@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bye_lint.evaluate.grid import CLEAN
+from bye_lint.evaluate.power import foretold, kin, recalls
 from bye_lint.evaluate.summary import RANGES, calibration_rows, median_rows, not_ahead, short
 
 Result = Mapping[str, Any]
@@ -61,17 +62,6 @@ _CALIBRATION = (
 _CLEAN = "Suspects among clean records, and the verdict."
 
 
-def correlation(results: Sequence[Result], detector: str) -> float | None:
-    """Return Pearson's correlation of canary recall and real recall over poisoned cells."""
-    pairs = [pair for r in results if (pair := _recalls(r, detector)) is not None]
-    if len(pairs) < 3:
-        return None
-    said, seen = np.array(pairs, dtype=float).T
-    if said.std() == 0 or seen.std() == 0:
-        return None
-    return float(np.corrcoef(said, seen)[0, 1])
-
-
 def _detection(results: Sequence[Result]) -> str:
     names = _detectors(results)
     rows = [
@@ -119,14 +109,13 @@ def _power(results: Sequence[Result]) -> str:
     name = next((n for n in ("auto", "canary") if n in _detectors(results)), "")
     rows = []
     for r in results:
-        pair = _recalls(r, name)
+        pair = recalls(r, name)
         if pair is not None:
-            learned = [p["learned"] for p in _kin(r, name)]
+            learned = [p["learned"] for p in kin(r, name)]
             said = f"{pair[0]:.2f} ({np.mean(learned):.2f})"
             rows.append([*_cell(r), said, f"{pair[1]:.2f} ({_figure(r['train_asr'])})"])
-    found = correlation(results, name)
-    note = f"\n\nCorrelation over {len(rows)} cells: {found:.2f}." if found is not None else ""
-    return markdown_table([*_HEAD, "canaries", "real"], rows) + note
+    note = foretold(results, name)
+    return markdown_table([*_HEAD, "canaries", "real"], rows) + (f"\n\n{note}" if note else "")
 
 
 def _clean(results: Sequence[Result]) -> str:
@@ -142,26 +131,6 @@ def _clean(results: Sequence[Result]) -> str:
 
 
 _HEAD = ("data", "trigger", "rate", "records", "seed")
-_FAMILIES: Mapping[str, tuple[str, ...]] = {
-    "patch-random": ("patch-centre", "patch-random", "checker", "dual", "multi", "badnets"),
-    "patch-white": ("patch-centre", "patch-random", "checker", "dual", "multi", "badnets"),
-    "checker": ("patch-centre", "patch-random", "checker", "dual", "multi", "badnets"),
-    "blend": ("blend", "wanet", "ftrojan"),
-    "waves": ("sig", "ftrojan"),
-    "text-prefix": ("text-prefix", "text-word", "text-sentence", "patch-text"),
-}
-
-
-def _kin(result: Result, detector: str) -> list[Mapping[str, Any]]:
-    """Return the power of the canaries that are of the cell's trigger's family."""
-    triggers = set(result["cell"]["trigger"].split("+"))
-    power = _of(result, detector).get("power", {})
-    return [p for kind, p in power.items() if triggers & set(_FAMILIES.get(kind, ()))]
-
-
-def _recalls(result: Result, detector: str) -> tuple[float, float] | None:
-    kin, seen = _kin(result, detector), _of(result, detector).get("recall")
-    return (float(np.mean([p["recall"] for p in kin])), seen) if kin and seen is not None else None
 
 
 def _detectors(results: Sequence[Result]) -> list[str]:
