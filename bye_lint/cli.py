@@ -174,7 +174,7 @@ def init(path: Path, force: bool) -> int:
     if not path.parent.is_dir():
         raise UsageError(f"{path}: its folder does not exist", "Create the folder first.")
     write_report(starter_policy(), path)
-    click.echo(f"wrote {path}; now run: bye-lint check", err=True)
+    click.echo(f"wrote {path}; now set dataset.paths in it and run: bye-lint check", err=True)
     return 0
 
 

@@ -331,6 +331,9 @@ def test_init_writes_a_policy_that_checks(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run(["init"]) == 0
+    # it names no data yet, so that a check without a path would have nothing to do
+    assert "now set dataset.paths in it and run: bye-lint check" in capsys.readouterr().err
+    assert cli.run(["check", "--structural", "--no-progress"]) == 2
     assert cli.run(["check", "--structural", "--no-progress", str(dataset)]) == 0
     capsys.readouterr()
     assert cli.run(["init"]) == 2
