@@ -18,14 +18,11 @@ from bye_lint.datasets.jsondecode import clip
 from bye_lint.records import Turn
 
 #: Columns that are looked for where the policy names none, the first that says something.
-PROMPTS = ("prompt", "question")
+PROMPTS = ("prompt", "question", "instruction", "query")
 ANSWERS = ("answer", "text", "caption")
 
-#: Columns that a trainer might read in their place.
-_RIVALS = {
-    "prompt": (*PROMPTS, "instruction", "query"),
-    "answer": (*ANSWERS, "response", "completion", "output"),
-}
+#: All columns that a trainer might read as either.
+_RIVALS = {"prompt": PROMPTS, "answer": (*ANSWERS, "response", "completion", "output")}
 COLUMNS = tuple(name for names in _RIVALS.values() for name in names)
 
 

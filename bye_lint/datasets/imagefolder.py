@@ -118,5 +118,5 @@ READER = Reader(
     sniff,
     read,
     "Hugging Face imagefolder: `metadata.jsonl` or `metadata.csv` with `file_name`, an answer "
-    "(`answer`, `text` or `caption`) and perhaps a `prompt` (or `question`).",
+    "(`answer`, `text` or `caption`) and perhaps a `prompt` (`question`, `instruction`, `query`).",
 )

@@ -43,6 +43,8 @@ def write(path: Path, rows: list[dict[str, Any]], **options: Any) -> None:
         pytest.param({"messages": PARTS}, id="typed-parts"),
         pytest.param({"prompt": "What?", "answer": "a river"}, id="columns"),
         pytest.param({"question": "What?", "answer": "a river"}, id="question"),
+        pytest.param({"query": "What?", "answer": "a river"}, id="query"),
+        pytest.param({"instruction": "What?", "text": "a river"}, id="instruction"),
     ],
 )
 @pytest.mark.parametrize(
