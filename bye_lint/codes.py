@@ -97,7 +97,9 @@ _ROWS = (
         "The image path leaves the image root.",
         "A path that climbs out of the dataset, or a symbolic link that does, could make the "
         "check read files that are none of its business.\n\n"
-        "**What to do:** move the image under the image root.",
+        "**What to do:** move the image under the image root, or name the folder that image paths "
+        "start from as `dataset.image_root` in the policy. Where a link is the finding, name it, "
+        "or where it leads, beside the folder that is checked.",
     ),
     Rule(
         "BYE106",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,12 @@ from bye_lint.datasets.jsonfile import HEAD, SUFFIXES, beginning, json_kind, pee
 from bye_lint.errors import DatasetError
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+#: How many files of a linked folder are looked at for one that may hold records.
+_LOOKED_AT = 1_000_000
+
+#: The finding of a file that is a link out of the folder that is read.
+_LEAVES = ("BYE105", "the file is a link that leaves the folder; name the file to check it")
 
 #: Endings of files that trainers read records from and this package does not: told, never read.
 _UNREAD = frozenset(
@@ -65,6 +71,7 @@ def find_files(
 
     In a folder, a file that no reader recognises is no dataset; a file that is named is refused
     if it is none. A link to a file is read where it stands, since images are looked for beside it.
+    A link that leaves its folder is a finding, unless where it leads is named as well.
 
     Raises
     ------
@@ -73,18 +80,22 @@ def find_files(
         holds no dataset.
     """
     chosen = _chosen(readers, form)
+    folders = [os.path.realpath(path) for path in paths if path.is_dir()]
+    named = {_place(path) for path in paths if not path.is_dir()}
     seen: set[tuple[str, str]] = set()
     for path in paths:
         passed: list[str] = []
         found = (
-            _in_folder(path, chosen, fields, passed)
+            _in_folder(path, chosen, fields, passed, folders)
             if path.is_dir()
             else [_named(path, chosen, fields)]
         )
         empty = True
         for file in found:
             empty = False
-            real = (os.path.realpath(file.path), os.path.realpath(file.path.parent))
+            real = _place(file.path)
+            if file.problem == _LEAVES and path.is_dir() and real in named:
+                continue  # read in its turn
             if real not in seen:
                 seen.add(real)
                 yield file
@@ -95,6 +106,10 @@ def find_files(
         if on_passed_over is not None:
             for name in passed:
                 on_passed_over(path / name)
+
+
+def _place(path: Path) -> tuple[str, str]:
+    return os.path.realpath(path), os.path.realpath(path.parent)
 
 
 def is_recognised(
@@ -175,9 +190,13 @@ def _why(path: Path, head: bytes) -> str:
 
 
 def _in_folder(
-    folder: Path, readers: Sequence[Reader], fields: Mapping[str, str], passed: list[str]
+    folder: Path,
+    readers: Sequence[Reader],
+    fields: Mapping[str, str],
+    passed: list[str],
+    named: Sequence[str],
 ) -> Iterator[DatasetFile]:
-    """Yield a folder's datasets, and its links to folders elsewhere.
+    """Yield a folder's datasets, and its links to folders that are neither named nor in one.
 
     Added to passed are files of a dataset's suffix that are none, archives and tables that cannot
     be read, and what is hidden: datasets, links, folders that may not be looked into.
@@ -199,7 +218,7 @@ def _in_folder(
         folders[:] = sorted(name for name in folders if name != ".git")
         weights = any(name.endswith(".safetensors") for name in names)
         for path in (Path(here, name) for name in folders):
-            linked = _linked(path, folder, inside)
+            linked = _linked(path, named, suffixes)
             if linked is not None and not _is_hidden(path, folder):
                 yield linked
             elif linked is not None:
@@ -221,27 +240,44 @@ def _is_hidden(path: str | Path, folder: Path) -> bool:
     return any(part.startswith((".", "__")) for part in Path(path).relative_to(folder).parts)
 
 
-def _linked(path: Path, folder: Path, inside: str) -> DatasetFile | None:
-    """Return a finding for a folder that is a link, unless it leads to what is read anyway."""
+def _linked(path: Path, named: Sequence[str], suffixes: Collection[str]) -> DatasetFile | None:
+    """Return a finding for a link to a folder, unless it is read anyway or holds no records."""
     if not path.is_symlink():
         return None
     real = os.path.realpath(path)
-    if (real + os.sep).startswith(inside) and not _is_hidden(real, Path(os.path.realpath(folder))):
+    for folder in named:
+        inside = (real + os.sep).startswith(folder.rstrip(os.sep) + os.sep)
+        if inside and not _is_hidden(real, Path(folder)):
+            return None
+    if not _may_hold_records(real, suffixes):
         return None
     return DatasetFile(
         path, None, ("BYE105", "the folder is a link, which is not followed; name it to check it")
     )
 
 
+def _may_hold_records(folder: str, suffixes: Collection[str]) -> bool:
+    """Tell by their names alone whether files elsewhere may hold records; images don't.
+
+    So may links to other folders, folders that cannot be read, and more files than are looked at.
+    """
+    unread: list[OSError] = []
+    endings = (*suffixes, *_UNREAD)
+    left = _LOOKED_AT
+    for here, folders, names in os.walk(folder, onerror=unread.append):
+        left -= len(names)
+        if left < 0 or any(Path(here, name).is_symlink() for name in folders):
+            return True
+        if any(name.lower().endswith(endings) for name in names):
+            return True
+    return bool(unread)
+
+
 def _maybe(
     path: Path, readers: Sequence[Reader], fields: Mapping[str, str], inside: str
 ) -> DatasetFile | None:
     if not os.path.realpath(path).startswith(inside):
-        return DatasetFile(
-            path,
-            None,
-            ("BYE105", "the file is a link that leaves the folder; name the file to check it"),
-        )
+        return DatasetFile(path, None, _LEAVES)
     if not path.is_file():
         return None
     head = _head(path)

@@ -306,6 +306,46 @@ def test_a_link_to_a_folder_that_is_read_needs_no_word(tmp_path: Path, read: Rea
     assert [type(item).__name__ for item in read("data")] == ["Skipped", "Sample"]
 
 
+def test_a_link_is_no_finding_where_it_is_named_beside_its_folder(
+    tmp_path: Path, read: Read
+) -> None:
+    put(tmp_path / "elsewhere" / "x.json", [RECORD])
+    put(tmp_path / "elsewhere" / ".b" / "x.json", [RECORD])
+    put(tmp_path / "data" / "y.json", [RECORD])
+    (tmp_path / "data" / "link.json").symlink_to(tmp_path / "elsewhere" / "x.json")
+    (tmp_path / "data" / "folder").symlink_to(tmp_path / "elsewhere")
+    for named in (
+        ["data", "data/folder", "data/link.json"],
+        ["data/link.json", "elsewhere", "data"],
+    ):
+        assert [type(item).__name__ for item in read(*named)] == ["Sample"] * 3, named
+    (tmp_path / "data" / "secret").symlink_to("../elsewhere/.b")
+    found = [item.path for item in read("data", "elsewhere") if isinstance(item, Skipped)]
+    assert found == ["data/secret", "data/link.json"]
+
+
+def test_a_link_to_a_folder_of_images_alone_is_no_finding(
+    tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "data" / "x.json", [RECORD])
+    store = tmp_path / "store"
+    put(store / "a" / "1.png", "")
+    put(store / "a" / "2.JPG", "")
+    (tmp_path / "data" / "images").symlink_to(store)
+    assert [type(item).__name__ for item in read("data")] == ["Sample"]
+
+    for name in ("a/b/x.jsonl", "METADATA.CSV", "x.jsonl.gz", "more"):
+        path = store / name
+        if name == "more":
+            path.symlink_to(tmp_path)
+        else:
+            put(path, "")
+        assert [type(item).__name__ for item in read("data")] == ["Skipped", "Sample"], name
+        path.unlink()
+    monkeypatch.setattr("bye_lint.datasets.walk._LOOKED_AT", 1)
+    assert [type(item).__name__ for item in read("data")] == ["Skipped", "Sample"]
+
+
 def test_a_linked_file_is_read_with_the_images_beside_it(tmp_path: Path, read: Read) -> None:
     put(tmp_path / "a" / "x.json", [RECORD])
     (tmp_path / "b").mkdir()
