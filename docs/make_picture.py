@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 from rich.console import Console
@@ -15,15 +16,17 @@ from rich.text import Text
 
 from bye_lint.reports import RenderContext, load_result, render
 
-LINES = 62
+END = "What this "
 
 
 def main() -> None:
-    """Render with colour, 100 columns wide, and cut after the evidence."""
+    """Render with colour, 100 columns wide, and cut before what the check can see."""
     result, out = Path(sys.argv[1]), Path(sys.argv[2])
     text = render(load_result(result), "terminal", RenderContext(color=True, width=100))
+    lines = text.splitlines()
+    shown = list(takewhile(lambda line: not Text.from_ansi(line).plain.startswith(END), lines))
     console = Console(record=True, width=100, file=io.StringIO(), force_terminal=True)
-    console.print(Text.from_ansi("\n".join(text.splitlines()[:LINES])))
+    console.print(Text.from_ansi("\n".join(shown).rstrip()))
     svg = console.export_svg(title="bye-lint check examples/quickstart")
     # rich names fonts on a server; a picture in a README should ask nobody for anything
     out.write_text(re.sub(r"@font-face\s*\{[^}]*\}", "", svg), "utf-8")
