@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bye_lint import __version__, learning, models, scan, scoring, tables
-from bye_lint.errors import ByeLintError
+from bye_lint.errors import ByeLintError, CacheError
 from bye_lint.escape import visible
 from bye_lint.models import cost
 from bye_lint.models.devices import Device, devices, throughput
@@ -18,7 +18,7 @@ from bye_lint.planning import Plan, plan_text
 from bye_lint.policy import Policy, default_policy, find_policy, load_policy
 from bye_lint.progress import Progress
 from bye_lint.request import Overrides, plan_request
-from bye_lint.store import cache_folder
+from bye_lint.store import cache_folder, require_writable
 
 #: Packages that a full check uses, and those that it uses where they are asked for.
 NEEDED = ("torch", "transformers", "peft", "accelerate", "safetensors", "scikit-learn", "scipy")
@@ -147,6 +147,11 @@ def examine(paths: Sequence[Path], overrides: Overrides, *, progress: Progress) 
             )
         )
     folder = cache_folder()
+    if plan is None or not plan.done:
+        try:
+            require_writable(next(p for p in (folder, *folder.parents) if p.exists()))
+        except CacheError as error:
+            problems.append(Problem(error.message, error.remedy))
     return Diagnosis(
         packages={name: _version(name) for name in (*NEEDED, *OPTIONAL)},
         devices=devices(),

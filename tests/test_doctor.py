@@ -102,6 +102,20 @@ def test_a_check_that_does_not_fit_is_a_problem(
     assert "problem: the check needs about" in text
 
 
+def test_a_cache_that_cannot_be_written_is_a_problem(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "file").write_text("")
+    monkeypatch.setenv("BYE_LINT_CACHE", str(place / "file"))
+    status, text = run(capsys, str(EXAMPLE))
+    assert status == 2
+    assert "the cache cannot be written" in text
+    assert "Set BYE_LINT_CACHE" in text
+    monkeypatch.setenv("BYE_LINT_CACHE", str(place / "deep" / "cache"))
+    assert run(capsys)[0] == 0
+    assert not (place / "deep").exists()
+
+
 def test_a_wrong_policy_is_an_error(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "bye-lint.yaml").write_text("model: {nam: x}\n")
     assert cli.run(["doctor"]) == 2
