@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bye_lint.escape import MAX_MESSAGE, visible
+from bye_lint.records import Finding, Skipped
 from bye_lint.reports import view
 from bye_lint.reports.histogram import Bin, histogram
 from bye_lint.reports.terminal import place
@@ -240,12 +241,15 @@ def structure(result: ScanResult, *, verbose: bool) -> Iterator[RenderableType]:
     body: list[RenderableType] = [
         table,
         Text(),
-        *(_item(i.path, i.line, i.rule, i.message) for i in shown),
+        *(_item(item) for item in shown),
         *_more(len(items) - len(shown), "findings"),
     ]
     note = f"{view.plural(len(result.skipped), 'record')} skipped, so not judged"
     yield section("Other findings", note if result.skipped else "", *body)
 
 
-def _item(path: str, line: int, rule: str, message: str) -> Text:
-    return Text(f"{place(path, line)}: {visible(rule, 20)} {visible(message)}")
+def _item(item: Finding | Skipped) -> Text:
+    # the id tells records apart that stand on one line
+    sample = f" [{visible(item.sample_id)}]" if item.sample_id else ""
+    text = f"{place(item.path, item.line)}: {visible(item.rule, 20)} {visible(item.message)}"
+    return Text(text + sample)

@@ -138,6 +138,9 @@ def test_what_is_wrong_with_the_first_broken_records_is_said(failed: ScanResult)
     text = shown(replace(failed, skipped=many, findings=()))
     assert text.count("images/00017.jpg does not exist") == 5
     assert "… and 25 more findings" in text
+    named = tuple(replace(failed.skipped[0], line=1, sample_id=f"r{n}") for n in range(3))
+    text = shown(replace(failed, skipped=named, findings=()))
+    assert [name for name in ("[r0]", "[r1]", "[r2]") if name in text] == ["[r0]", "[r1]", "[r2]"]
 
 
 def test_suppressed_findings_are_counted_not_shown(failed: ScanResult) -> None:
