@@ -166,6 +166,8 @@ def record_id(record: Mapping[str, Any], fields: Mapping[str, str]) -> str | Non
     value = record.get(name)
     if value is None or value == "":
         return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # a column of whole numbers with a gap
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise RecordError(
             f"the field {clip(name)} is {kind(value)}, expected text or a whole number"

@@ -73,13 +73,11 @@ def turns_field(record: Mapping[str, Any], fields: Mapping[str, str]) -> str:
 def image_values(record: Mapping[str, Any], fields: Mapping[str, str]) -> list[Any]:
     """Return what the record's image fields hold, as one list."""
     one, many = fields.get("image", "image"), fields.get("images", "images")
-    found = [(name, record[name]) for name in (one, many) if record.get(name) not in (None, "", [])]
-    if len(found) == 2 and one != many:
+    values = [record[name] for name in (one, many) if record.get(name) not in (None, "", [])]
+    found = [value if isinstance(value, list) else [value] for value in values]
+    if len(found) == 2 and found[0] != found[1]:
         raise RecordError(f"both {clip(one)} and {clip(many)} name images, expected one of them")
-    if not found:
-        return []
-    value = found[0][1]
-    return value if isinstance(value, list) else [value]
+    return found[0] if found else []
 
 
 def image_source(value: Any) -> str | ImageSource:

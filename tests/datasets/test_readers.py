@@ -48,6 +48,23 @@ def test_names_cost_no_heavy_import() -> None:
     assert out.stdout.strip() == "[]"
 
 
+def test_an_id_may_be_a_whole_number_in_a_column_with_gaps(tmp_path: Path, read: Read) -> None:
+    (tmp_path / "x.jsonl").write_text("\n".join(json.dumps(record(1, id=i)) for i in (7.0, 7.5)))
+    whole, other = read("x.jsonl")
+    assert isinstance(whole, Sample)
+    assert whole.id == "7"
+    assert isinstance(other, Skipped)
+    assert "expected text or a whole number" in other.message
+
+
+def test_two_fields_may_name_the_same_image(tmp_path: Path, read: Read) -> None:
+    lines = [json.dumps(record(1, images=images)) for images in (["a.png"], "a.png", ["b.png"])]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    found = read("x.jsonl")
+    assert [type(item).__name__ for item in found] == ["Sample", "Sample", "Skipped"]
+    assert [len(item.images) for item in found if isinstance(item, Sample)] == [1, 1]
+
+
 def test_made_ids_are_unique_and_say_where(tmp_path: Path, read: Read) -> None:
     records = [{"image": "a.png", "conversations": TURNS} for _ in range(3)]
     (tmp_path / "d").mkdir()
