@@ -36,6 +36,8 @@ class ReportOption(click.ParamType):  # type: ignore[type-arg]  # generic since 
             self.fail(
                 f"unknown report format {form!r}; known: {', '.join(known)}.{hint}", param, ctx
             )
+        if path == "-":
+            self.fail(f"- is no file; --format {form} prints to standard output", param, ctx)
         return form, Path(path)
 
 
@@ -109,7 +111,9 @@ device_option = click.option(
 )
 
 seed_option = click.option(
-    "--seed", type=click.IntRange(min=0), help="Seed of everything that is drawn."
+    "--seed",
+    type=click.IntRange(min=0, max=2**32 - 1),  # as in the policy
+    help="Seed of everything that is drawn.",
 )
 
 #: How what was looked at is judged.

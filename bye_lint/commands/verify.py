@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bye_lint.commands.options import seed_option
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Length of training.")
 @click.option("--device", help="Device to train on: auto, cpu, cuda, cuda:1 ...")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of everything that is drawn.")
+@seed_option
 @click.option(
     "--policy", "policy_path", type=click.Path(path_type=Path), help="Policy of the check."
 )
