@@ -189,6 +189,8 @@ def worth_sentence(result: ScanResult) -> str:
         return "No model looked at the images, so nothing is known about triggers."
     power = result.detection.power
     if not power:
+        if result.detection.method == "canary":
+            return "Too few canaries were planted to judge by: of triggers nothing is known."
         return (
             "No canaries were planted, so what this check would have missed is unknown: "
             "it says that nothing stands out, or what does."

@@ -57,8 +57,17 @@ def test_a_pass_says_what_it_is_worth(results: dict[str, ScanResult]) -> None:
 def test_a_pass_without_canaries_admits_it(results: dict[str, ScanResult]) -> None:
     result = results["pass"]
     assert result.detection is not None
-    text = shown(replace(result, detection=replace(result.detection, power=())))
-    assert "No canaries were planted" in text
+    detection = replace(result.detection, power=(), method="conditional")
+    assert "No canaries were planted" in shown(replace(result, detection=detection))
+
+
+def test_canaries_that_are_too_few_are_not_denied(results: dict[str, ScanResult]) -> None:
+    result = results["inconclusive"]
+    assert result.detection is not None
+    detection = replace(result.detection, power=(), method="canary")
+    text = shown(replace(result, detection=detection))
+    assert "Too few canaries were planted" in text
+    assert "No canaries" not in text
 
 
 def test_an_inconclusive_check_is_no_pass(results: dict[str, ScanResult]) -> None:
