@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -50,11 +51,23 @@ def settings(model: ResolvedModel, policy: Policy) -> FineTuneSettings:
 def plant(
     samples: Sequence[Sample], policy: Policy, progress: Progress
 ) -> tuple[tuple[str, ...], tuple[Sample, ...]]:
-    """Return the kinds and the copies of the canaries that the check plants."""
+    """Return the kinds and the copies of the canaries that the check plants.
+
+    Where they will be too few for any verdict, that is said before the model is trained.
+    """
     with progress.stage("plant", "Planting canaries"):
         planned = plan_canaries(samples, share=policy.fine_tune.canary_share, seed=policy.seed)
         planted, copies = plant_canaries(planned, samples)
-    return tuple(canary.kind for canary in planted), copies
+    kinds = tuple(canary.kind for canary in planted)
+    from bye_lint.detectors.planted import FEWEST_COPIES  # scipy, which the rest does without
+
+    needed = policy.detection.method in ("auto", "canary")
+    if needed and kinds and max(Counter(kinds).values()) < FEWEST_COPIES:
+        progress.say(
+            f"warning: {len(samples)} records are too few for canaries: no kind gets the "
+            f"{FEWEST_COPIES} copies that it needs, so the check will end inconclusive"
+        )
+    return kinds, copies
 
 
 def fine_tune(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
 
+from bye_lint import learning
 from bye_lint.canaries import (
     CANARY_KINDS,
     CONTROL,
@@ -24,7 +25,7 @@ from bye_lint.canaries import (
 )
 from bye_lint.errors import DatasetError, UsageError
 from bye_lint.models import FeatureRow, Tuned
-from bye_lint.policy import Policy
+from bye_lint.policy import DetectionPolicy, Policy
 from bye_lint.progress import SilentProgress
 from bye_lint.records import ImageSource, Location, Sample, Turn
 from bye_lint.scoring import score
@@ -400,3 +401,21 @@ def test_a_check_withholds_its_pass_for_what_it_could_not_plant(level: int, said
     judged = score(records, Policy(), progress=SilentProgress(), source=ReadElsewhere())
     reason = "patch-random (could not be planted)"
     assert (reason in judged.detection.inconclusive) is bool(said)
+
+
+@pytest.mark.parametrize(
+    ("records", "method", "told"),
+    [(60, "auto", True), (60, "canary", True), (60, "conditional", False), (200, "auto", False)],
+)
+def test_too_few_records_for_canaries_are_told_before_training(
+    records: int, method: str, told: bool
+) -> None:
+    said: list[str] = []
+
+    class Progress(SilentProgress):
+        def say(self, message: str) -> None:
+            said.append(message)
+
+    few = [sample(i, encoded(noise(i))) for i in range(records)]
+    learning.plant(few, Policy(detection=DetectionPolicy(method=method)), Progress())
+    assert any("too few for canaries" in message for message in said) is told

@@ -28,7 +28,7 @@ from bye_lint.detectors.answers import Answers
 from bye_lint.detectors.copies import View, judge_kinds, read_view
 from bye_lint.detectors.groups import AGREEMENT, PATTERN, convincing, restrained
 from bye_lint.detectors.pictures import looks
-from bye_lint.detectors.planted import CONTROL, SPOKEN_OF, Kind
+from bye_lint.detectors.planted import CONTROL, FEWEST_COPIES, SPOKEN_OF, Kind
 from bye_lint.detectors.repeats import judge_once
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
 from bye_lint.policy import DetectionPolicy
@@ -41,7 +41,6 @@ LEARNED = 0.5
 FOUND = 0.5
 _FEWEST = 60
 _FEWEST_ABOVE = 3
-_FEWEST_COPIES = 4
 _SCORE_NAME = "largest canary score, as a multiple of its threshold"
 
 
@@ -78,7 +77,7 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
     copies = np.flatnonzero(features.is_canary & features.scored)
     planted = Counter(features.canary[i] for i in copies.tolist())
     names = sorted({*features.canary, *features.canary_kinds} - {"", CONTROL})
-    usable = [name for name in names if planted[name] >= _FEWEST_COPIES]
+    usable = [name for name in names if planted[name] >= FEWEST_COPIES]
     blank = DetectionSummary(method="canary", score_name=_SCORE_NAME)
     if len(records) < _FEWEST:
         reason = (
@@ -86,7 +85,7 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
         )
         return nothing(features, blank, reason)
     if not usable:
-        reason = f"no kind of canary has the {_FEWEST_COPIES} scored copies that it needs"
+        reason = f"no kind of canary has the {FEWEST_COPIES} scored copies that it needs"
         return nothing(features, blank, reason)
 
     n = len(records)
