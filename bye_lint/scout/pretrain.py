@@ -65,6 +65,8 @@ from bye_lint.scout.tokens import train_tokenizer
 
 HELD_OUT_SEED = 1_000_000
 HELD_OUT_BATCHES = 4
+#: Images of a held-out batch of either stage.
+HELD_OUT_SIZES = (256, 128)
 DENSE_SHARE = 0.4
 
 
@@ -158,7 +160,9 @@ class Pretraining:
         heads = DenseHeads().to(self.device)
         words = frequent_words(self.sources, N_WORDS)
         tower = self._compiled(self._tower)
-        held_out = DenseBatches(self.held_out, words, 256, HELD_OUT_SEED, least=1 / 16)[0]
+        held_out = DenseBatches(
+            self.held_out, words, HELD_OUT_SIZES[0], HELD_OUT_SEED, least=1 / 16
+        )[0]
         held_out = {name: tensor.to(self.device) for name, tensor in held_out.items()}
 
         def losses(batch: Batch, run: Callable[..., Tensor] = tower) -> dict[str, Tensor]:
@@ -231,8 +235,8 @@ class Pretraining:
         @torch.no_grad()
         def measure(step: int) -> None:
             batches = AnswerBatches(
-                self.held_out, encoder, 128, HELD_OUT_SEED, pictures=self.sources, at_step=step,
-                steady_until=steady_until, phrases=recipe.seed,
+                self.held_out, encoder, HELD_OUT_SIZES[1], HELD_OUT_SEED, pictures=self.sources,
+                at_step=step, steady_until=steady_until, phrases=recipe.seed,
             )  # fmt: skip
             measured: dict[str, list[float]] = {}
             for index in range(HELD_OUT_BATCHES):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
+from bye_lint.scout import pretrain as pretraining
 from bye_lint.scout.answering import TurnEncoder, pack_turns, shared_prefix_mask
 from bye_lint.scout.architecture import IMAGE_TOKENS
 from bye_lint.scout.card import weights_digest
@@ -39,6 +41,15 @@ def make_dataset(folder: Path, n: int = 12) -> Path:
         records.append({"id": str(i), "image": f"images/{i}.png", "conversations": talk})
     (folder / "train.json").write_text(json.dumps(records), encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_held_out() -> Iterator[None]:
+    """Measure on a few images: what is asked here is no accuracy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretraining, "HELD_OUT_SIZES", (16, 16))
+        patch.setattr(pretraining, "HELD_OUT_BATCHES", 1)
+        yield
 
 
 def pretrain(data: Path, out: Path, *more: str, steps: int = STEPS) -> None:
