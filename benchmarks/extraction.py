@@ -35,7 +35,7 @@ import transformers
 from benchmarks.documents import fill
 from bye_lint.models.batching import Unit, by_length, collate, share
 from bye_lint.models.extraction import default_budget
-from bye_lint.models.loading import LoadedModel
+from bye_lint.models.loaded import LoadedModel
 from bye_lint.models.prompts import SYSTEM, USER_TEXT, VISION, Encoded
 from bye_lint.models.running import Rows, launch
 

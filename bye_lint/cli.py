@@ -13,6 +13,7 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,6 +26,7 @@ from bye_lint.commands.options import (
     judge_options,
     output_options,
     plan_options,
+    progress_option,
 )
 from bye_lint.commands.remedy import clean, explain
 from bye_lint.commands.shards import extract, judge, tune
@@ -51,6 +53,7 @@ def cli() -> None:
 @cli.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @plan_options
+@progress_option
 @device_option
 @judge_options
 @output_options
@@ -67,24 +70,16 @@ def cli() -> None:
 )
 def check(
     paths: tuple[Path, ...],
-    policy_path: Path | None,
     report_files: tuple[tuple[str, Path], ...],
     stdout_format: str,
     quiet: bool,
     verbose: bool,
     exit_zero: bool,
-    device: str | None,
-    seed: int | None,
     no_progress: bool,
     show_files: bool,
     show_policy: bool,
     show_plan: bool,
-    structural: bool,
-    hook: bool,
-    changed_since: str | None,
-    policy_from_ref: bool,
-    policy_ref: str | None,
-    no_baseline: bool,
+    **overrides: Any,
 ) -> int:
     """Check datasets for backdoored samples.
 
@@ -100,19 +95,8 @@ def check(
         plan_request,
     )
 
-    overrides = Overrides(
-        policy_path=policy_path,
-        device=device,
-        seed=seed,
-        structural=structural,
-        changed_since=changed_since,
-        policy_from_ref=policy_from_ref,
-        policy_ref=policy_ref,
-        baseline=not no_baseline,
-        hook=hook,
-    )
-    request = plan_request(paths, overrides)
-    if hook and not request.paths:
+    request = plan_request(paths, Overrides(**overrides))
+    if not request.paths:  # of a hook: else there is something to check
         click.echo("nothing to check: none of the files holds records", err=True)
         return 0
     if show_policy:

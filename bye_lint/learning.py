@@ -12,6 +12,7 @@ import numpy as np
 from bye_lint import models
 from bye_lint.canaries import plan_canaries
 from bye_lint.canaries import plant as plant_canaries
+from bye_lint.detectors import FEWEST_COPIES, get_detector
 from bye_lint.models import FineTuneSettings, ResolvedModel, Tuned
 from bye_lint.models.devices import settle
 from bye_lint.policy import ModelPolicy, Policy
@@ -59,9 +60,7 @@ def plant(
         planned = plan_canaries(samples, share=policy.fine_tune.canary_share, seed=policy.seed)
         planted, copies = plant_canaries(planned, samples)
     kinds = tuple(canary.kind for canary in planted)
-    from bye_lint.detectors.planted import FEWEST_COPIES  # scipy, which the rest does without
-
-    needed = policy.detection.method in ("auto", "canary")
+    needed = get_detector(policy.detection.method).canaries
     if needed and kinds and max(Counter(kinds).values()) < FEWEST_COPIES:
         progress.say(
             f"warning: {len(samples)} records are too few for canaries: no kind gets the "

@@ -32,6 +32,15 @@ def place(path: Path, root: Path) -> str:
     )
 
 
+def stands_in(path: Path, root: Path) -> bool:
+    """Tell whether a path stands in a repository, whatever links in it lead to."""
+    try:
+        place(path, root)
+    except VcsError:
+        return False
+    return True
+
+
 def refuse_links(path: Path, root: Path) -> None:
     """Refuse a path on which a link stands, which could lead to another file at another commit.
 

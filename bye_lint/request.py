@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,9 +11,9 @@ from pathlib import Path
 from bye_lint import tables
 from bye_lint.baseline import Baseline, load_baseline
 from bye_lint.datasets import dataset_files, holds_records
-from bye_lint.errors import ResultError, UsageError, VcsError
+from bye_lint.errors import ResultError, UsageError
 from bye_lint.escape import visible
-from bye_lint.places import place, refuse_links
+from bye_lint.places import refuse_links, stands_in
 from bye_lint.policy import (
     DEVICE,
     PATTERNS,
@@ -183,13 +182,10 @@ def _refuse_another_repository(start: Path, root: Path) -> None:
 
     Raises
     ------
-    VcsError
+    UsageError
     """
     here = repository_root(Path.cwd())
-    if here is None or here == root:
-        return
-    with contextlib.suppress(VcsError):
-        place(start, here)
+    if here is not None and here != root and stands_in(start, here):
         raise UsageError(
             f"{start}: belongs to another repository, {root}",
             "Run from inside of that one, so that its own base is asked for the policy.",

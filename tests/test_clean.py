@@ -452,7 +452,7 @@ def test_a_failed_write_leaves_nothing(folder, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bye_lint.clean.shutil.copyfile", full)
+    monkeypatch.setattr("bye_lint.rewrite.shutil.copyfile", full)
     with pytest.raises(ReportError, match="No space left"):
         clean(result, items, root=folder, out=folder.parent / "new")
     assert [p.name for p in folder.parent.iterdir()] == ["data"]

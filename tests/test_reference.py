@@ -49,6 +49,15 @@ def judged(repo: Repo) -> Reference:
     return read_reference(head(repo), "main", repo.root, start=repo.root)
 
 
+def base_with(repo: Repo, **files: str) -> None:
+    """Let the base have some files more, and the pull request begin there."""
+    repo.git("checkout", "-q", "main")
+    for name, content in files.items():
+        repo.write(name, content)
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+
+
 def test_an_honest_change_loosens_nothing(repo: Repo) -> None:
     repo.write("data/x.jsonl", "")
     repo.commit()
@@ -244,10 +253,7 @@ def test_what_an_old_branch_touches_is_compared_with_the_base_as_it_is(repo: Rep
 
 def test_a_policy_of_the_old_base_that_no_longer_holds_elsewhere_is_told(repo: Repo) -> None:
     """Taking the nearer policy away puts the data under another, which nobody has touched."""
-    repo.git("checkout", "-q", "main")
-    repo.write("data/bye-lint.yaml", "gate: {scope: all}\n")
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "pull-request")
+    base_with(repo, **{"data/bye-lint.yaml": "gate: {scope: all}\n"})
     repo.git("rm", "-q", "data/bye-lint.yaml")
     found = read_reference(head(repo), "main", repo.root, start=repo.root / "data")
     assert found.policy.gate.scope == "all"
@@ -258,12 +264,16 @@ def test_a_policy_of_the_old_base_that_no_longer_holds_elsewhere_is_told(repo: R
     ]
 
 
+#: A model in the repository that judges it, and one that does not.
+MODELS = {
+    "bye-lint.yaml": "model: judge\n",
+    "judge/model.safetensors": "seeing",
+    "old/model.safetensors": "blind",
+}
+
+
 def test_a_model_of_an_old_base_is_told(repo: Repo) -> None:
-    repo.git("checkout", "-q", "main")
-    repo.write("bye-lint.yaml", "model: judge\n")
-    repo.write("judge/model.safetensors", "blind")
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "pull-request")
+    base_with(repo, **MODELS | {"judge/model.safetensors": "blind"})
     repo.git("checkout", "-q", "main")
     repo.write("judge/model.safetensors", "seeing")
     repo.commit()
@@ -272,24 +282,14 @@ def test_a_model_of_an_old_base_is_told(repo: Repo) -> None:
 
 
 def test_a_model_that_becomes_a_link_is_told(repo: Repo) -> None:
-    repo.git("checkout", "-q", "main")
-    repo.write("bye-lint.yaml", "model: judge\n")
-    repo.write("judge/model.safetensors", "seeing")
-    repo.write("old/model.safetensors", "blind")
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "pull-request")
+    base_with(repo, **MODELS)
     shutil.rmtree(repo.root / "judge")
     (repo.root / "judge").symlink_to("old")
     assert [f.path for f in judged(repo).weakened] == ["judge/model.safetensors"]
 
 
 def test_a_link_beside_the_model_s_files_is_told(repo: Repo) -> None:
-    repo.git("checkout", "-q", "main")
-    repo.write("bye-lint.yaml", "model: judge\n")
-    repo.write("judge/model.safetensors", "seeing")
-    repo.write("old/model.safetensors", "blind")
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "pull-request")
+    base_with(repo, **MODELS)
     (repo.root / "judge/more").symlink_to("../old")
     assert [f.path for f in judged(repo).weakened] == ["judge/more"]
 
@@ -312,10 +312,7 @@ def test_data_do_not_bring_a_repository_of_their_own(
 
 
 def test_mistakes_at_the_base_are_told(repo: Repo) -> None:
-    repo.git("checkout", "-q", "main")
-    repo.write("bye-lint.yaml", "gaet: {}\n")
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "pull-request")
+    base_with(repo, **{"bye-lint.yaml": "gaet: {}\n"})
     repo.write("bye-lint.yaml", "seed: 0\n")
     with pytest.raises(PolicyError, match="gaet"):
         judged(repo)

@@ -21,7 +21,7 @@ LAYERS = (
     {
         "authorship", "changes", "clean", "comparison", "cut", "doctor", "evaluate", "explain",
         "findings", "foresight", "learning", "lfs", "output", "places", "planning", "portrait",
-        "probes", "reference", "request", "review", "scan", "scoring", "shards",
+        "probes", "reference", "request", "review", "rewrite", "scan", "scoring", "shards",
         "snapshot", "tables", "tuned", "verify",
     },
     {

@@ -78,7 +78,8 @@ def out_option(what: str) -> Callable[[F], F]:
     )
 
 
-#: Which records are looked at, by which policy.
+#: Which records are looked at, by which policy. The parameters of these, of the device and of the
+#: seed are fields of :class:`bye_lint.request.Overrides`, so that commands pass them on whole.
 plan_options = _several(
     click.option(
         "--policy",
@@ -103,8 +104,9 @@ plan_options = _several(
         metavar="REF",
         help="Read policy and baseline as they are at this ref, also where everything is judged.",
     ),
-    click.option("--no-progress", is_flag=True, help="Show no progress bars."),
 )
+
+progress_option = click.option("--no-progress", is_flag=True, help="Show no progress bars.")
 
 device_option = click.option(
     "--device", help="Device to run the model on: auto, cpu, cuda, cuda:1 ..."
@@ -119,7 +121,14 @@ seed_option = click.option(
 #: How what was looked at is judged.
 judge_options = _several(
     seed_option,
-    click.option("--no-baseline", is_flag=True, help="Accept nothing, whatever the baseline says."),
+    click.option(
+        "--no-baseline",
+        "baseline",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Accept nothing, whatever the baseline says.",
+    ),
     click.option(
         "--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict; errors stay 2."
     ),

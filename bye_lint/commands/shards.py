@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +14,7 @@ from bye_lint.commands.options import (
     out_option,
     output_options,
     plan_options,
+    progress_option,
     seed_option,
 )
 
@@ -27,18 +29,14 @@ _tuned = click.option(
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @out_option("Folder for the model")
 @plan_options
+@progress_option
 @device_option
 @seed_option
 def tune(
     paths: tuple[Path, ...],
     out: Path,
-    policy_path: Path | None,
-    changed_since: str | None,
-    policy_from_ref: bool,
-    policy_ref: str | None,
     no_progress: bool,
-    device: str | None,
-    seed: int | None,
+    **overrides: Any,
 ) -> int:
     """Let the model learn the records once, for bye-lint extract on several machines.
 
@@ -49,15 +47,7 @@ def tune(
     from bye_lint.progress import RichProgress
     from bye_lint.request import Overrides, plan_request
 
-    overrides = Overrides(
-        policy_path=policy_path,
-        device=device,
-        seed=seed,
-        changed_since=changed_since,
-        policy_from_ref=policy_from_ref,
-        policy_ref=policy_ref,
-    )
-    request = plan_request(paths, overrides)
+    request = plan_request(paths, Overrides(**overrides))
     note = tuned.tune(request, out, progress=RichProgress(bars=not no_progress))
     if note.why:
         click.echo(f"nothing to fine-tune: {note.why}")
@@ -74,6 +64,7 @@ def tune(
 @out_option("Folder for the shard")
 @_tuned
 @plan_options
+@progress_option
 @device_option
 @seed_option
 def extract(
@@ -81,13 +72,8 @@ def extract(
     shard: tuple[int, int],
     out: Path,
     tuned: Path | None,
-    policy_path: Path | None,
-    changed_since: str | None,
-    policy_from_ref: bool,
-    policy_ref: str | None,
     no_progress: bool,
-    device: str | None,
-    seed: int | None,
+    **overrides: Any,
 ) -> int:
     """Read the attention of one part of the records, for bye-lint judge.
 
@@ -98,15 +84,7 @@ def extract(
     from bye_lint.request import Overrides, plan_request
     from bye_lint.shards import extract_shard
 
-    overrides = Overrides(
-        policy_path=policy_path,
-        device=device,
-        seed=seed,
-        changed_since=changed_since,
-        policy_from_ref=policy_from_ref,
-        policy_ref=policy_ref,
-    )
-    request = plan_request(paths, overrides)
+    request = plan_request(paths, Overrides(**overrides))
     progress = RichProgress(bars=not no_progress)
     note, folder = extract_shard(request, shard, out, tuned=tuned, progress=progress)
     click.echo(f"shard {note.shard} of {note.of}, {note.records} records: {folder}")
@@ -124,24 +102,20 @@ def extract(
 )
 @_tuned
 @plan_options
+@progress_option
 @judge_options
 @output_options
 def judge(
     shards: tuple[Path, ...],
     tuned: Path | None,
     paths: tuple[Path, ...],
-    policy_path: Path | None,
-    changed_since: str | None,
-    policy_from_ref: bool,
-    policy_ref: str | None,
     no_progress: bool,
-    seed: int | None,
-    no_baseline: bool,
     exit_zero: bool,
     report_files: tuple[tuple[str, Path], ...],
     stdout_format: str,
     quiet: bool,
     verbose: bool,
+    **overrides: Any,
 ) -> int:
     """Judge what bye-lint extract read: the check of everything, as on one machine.
 
@@ -153,15 +127,7 @@ def judge(
     from bye_lint.request import Overrides, plan_request
     from bye_lint.shards import open_shards, require_tuned
 
-    overrides = Overrides(
-        policy_path=policy_path,
-        seed=seed,
-        changed_since=changed_since,
-        policy_from_ref=policy_from_ref,
-        policy_ref=policy_ref,
-        baseline=not no_baseline,
-    )
-    request = plan_request(paths, overrides)
+    request = plan_request(paths, Overrides(**overrides))
     require_tuned(request.policy, tuned)
     source = open_shards(shards, tuned=tuned)
     outputs = output.targets(request, report_files)

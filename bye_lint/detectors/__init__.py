@@ -14,6 +14,9 @@ from bye_lint.errors import UsageError
 from bye_lint.features import Detection, Features
 from bye_lint.policy import DetectionPolicy
 
+#: Kinds of canary with fewer copies teach no direction.
+FEWEST_COPIES = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Detector:
@@ -27,11 +30,15 @@ class Detector:
         One line for the help and the reference.
     module : str
         Module of this package that holds ``detect``.
+    canaries : bool
+        It judges by planted copies where there are any, of each kind at least
+        :data:`FEWEST_COPIES`.
     """
 
     name: str
     description: str
     module: str
+    canaries: bool = False
 
     def detect(self, features: Features, settings: DetectionPolicy, *, seed: int) -> Detection:
         """Judge the samples.
@@ -55,12 +62,12 @@ class Detector:
 
 
 _ROWS = (
-    Detector("auto", "the best informed detector for the features at hand", "automatic"),
+    Detector("auto", "the best informed detector for the features at hand", "automatic", True),
     Detector("bye", "the published rule (Rong et al., 2025) as released", "published"),
     Detector(
         "conditional", "entropy given the question, second mode on either side", "conditional"
     ),
-    Detector("canary", "directions and thresholds taught by planted triggers", "canary"),
+    Detector("canary", "directions and thresholds taught by planted triggers", "canary", True),
     Detector("tcap", "votes of system-attention heads (Liu et al., 2026)", "tcap"),
     Detector("loss", "samples that the fine-tuning learned fastest (Li et al., 2021)", "loss"),
     Detector("spectral", "spectral signatures of hidden states (Tran et al., 2018)", "spectral"),

@@ -21,14 +21,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import binom
 
-from bye_lint.detectors import conditional
+from bye_lint.detectors import FEWEST_COPIES, conditional
 from bye_lint.detectors.accuse import accuse
 from bye_lint.detectors.answer import nothing, scored_rows, spread
 from bye_lint.detectors.answers import Answers
 from bye_lint.detectors.copies import View, judge_kinds, read_view
 from bye_lint.detectors.groups import AGREEMENT, PATTERN, convincing, restrained
 from bye_lint.detectors.pictures import looks
-from bye_lint.detectors.planted import CONTROL, FEWEST_COPIES, SPOKEN_OF, Kind
+from bye_lint.detectors.planted import CONTROL, SPOKEN_OF, Kind
 from bye_lint.detectors.repeats import judge_once
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
 from bye_lint.policy import DetectionPolicy

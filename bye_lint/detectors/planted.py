@@ -15,8 +15,6 @@ CONTROL = "control"
 #: Kinds that a pass need not speak for: it says so. They are harder than what the papers' attackers
 #: use (white on icons that are white), or nobody's default.
 SPOKEN_OF = frozenset({"patch-white", "patch-large", "warp"})
-#: Kinds with fewer copies teach no direction.
-FEWEST_COPIES = 4
 _ROUNDS = 50
 
 

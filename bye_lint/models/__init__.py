@@ -31,7 +31,8 @@ from bye_lint.models.schedule import (
 if TYPE_CHECKING:
     from bye_lint.models.chat import EncodeError
     from bye_lint.models.extraction import default_budget, extract, read_batches
-    from bye_lint.models.loading import LoadedModel, load_model
+    from bye_lint.models.loaded import LoadedModel
+    from bye_lint.models.loading import load_model
     from bye_lint.models.memory import estimate_memory
     from bye_lint.models.prompts import Encoded, Encoder
     from bye_lint.models.tuning import tune
@@ -40,7 +41,7 @@ _LAZY = {
     "EncodeError": "chat",
     "Encoded": "prompts",
     "Encoder": "prompts",
-    "LoadedModel": "loading",
+    "LoadedModel": "loaded",
     "default_budget": "extraction",
     "estimate_memory": "memory",
     "extract": "extraction",

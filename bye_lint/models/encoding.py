@@ -14,7 +14,7 @@ from bye_lint.errors import ModelError
 from bye_lint.models.chat import EncodeError
 from bye_lint.models.examples import Example
 from bye_lint.models.grids import rope_index
-from bye_lint.models.loading import LoadedModel
+from bye_lint.models.loaded import LoadedModel
 from bye_lint.models.prompts import Encoded, answer_tokens
 from bye_lint.records import Sample
 

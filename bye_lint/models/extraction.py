@@ -15,7 +15,7 @@ from bye_lint.errors import ModelError
 from bye_lint.models.batching import Padding, Unit, by_length, share
 from bye_lint.models.blocks import Item, image_blocks
 from bye_lint.models.chat import EncodeError
-from bye_lint.models.loading import LoadedModel
+from bye_lint.models.loaded import LoadedModel
 from bye_lint.models.prompts import Encoded
 from bye_lint.models.rows import FeatureRow, RowStore, cached_rows, failed_row
 from bye_lint.models.running import Launched, Rows, launch, run_batch

@@ -32,6 +32,8 @@ class Family:
         Each token sees only those before it, so that records about one image can share the
         keys and values of their common beginning. False where image tokens (or the whole prompt)
         see each other both ways, or where a token's place in the row counts.
+    whole_tower : bool
+        The vision tower's last layer is taken, whatever ``vision_feature_layer`` says.
     trim_last : bool
         The last decoder layer may be run for the last prompt position alone.
     type_ids : str
@@ -52,6 +54,7 @@ class Family:
     decoder: str = "language_model"
     positions: Positions = "sequence"
     causal: bool = True
+    whole_tower: bool = False
     trim_last: bool = True
     type_ids: str = ""
     grid: Grid = "square"
@@ -94,6 +97,7 @@ _ROWS = (
     Family(
         "granite4_vision",
         "Granite 4 Vision",
+        whole_tower=True,
         grid="none",
         note="tiles, row ends as image tokens; image features are added at several layers",
     ),

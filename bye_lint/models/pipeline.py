@@ -20,7 +20,8 @@ from bye_lint.models.examples import join_images
 from bye_lint.models.extraction import extract
 from bye_lint.models.finetune import FineTuneSettings
 from bye_lint.models.finetune import Progress as Training
-from bye_lint.models.loading import LoadedModel, load_model
+from bye_lint.models.loaded import LoadedModel
+from bye_lint.models.loading import load_model
 from bye_lint.models.prompts import answer_tokens
 from bye_lint.models.resolve import ResolvedModel
 from bye_lint.models.rows import ROW_VERSION, to_features

@@ -16,7 +16,7 @@ import torch
 
 from bye_lint.models.batching import Batch, Padding, Unit, collate
 from bye_lint.models.grids import image_grid, rope_index
-from bye_lint.models.loading import LoadedModel
+from bye_lint.models.loaded import LoadedModel
 from bye_lint.models.probe import ProbeDone
 from bye_lint.models.prompts import VISION
 from bye_lint.models.rows import FeatureRow

@@ -20,9 +20,11 @@ import torch
 from bye_lint.errors import ModelError
 from bye_lint.features import BoolArray, FloatArray
 from bye_lint.models import finetune
+from bye_lint.models.devices import settle
 from bye_lint.models.encoding import answer_ids, encode_examples
 from bye_lint.models.finetune import Example, FineTuneSettings, Progress
-from bye_lint.models.loading import LoadedModel, load_model
+from bye_lint.models.loaded import LoadedModel
+from bye_lint.models.loading import load_model
 from bye_lint.models.locks import held
 from bye_lint.models.ranks import Ranks, together
 from bye_lint.models.resolve import ResolvedModel, model_digest
@@ -115,9 +117,7 @@ def _alone(folder: Path, ranks: Ranks) -> AbstractContextManager[None]:
 
 
 def _place(device: str) -> torch.device:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
+    return torch.device(settle(device, "auto")[0])
 
 
 class _Training:
@@ -137,7 +137,7 @@ class _Training:
         self.resolved, self.settings, self.folder, self.ranks = resolved, settings, folder, ranks
         self.n_samples = len(samples)
         # Frozen weights take half the memory on a GPU; those that are trained need all their bits.
-        frozen = settings.method == "lora" and torch.device(_place(device)).type == "cuda"
+        frozen = settings.method == "lora" and _place(device).type == "cuda"
         dtype = "bfloat16" if frozen and settings.bfloat16 else "float32"
         self.loaded: LoadedModel = load_model(resolved, device=device, dtype=dtype)
         features: dict[str, torch.Tensor] = {}

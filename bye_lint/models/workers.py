@@ -15,7 +15,7 @@ import torch
 
 from bye_lint.models.chat import EncodeError
 from bye_lint.models.families import FAMILIES
-from bye_lint.models.loading import LoadedModel
+from bye_lint.models.loaded import LoadedModel
 from bye_lint.models.processors import load_processor
 from bye_lint.models.prompts import Encoded, Encoder
 from bye_lint.models.resolve import ResolvedModel

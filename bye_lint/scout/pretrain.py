@@ -20,9 +20,7 @@ the tokenizer of an earlier scout.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +47,6 @@ from bye_lint.scout.architecture import (
     normalise,
     scout_config,
 )
-from bye_lint.scout.card import write_card
 from bye_lint.scout.dense import (
     IGNORED,
     N_WORDS,
@@ -58,7 +55,8 @@ from bye_lint.scout.dense import (
     dense_accuracy,
     dense_losses,
 )
-from bye_lint.scout.export import corpus, export_model
+from bye_lint.scout.export import corpus
+from bye_lint.scout.kept import Kept
 from bye_lint.scout.loop import Batch, Stage, run_stage
 from bye_lint.scout.sources import frequent_words, read_sources
 from bye_lint.scout.tokens import train_tokenizer
@@ -107,20 +105,7 @@ class Pretraining:
         )
         self.encoder = TurnEncoder(self.tokenizer)
         self.model = self._initial_model().to(self.device)
-        self.accuracy: dict[str, float] = {}
-        self._best = self._best_so_far()
-
-    @property
-    def _best_path(self) -> Path:
-        return self.recipe.out / "best.json"
-
-    def _best_so_far(self) -> float:
-        """Return the accuracy of the model that was exported last, where its run goes on."""
-        if not self.recipe.resume:
-            self._best_path.unlink(missing_ok=True)
-        if not self._best_path.exists() or not (self.recipe.out / "model").is_dir():
-            return -1.0
-        return float(json.loads(self._best_path.read_text(encoding="utf-8"))["accuracy"])
+        self.kept = Kept(recipe.out, resume=recipe.resume)
 
     def _initial_model(self) -> Any:
         if self.recipe.start is not None:
@@ -137,12 +122,6 @@ class Pretraining:
         """Train both stages and export the model."""
         self.train_tower()
         self.train_answers()
-
-    def log(self, line: str) -> None:
-        """Print a line and keep it in the log."""
-        print(line, flush=True)
-        with (self.recipe.out / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
 
     def _compiled(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         # Fusing element-wise work nearly doubles the pace on a CPU, where it needs a C++ compiler.
@@ -174,7 +153,7 @@ class Pretraining:
         @torch.no_grad()
         def measure(step: int) -> None:
             answers = heads(self._tower(normalise(held_out["pixels"])))
-            self._report("dense", step, dense_accuracy(answers, held_out))
+            self.kept.report("dense", step, dense_accuracy(answers, held_out))
 
         stage = Stage(
             "dense",
@@ -191,7 +170,7 @@ class Pretraining:
             minutes=recipe.minutes * DENSE_SHARE,
             resume=recipe.resume,
             workers=recipe.workers,
-            log=self.log,
+            log=self.kept.log,
             on_save=measure,
         )
 
@@ -245,14 +224,10 @@ class Pretraining:
                 for topic, value in topic_accuracy(given, held_out).items():
                     measured.setdefault(topic, []).append(value)
             accuracy = {topic: float(np.mean(values)) for topic, values in measured.items()}
-            self._report("answers", step, accuracy)
+            self.kept.report("answers", step, accuracy)
             # The families' phrases change until the end: knowing them is not the aim.
             drawn = [v for topic, v in accuracy.items() if topic not in {"record", "override"}]
-            if float(np.mean(drawn)) > self._best:
-                self._best = float(np.mean(drawn))
-                self.export()
-                kept = json.dumps({"accuracy": self._best, "step": step})
-                self._best_path.write_text(kept, encoding="utf-8")
+            self.kept.offer(self.model, self.tokenizer, float(np.mean(drawn)), step)
 
         stage = Stage(
             "answers",
@@ -278,29 +253,9 @@ class Pretraining:
             resume=recipe.resume,
             workers=recipe.workers,
             save_every=250,
-            log=self.log,
+            log=self.kept.log,
             on_save=measure,
         )
-
-    def _report(self, stage: str, step: int, accuracy: dict[str, float]) -> None:
-        shown = " ".join(f"{name} {value:.3f}" for name, value in accuracy.items())
-        self.log(f"{stage} {step} held out: {shown}")
-        self.accuracy.update({f"{stage}/{name}": value for name, value in accuracy.items()})
-        path = self.recipe.out / "accuracy.json"
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        path.write_text(json.dumps(kept | self.accuracy, indent=1), encoding="utf-8")
-
-    def export(self) -> None:
-        """Replace ``OUT/model`` by a folder that ``from_pretrained`` loads, weights in bfloat16."""
-        final, partial = self.recipe.out / "model", self.recipe.out / "model.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        export_model(self.model, self.tokenizer, partial)
-        accuracy = json.loads((self.recipe.out / "accuracy.json").read_text(encoding="utf-8"))
-        write_card(partial, accuracy)
-        if final.exists():
-            shutil.rmtree(self.recipe.out / "model.old", ignore_errors=True)
-            final.replace(self.recipe.out / "model.old")
-        partial.replace(final)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

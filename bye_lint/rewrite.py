@@ -1,0 +1,133 @@
+"""Dataset files written anew without some of their records, and the images of the others.
+
+A new folder appears whole or not at all; files in place are all written before one is replaced.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from bye_lint.cut import Position, cut
+from bye_lint.errors import UsageError
+from bye_lint.records import Sample
+
+#: The text of each record taken out, by file and position.
+Texts = dict[str, dict[Position, str]]
+
+
+def _lies(path: Path) -> Path:
+    """Return where a file lies, whatever links lead to its folder; it may be a link itself."""
+    return path.parent.resolve() / path.name
+
+
+def named_pictures(kept: Sequence[Sample], root: Path, image_root: Path | None) -> dict[Path, Path]:
+    """Return the images of the kept records: the place that each is named by, and its file.
+
+    The new folder has no links, so that an image that is one, or that lies behind one, goes where
+    its name leads.
+    """
+    found: dict[Path, Path] = {}
+    for s in kept:
+        start = (image_root or (root / s.location.path).parent).resolve()
+        for image in s.images:
+            if image.path is not None:
+                name = os.path.normpath(start / image.name.replace("\\", "/"))
+                named = Path(name).is_relative_to(start) and _is_file(Path(name), image.path)
+                found[Path(name) if named else image.path.resolve()] = image.path
+    return dict(sorted(found.items()))
+
+
+def _is_file(place: Path, file: Path) -> bool:
+    try:
+        return place.samefile(file)
+    except OSError:
+        return False
+
+
+def rewrite_in_folder(
+    paths: Sequence[str],
+    positions: dict[str, set[Position]],
+    root: Path,
+    out: Path,
+    pictures: Mapping[Path, Path],
+    images: str,
+    keep_removed: Callable[[Texts], None],
+) -> tuple[Path, ...]:
+    """Write into a folder beside; when what is removed is safe too, give it its name."""
+    # folders resolved, so that a file and its images have one root whatever links lead to them
+    sources = {path: _lies(root / path) for path in paths}
+    places = [*sources.values(), *pictures]
+    top = Path(os.path.commonpath([p.parent for p in places])) if places else root
+    if out.resolve().is_relative_to(top) and out.resolve() == top:
+        raise UsageError(f"{out}: the dataset itself", "Choose another folder.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp")
+    texts: Texts = {}
+    try:
+        temporary.mkdir()
+        files = []
+        for path, source in sources.items():
+            target = temporary / source.relative_to(top)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            texts[path] = _copy_without(source, positions.get(path, set()), target)
+            files.append(out / source.relative_to(top))
+        for place, picture in pictures.items():
+            target = temporary / place.relative_to(top)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if images == "link":
+                os.link(picture, target)
+            else:
+                shutil.copyfile(picture, target)
+        keep_removed(texts)
+        temporary.replace(out)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return tuple(files)
+
+
+def rewrite_in_place(
+    paths: Sequence[str],
+    positions: dict[str, set[Position]],
+    root: Path,
+    keep_removed: Callable[[Texts], None],
+) -> tuple[Path, ...]:
+    """Write every new file beside the old one first; only then put them in their places."""
+    texts: Texts = {}
+    ready: list[tuple[Path, Path]] = []
+    try:
+        for path in paths:
+            if positions.get(path):
+                source = (root / path).resolve()
+                temporary = source.with_name(f".{source.name}.{secrets.token_hex(4)}.tmp")
+                ready.append((temporary, source))
+                texts[path] = cut(source, positions[path], temporary)
+                shutil.copymode(source, temporary)
+        keep_removed(texts)
+        for temporary, source in ready:
+            temporary.replace(source)
+    finally:
+        for temporary, _ in ready:
+            temporary.unlink(missing_ok=True)
+    return tuple(source for _, source in ready)
+
+
+def _copy_without(source: Path, gone: set[Position], target: Path) -> dict[Position, str]:
+    if gone:
+        return cut(source, gone, target)
+    shutil.copyfile(source, target)
+    return {}
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file in one move: what is there is whole, or as it was."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
