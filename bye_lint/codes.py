@@ -116,7 +116,8 @@ _ROWS = (
         "warning",
         "2.0",
         "The record has no answer to learn.",
-        "An empty answer teaches the model to say nothing.\n\n"
+        "An empty answer teaches the model to say nothing. The other answers of a conversation are "
+        "judged all the same.\n\n"
         "**What to do:** add the answer or drop the record.",
     ),
     Rule(
@@ -151,21 +152,23 @@ _ROWS = (
         "no-image-asked",
         "note",
         "0.1",
-        "The first question has no image.",
+        "The record has no answered question about an image.",
         "Records of text alone are common in multimodal sets. The check looks at the attention "
-        "that the first question's image gets, so that nothing can be said about them.\n\n"
+        "that an image gets, so that nothing can be said about them.\n\n"
         "**What to do:** nothing, if it is meant so; such records are counted as not scored.",
     ),
     Rule(
         "BYE112",
         "unreadable-by-model",
-        "warning",
+        "error",
         "3.0",
         "The model could not read the record.",
         "The chat template, the image processor or the model itself refused the record, or its "
-        "attention was not a number. It was not scored, so nothing is known about it.\n\n"
+        "attention was not a number. It was not scored, so nothing is known about it, and whoever "
+        "trains another model on it may well read it.\n\n"
         "**What to do:** read the message; often the prompt spells a control token of the "
-        "model, or the answer its image token.",
+        "model, or the answer its image token, or it is longer than the model reads. Mend the "
+        "record, or look at it and accept the finding in the baseline.",
     ),
     Rule(
         "BYE301",

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 TEXT_LIMIT = 400
 _DECIMALS = 6
 
+#: Rule of a record that the model could not read.
+UNREAD = "BYE112"
+
 
 @dataclass(frozen=True)
 class Weighed:
@@ -49,18 +52,20 @@ def weigh(
     Parameters
     ----------
     usable : sequence of Checked
-        The samples that were scored, in the order of the scores' rows.
+        The records that were scored, in the order of the scores' rows.
     changed : sequence of bool
         Which of them the gate judges; the others were read along.
     """
     from bye_lint.evidence.collect import gather  # scipy, which a structural check does without
     from bye_lint.models.views import image_view
 
-    real = [(item.sample, item.digest) for item in usable if item.sample is not None]
-    samples = [sample for sample, _ in real]
-    digests = [digest for _, digest in real]
+    samples = scores.samples
+    digests = [item.digest for item in usable]
     rows = scored_samples(samples, digests, scores.features.entropy, scores.detection)
-    rows = tuple(replace(row, changed=new) for row, new in zip(rows, changed, strict=True))
+    rows = tuple(
+        replace(row, changed=new, question=number)
+        for row, new, number in zip(rows, changed, scores.question, strict=True)
+    )
     summary = scores.detection.summary
     gathered = gather(
         samples,
@@ -72,7 +77,13 @@ def weigh(
         blame=blame,
         max_pixels=policy.dataset.max_pixels,
     )
+    unscored = tuple(
+        _unread(sample, digest, row.error)
+        for sample, digest, row in zip(samples, digests, scores.rows, strict=True)
+        if not row.scored
+    )
     found = suspicious_findings(rows, summary.score_name, summary.threshold)
+    found += tuple(_finding(skipped) for skipped in unscored)
     if policy.gate.scope == "changed":
         old = {(row.path, row.line, row.column) for row in rows if not row.changed}
         found = tuple(unjudged(f) if (f.path, f.line, f.column) in old else f for f in found)
@@ -81,20 +92,41 @@ def weigh(
         findings=found + gathered.findings,
         campaigns=gathered.campaigns,
         evidence=gathered.evidence,
-        unscored=tuple(
-            Skipped(
-                rule="BYE112",
-                message=f"the model could not read the record: {row.error or 'not a number'}",
-                path=sample.location.path,
-                line=sample.location.line,
-                column=sample.location.column,
-                end_column=sample.location.end_column,
-                sample_id=sample.id,
-            )
-            for sample, row in zip(samples, scores.rows, strict=True)
-            if not row.scored
-        ),
+        unscored=unscored,
     )
+
+
+def _unread(sample: Sample, digest: str, error: str) -> Skipped:
+    place = sample.location
+    return Skipped(
+        rule=UNREAD,
+        message=f"the model could not read the record: {error or 'not a number'}",
+        path=place.path,
+        line=place.line,
+        column=place.column,
+        end_column=place.end_column,
+        sample_id=sample.id,
+        fingerprint=_fingerprint(UNREAD, digest),
+    )
+
+
+def _finding(skipped: Skipped) -> Finding:
+    """Return the finding that a record was not scored: nobody has cleared it."""
+    return Finding(
+        rule=skipped.rule,
+        level=RULES[skipped.rule].level,
+        message=skipped.message,
+        path=skipped.path,
+        line=skipped.line,
+        column=skipped.column,
+        end_column=skipped.end_column,
+        sample_id=skipped.sample_id,
+        fingerprint=skipped.fingerprint,
+    )
+
+
+def _fingerprint(code: str, digest: str) -> str:
+    return hashlib.sha256(f"{code}\n{digest}".encode()).hexdigest()
 
 
 def unjudged(finding: Finding) -> Finding:
@@ -148,6 +180,8 @@ def suspicious_findings(
         shared = sharing[s.answer]
         others = everyone[s.answer] - shared
         message = f"attention unlike the other records': {score_name} {s.score:.2f}"
+        if s.question > 1:
+            message = f"at question {s.question} of the conversation, {message}"
         if threshold is not None:
             message += f", threshold {threshold:.2f}"
         if s.posterior is not None:
@@ -169,7 +203,7 @@ def suspicious_findings(
                 sample_id=s.sample_id,
                 score=s.score,
                 posterior=s.posterior,
-                fingerprint=hashlib.sha256(f"{rule.code}\n{s.digest}".encode()).hexdigest(),
+                fingerprint=_fingerprint(rule.code, s.digest),
                 properties={
                     "answer": s.answer,
                     "prompt": s.prompt,

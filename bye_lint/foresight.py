@@ -12,6 +12,7 @@ from bye_lint.models import FeatureRow, ResolvedModel
 from bye_lint.planning import Plan, Tuning, make_plan
 from bye_lint.policy import Policy
 from bye_lint.progress import Progress
+from bye_lint.readings import Readings
 from bye_lint.records import Sample
 from bye_lint.store import FeatureStore, cache_folder
 
@@ -50,7 +51,7 @@ def look_up(samples: Sequence[Sample], model: ResolvedModel, dtype: str) -> Kept
     return Kept(store, keys, models.cached_rows(store, keys, attention=True))
 
 
-def foresee_plan(samples: Sequence[Sample], policy: Policy, *, progress: Progress) -> Plan:
+def foresee_plan(records: Sequence[Sample], policy: Policy, *, progress: Progress) -> Plan:
     """Say what a check would take; nothing is trained or read, and torch is not needed.
 
     Raises
@@ -61,20 +62,21 @@ def foresee_plan(samples: Sequence[Sample], policy: Policy, *, progress: Progres
     model = resolve(policy.model, policy.base, fetch=False)
     for warning in model.warnings:
         progress.say(f"warning: {warning}")
-    copies = plant(samples, policy, progress)[1] if tunes(policy) else ()
-    whole = [*samples, *copies]
-    return foresee(whole, len(copies), model, policy, *place(policy.model)).plan
+    readings = Readings.of(records, policy.dataset.turns)
+    copies = plant(readings.samples, policy, progress)[1] if tunes(policy) else ()
+    return foresee(readings, copies, model, policy, *place(policy.model)).plan
 
 
 def foresee(
-    everything: Sequence[Sample],
-    n_canaries: int,
+    readings: Readings,
+    copies: Sequence[Sample],
     model: ResolvedModel,
     policy: Policy,
     device: str,
     dtype: str,
 ) -> Foreseen:
     """Look into the cache, and estimate what is left to do for records and canaries."""
+    everything = [*readings.samples, *copies]
     tuning: Tuning = "none"
     ready: ResolvedModel | None = model
     if tunes(policy):
@@ -86,9 +88,10 @@ def foresee(
         kept = look_up(everything, ready, dtype)
     plan = make_plan(
         everything,
-        n_canaries,
+        len(copies),
         policy,
         model,
+        records=len(set(readings.record.tolist())),
         device=device,
         dtype=dtype,
         tuning=tuning,

@@ -23,17 +23,18 @@ class Plan:
 
     Attributes
     ----------
-    records, canaries : int
-        Records that are scored, and copies that are planted beside them.
+    records, questions, canaries : int
+        Records that are scored, the questions that are read of them, and copies that are planted
+        beside these.
     model, family, device, dtype : str
     tuning : str
         ``none``: the model was given as fine-tuned; ``cached``: it learned the same before.
     steps : int
         Steps of the fine-tuning at most; it ends early once the canaries are learned.
     cached : int
-        Rows (records and canaries) that the cache holds already.
+        Rows (questions and canaries) that the cache holds already.
     tokens : int
-        Tokens of all records and canaries, prompt and image, once.
+        Tokens of all questions and canaries, prompt and image, once.
     exact : bool
         Every image has the same, known number of tokens; otherwise ``tokens`` is a rough guess.
     seconds : float or None
@@ -45,6 +46,7 @@ class Plan:
     """
 
     records: int
+    questions: int
     canaries: int
     model: str
     family: str
@@ -61,8 +63,8 @@ class Plan:
 
     @property
     def rows(self) -> int:
-        """Records and canaries that are read."""
-        return self.records + self.canaries
+        """Questions and canaries that are read."""
+        return self.questions + self.canaries
 
     @property
     def done(self) -> bool:
@@ -76,6 +78,7 @@ def make_plan(
     policy: Policy,
     model: models.ResolvedModel,
     *,
+    records: int,
     device: str,
     dtype: str,
     tuning: Tuning,
@@ -90,11 +93,13 @@ def make_plan(
     Parameters
     ----------
     samples : sequence of Sample
-        Records, then the canaries.
+        What is read of the records, then the canaries.
     n_canaries : int
         How many of them are canaries.
     model : ResolvedModel
         The model that is trained, or the one that is read where it need not be.
+    records : int
+        How many records the samples are of.
     cached : sequence of bool
         Which of the samples the cache holds; empty where it holds none.
 
@@ -148,7 +153,8 @@ def make_plan(
         )
     place = "cpu" if device == "cpu" else f"{device}:0" if device == "cuda" else device
     return Plan(
-        records=len(samples) - n_canaries,
+        records=records,
+        questions=len(samples) - n_canaries,
         canaries=n_canaries,
         model=model.name,
         family=model.family,
@@ -175,7 +181,7 @@ def _add(
 
 def plan_line(plan: Plan) -> str:
     """Return the plan as the one line that precedes a check."""
-    parts = [f"{plan.records:,} records"]
+    parts = [f"{plan.records:,} records{_questions(plan)}"]
     if plan.canaries:
         parts.append(f"{plan.canaries:,} canaries")
     if plan.done:
@@ -205,7 +211,7 @@ def plan_text(plan: Plan | None) -> str:
         if plan.memory > plan.free:
             needs += ": too little"
     lines = {
-        "records": f"{plan.records:,}",
+        "records": f"{plan.records:,}{_questions(plan)}",
         "canaries": f"{plan.canaries:,} planted beside them" if plan.canaries else "none",
         "model": f"{visible(plan.model)} ({plan.family}) on {plan.device} in {plan.dtype}",
         "fine-tuning": tuning,
@@ -215,6 +221,10 @@ def plan_text(plan: Plan | None) -> str:
         "memory": needs,
     }
     return "".join(f"{name:<12} {text}\n" for name, text in lines.items())
+
+
+def _questions(plan: Plan) -> str:
+    return "" if plan.questions == plan.records else f" with {plan.questions:,} questions"
 
 
 def _tokens(plan: Plan) -> str:

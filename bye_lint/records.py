@@ -89,7 +89,7 @@ class Sample:
 
     @property
     def prompt(self) -> str:
-        """Text of the first user turn, the only one that the method reads (BYE, stage 1)."""
+        """Text of the first user turn."""
         return next((t.text for t in self.turns if t.role == "user"), "")
 
     @property

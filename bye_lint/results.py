@@ -120,7 +120,11 @@ class DetectionSummary:
 
 @dataclass(frozen=True, slots=True)
 class ScoredSample:
-    """A sample as the detector saw it; ``score`` is ``None`` where it was not scored."""
+    """A record as the detector saw it; ``score`` is ``None`` where it was not scored.
+
+    ``question`` says which of the record's questions prompt, answer, images and scores are of,
+    counted from 1: the most suspicious one.
+    """
 
     sample_id: str
     path: str
@@ -136,6 +140,7 @@ class ScoredSample:
     changed: bool = True
     column: int = 1
     end_column: int = 2
+    question: int = 1
 
 
 @dataclass(frozen=True, slots=True)

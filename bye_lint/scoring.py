@@ -22,6 +22,7 @@ from bye_lint.models import FeatureRow, FineTuneSettings, ResolvedModel, Tuned
 from bye_lint.planning import plan_line
 from bye_lint.policy import Policy
 from bye_lint.progress import Progress, Task
+from bye_lint.readings import Readings
 from bye_lint.records import Sample
 from bye_lint.store import require_writable
 
@@ -31,10 +32,17 @@ _EXTRA = ("torch", "transformers", "sklearn", "scipy")
 
 @dataclass(frozen=True)
 class Scores:
-    """What the model and the detector say of the samples, one row each, in their order.
+    """What the model and the detector say of the records, one row each, in their order.
+
+    Of a record with several questions they say what they say of the one that speaks for it
+    (:meth:`bye_lint.readings.Readings.spokesmen`).
 
     Attributes
     ----------
+    samples : sequence of Sample
+        The question that each row is about, with its answer and images.
+    question : sequence of int
+        Which of its record's questions that is, counted from 1.
     rows : sequence of FeatureRow
         With the attention maps that evidence is drawn from.
     features : Features
@@ -46,6 +54,8 @@ class Scores:
         How the model was fine-tuned by the check, or an empty string.
     """
 
+    samples: Sequence[Sample]
+    question: Sequence[int]
     rows: Sequence[FeatureRow]
     features: Features
     detection: Detection
@@ -95,17 +105,17 @@ def require_extra() -> None:
 
 
 def score(
-    samples: Sequence[Sample],
+    records: Sequence[Sample],
     policy: Policy,
     *,
     progress: Progress,
     source: RowSource | None = None,
 ) -> Scores:
-    """Score samples with the policy's model and detector.
+    """Score records with the policy's model and detector.
 
-    A model that was not given as fine-tuned first learns the samples, and with them canaries:
-    copies of a few that carry known triggers. Those are read and judged along, so that the
-    detector knows what it can see, and then left out.
+    Each question of a record is a sample of its own. A model that was not given as fine-tuned first
+    learns the samples, and with them canaries: copies of a few that carry known triggers. Those are
+    read and judged along, so that the detector knows what it can see, and then left out.
 
     Raises
     ------
@@ -125,6 +135,8 @@ def score(
     for warning in model.warnings:
         progress.say(f"warning: {warning}")
     device, dtype = place(policy.model) if source is None else source.placed
+    readings = Readings.of(records, policy.dataset.turns)
+    samples = readings.samples
     kinds: tuple[str, ...] = ()
     copies: tuple[Sample, ...] = ()
     learned, losses, how = None, None, ""
@@ -134,7 +146,7 @@ def score(
     kept = None
     if source is None:
         with progress.stage("cache", "Looking into the cache"):
-            foreseen = foresee(everything, len(copies), model, policy, device, dtype)
+            foreseen = foresee(readings, copies, model, policy, device, dtype)
         progress.say(plan_line(foreseen.plan))
         kept = foreseen.kept
     if tunes(policy):
@@ -159,14 +171,19 @@ def score(
     with progress.stage("detect", "Looking for a second population"):
         detection = detect(features, policy)
     real = np.arange(len(samples))
+    spoken = readings.spokesmen(
+        detection.suspicious[real], detection.posterior[real], detection.score[real]
+    )
     return Scores(
-        rows[: len(samples)],
-        features.select(real),
+        [samples[i] for i in spoken],
+        readings.question[spoken].tolist(),
+        [rows[i] for i in spoken],
+        features.select(spoken),
         replace(
             detection,
-            score=detection.score[real],
-            posterior=detection.posterior[real],
-            suspicious=detection.suspicious[real],
+            score=detection.score[spoken],
+            posterior=detection.posterior[spoken],
+            suspicious=detection.suspicious[spoken],
         ),
         model,
         device,

@@ -17,6 +17,7 @@ from bye_lint.errors import UsageError
 from bye_lint.models import FeatureRow, FineTuneSettings, ResolvedModel, Tuned
 from bye_lint.policy import Policy
 from bye_lint.progress import Progress
+from bye_lint.readings import Readings
 from bye_lint.records import Sample
 from bye_lint.reports import write_report
 from bye_lint.request import Request
@@ -93,7 +94,8 @@ def extract_shard(
     model = learning.resolve(policy.model, policy.base)
     device, dtype = learning.place(policy.model)
     _, chosen = scan.read(request, progress)
-    samples = chosen.samples if scan.worth_scoring(request, chosen) else []
+    records = chosen.samples if scan.worth_scoring(request, chosen) else []
+    samples = Readings.of(records, policy.dataset.turns).samples
     if samples and learning.tunes(policy):
         samples += learning.plant(samples, policy, progress)[1]
         model = find_tuned(tuned, model, samples, learning.settings(model, policy)).model

@@ -16,6 +16,7 @@ from bye_lint import learning, models, scan, scoring
 from bye_lint.errors import UsageError
 from bye_lint.models import FineTuneSettings, ResolvedModel, Tuned
 from bye_lint.progress import Progress
+from bye_lint.readings import Readings
 from bye_lint.records import Sample
 from bye_lint.reports import write_report
 from bye_lint.request import Request
@@ -78,7 +79,7 @@ def _tune(request: Request, out: Path, progress: Progress) -> Note:
     _, chosen = scan.read(request, progress)
     if not scan.worth_scoring(request, chosen):
         return Note(why="there are too few records to judge")
-    samples = chosen.samples
+    samples = Readings.of(chosen.samples, policy.dataset.turns).samples
     _, copies = learning.plant(samples, policy, progress)
     device, _ = learning.place(policy.model)
     tuned = learning.fine_tune(

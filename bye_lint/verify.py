@@ -18,6 +18,7 @@ from bye_lint.findings import shorten
 from bye_lint.policy import ModelPolicy, Policy
 from bye_lint.probes import Probe
 from bye_lint.progress import Progress
+from bye_lint.readings import Readings
 from bye_lint.records import Sample
 from bye_lint.results import ScanResult
 
@@ -72,6 +73,7 @@ def verify(
     probe: Probe | None,
     test: Sequence[Sample] = (),
     max_probes: int = 200,
+    turns: str = "all",
     seed: int = 0,
     progress: Progress,
 ) -> Verified:
@@ -89,6 +91,8 @@ def verify(
         both models were trained on (without the trigger).
     max_probes : int
         Records of each kind that are asked at most.
+    turns : str
+        Which questions of a conversation are taught and asked, as the policy says.
 
     Raises
     ------
@@ -102,16 +106,17 @@ def verify(
     if not suspects:
         raise ResultError("nothing to verify: the result has no suspects")
     targets = shared_answers(result)
-    whole = _whole_answers(targets, suspects)
+    whole = _whole_answers(targets, _asked(suspects, turns))
     goals = {normalise_answer(answer) for answer in whole}
     left = {sample.digest() for sample in cleaned}
     # Suspects that a reviewer kept are taught to the second model too, and rightly; where all are
     # left, nothing was cleaned.
-    removed = [s for s in suspects if s.digest() not in left] or suspects
+    removed = _asked([s for s in suspects if s.digest() not in left] or suspects, turns)
     rng = np.random.default_rng(seed)
     pool = list(test)
     if not pool:
         pool = [s for s, d in zip(original, digests, strict=True) if d not in flagged]
+    pool = _asked(pool, turns)
     carriers = _draw([s for s in pool if normalise_answer(s.answer) not in goals], max_probes, rng)
     pairs = []
     if probe is not None and goals:
@@ -128,7 +133,7 @@ def verify(
         "clean": _draw([s for s in pool if len(s.answer.split()) <= SHORT_ANSWER], 500, rng),
     }
     before, after = (
-        _behaviour(samples, pipeline, asked, whole, seed, progress)
+        _behaviour(len(samples), _asked(samples, turns), pipeline, asked, whole, seed, progress)
         for samples in (original, cleaned)
     )
     verdict, reason = _judge(before, after)
@@ -142,6 +147,11 @@ def verify(
         verdict,
         reason,
     )
+
+
+def _asked(records: Sequence[Sample], turns: str) -> list[Sample]:
+    """Return the questions of records, which the model learns and is asked one by one."""
+    return list(Readings.of(records, turns).samples)
 
 
 def _whole_answers(targets: Sequence[str], suspects: Sequence[Sample]) -> tuple[str, ...]:
@@ -178,6 +188,7 @@ def _draw(samples: Sequence[Sample], at_most: int, rng: np.random.Generator) -> 
 
 
 def _behaviour(
+    n_records: int,
     samples: Sequence[Sample],
     pipeline: Pipeline,
     asked: Mapping[str, Sequence[Sample]],
@@ -201,7 +212,7 @@ def _behaviour(
         for name, rows in asked.items()
     }
     return Behaviour(
-        records=len(samples),
+        records=n_records,
         attack=Share(sum(o in goals for o in said["attack"]), len(said["attack"])),
         suspects=Share(right["suspects"], len(said["suspects"])),
         unprompted=Share(sum(o in goals for o in said["unprompted"]), len(said["unprompted"])),

@@ -44,7 +44,13 @@ def plan(
     policy: Policy | None = None,
     **options: object,
 ) -> Plan:
-    chosen = {"device": "cpu", "dtype": "float32", "tuning": "needed", **options}
+    chosen = {
+        "records": len(records),
+        "device": "cpu",
+        "dtype": "float32",
+        "tuning": "needed",
+        **options,
+    }
     return make_plan(records, 0, policy or Policy(), scout, **chosen)  # type: ignore[arg-type]
 
 
@@ -86,6 +92,7 @@ def test_a_faster_machine_takes_less(scout: ResolvedModel, monkeypatch: pytest.M
 
 BASE = Plan(
     records=1200,
+    questions=1200,
     canaries=120,
     model="org/\x1b[31mmodel",
     family="llava",
@@ -120,6 +127,13 @@ def test_the_text_of_a_plan() -> None:
     assert "too little" in plan_text(replace(BASE, free=2**30))
     assert "very roughly 900,000" in plan_text(replace(BASE, exact=False))
     assert "no model would look" in plan_text(None)
+
+
+def test_a_plan_of_conversations_says_how_many_questions_are_read() -> None:
+    long = replace(BASE, questions=3000)
+    assert plan_line(long).startswith("plan: 1,200 records with 3,000 questions, 120 canaries, ")
+    assert "records      1,200 with 3,000 questions\n" in plan_text(long)
+    assert "cache        0 of 3,120 rows\n" in plan_text(long)
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ LOOSER: Mapping[str, tuple[Looser, str]] = {
     "dataset.format": (_other, _OTHER_DATA),
     "dataset.image_root": (_other, _OTHER_DATA),
     "dataset.fields": (_other, _OTHER_DATA),
+    "dataset.turns": (_to("first"), "later questions of a conversation would not be read"),
     "dataset.max_pixels": (_higher, "larger images would be decoded"),
     "model.name": (_other, _ANOTHER_MODEL),
     "model.revision": (_other, _ANOTHER_MODEL),

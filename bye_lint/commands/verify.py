@@ -72,6 +72,7 @@ def verify(
     from bye_lint.datasets import read_datasets
     from bye_lint.errors import UsageError
     from bye_lint.progress import RichProgress
+    from bye_lint.readings import Readings
     from bye_lint.reports import check_writable, load_result, write_report
     from bye_lint.request import Overrides, plan_request, result_paths
     from bye_lint.rules import check_samples
@@ -100,7 +101,9 @@ def verify(
 
     before = [sample for path in request.paths for sample in read(path)]
     after = read(cleaned)
-    base, pipeline = _pipeline(policy, model, (len(before), len(after)))
+    turns = policy.dataset.turns
+    sizes = tuple(len(Readings.of(records, turns)) for records in (before, after))
+    base, pipeline = _pipeline(policy, model, sizes)
     verified = verifying.verify(
         loaded,
         before,
@@ -110,6 +113,7 @@ def verify(
         probe=probe,
         test=read(test_file) if test_file is not None else (),
         max_probes=probes,
+        turns=turns,
         seed=policy.seed,
         progress=RichProgress(bars=not no_progress),
     )
@@ -121,10 +125,10 @@ def verify(
     return verified.exit_code
 
 
-def _pipeline(policy: Policy, named: str | None, sizes: tuple[int, int]) -> tuple[str, Pipeline]:
+def _pipeline(policy: Policy, named: str | None, sizes: tuple[int, ...]) -> tuple[str, Pipeline]:
     """Return the base model's name, and what trains and questions it.
 
-    ``sizes`` are the records before and after: both models are trained for as many steps, lest
+    ``sizes`` are the questions before and after: both models are trained for as many steps, lest
     the second one seems worse for having had less training.
     """
     from dataclasses import replace

@@ -34,6 +34,7 @@ from bye_lint.detectors.groups import (
     Found,
     search,
 )
+from bye_lint.detectors.misplaced import Misplaced, misplaced_answers
 from bye_lint.detectors.neighbours import given_neighbours, read_questions
 from bye_lint.detectors.repeats import judge_once
 from bye_lint.detectors.shared import OddAnswer, SharedAnswer, shared_answers
@@ -103,7 +104,12 @@ def search_samples(
     for shared in told:
         accused = _joined_by(accused, shared, usual, names)
     anybody = bool(accused.suspicious.any())
-    undecided = "" if anybody else "; ".join(filter(None, (found.undecided, *map(_odd, odd))))
+    doubts = (
+        found.undecided,
+        *map(_odd, odd),
+        *map(_misplaced, misplaced_answers(answers, questions)),
+    )
+    undecided = "" if anybody else "; ".join(filter(None, doubts))
     profiles = profile_layers(given.values[:, entropies], settings.bsi, settings.threshold, seed)
     comparable = normalised_entropy(features)[0][rows]
     published = profile_layers(comparable, settings.bsi, settings.threshold, seed)
@@ -188,12 +194,23 @@ def _told(shared: SharedAnswer) -> str:
 
 
 def _odd(odd: OddAnswer) -> str:
-    answer = odd.answer if len(odd.answer) <= _LONGEST else f"{odd.answer[:_LONGEST]} …"
     return (
-        f"{int(odd.member.sum())} samples answer “{answer}” whatever is asked (AUC of the answer "
-        f"from the question {odd.told:.2f}), and attention does not tell when: a trigger that the "
-        "model has not learned, or a quirk of the data; look at some of them"
+        f"{int(odd.member.sum())} samples answer “{_clipped(odd.answer)}” whatever is asked (AUC "
+        f"of the answer from the question {odd.told:.2f}), and attention does not tell when: a "
+        "trigger that the model has not learned, or a quirk of the data; look at some of them"
     )
+
+
+def _misplaced(one: Misplaced) -> str:
+    return (
+        f"{one.count} samples answer “{_clipped(one.answer)}” to questions of several kinds, "
+        f"{one.alone} of them where nobody else answers so: too few for attention to tell; look at "
+        "some of them"
+    )
+
+
+def _clipped(answer: str) -> str:
+    return answer if len(answer) <= _LONGEST else f"{answer[:_LONGEST]} …"
 
 
 def _consistent(p_value: float, accused: bool) -> float | None:

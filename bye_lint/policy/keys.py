@@ -105,6 +105,10 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
             },
             example="{answer: caption}",
         ),
+        "turns": Key(
+            "Questions of a conversation that are read: all of those about an image, or the first.",
+            _one_of("all", "first"),
+        ),
         "max_pixels": Key(
             "Images that claim more pixels are refused before they are decoded.",
             {"minimum": 1, "maximum": MOST_PIXELS},

@@ -14,6 +14,8 @@ class DatasetPolicy:
     ----------
     image_root : str or None
         Folder that image paths start from; by default the folder of the file that names them.
+    turns : str
+        ``all`` questions of a conversation are read, or the ``first`` about an image.
     fields : dict of str to str
         Renamed fields: role (``id``, ``image``, ``images``, ``conversations``, ``prompt``,
         ``answer``) to the name in the data.
@@ -23,6 +25,7 @@ class DatasetPolicy:
     format: str = "auto"
     image_root: str | None = None
     fields: dict[str, str] = field(default_factory=dict)
+    turns: str = "all"
     max_pixels: int = 50_000_000
 
 

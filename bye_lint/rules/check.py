@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bye_lint.codes import RULES
+from bye_lint.conversation import questions
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Checked, Finding, ImageSource, Sample, Skipped, identity
 from bye_lint.rules.images import ImageCheck, check_image
@@ -227,6 +228,9 @@ def _finding_of_skipped(item: Skipped) -> Finding:
 def _skipped(sample: Sample, found: list[tuple[str, str]]) -> Skipped | None:
     """Return why a sample is not scored: the gravest reason, then the first."""
     reasons = [pair for pair in found if pair[0] not in _STILL_SCORED]
+    if [code for code, _ in reasons] == ["BYE107"] and any(questions(sample)):
+        # A conversation teaches by its other answers.
+        reasons = []
     if not reasons:
         return None
     code, message = min(reasons, key=lambda pair: _LEVELS.index(RULES[pair[0]].level))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 
+from bye_lint.conversation import IMAGE, is_blank, questions
 from bye_lint.records import Sample
-
-IMAGE = "<image>"
 
 
 def empty_answer(sample: Sample) -> Iterator[str]:
@@ -15,15 +13,8 @@ def empty_answer(sample: Sample) -> Iterator[str]:
     answers = [turn.text for turn in sample.turns if turn.role == "assistant"]
     if not answers:
         yield "the record has no answer"
-    elif any(_is_blank(answer) for answer in answers):
+    elif any(is_blank(answer) for answer in answers):
         yield "the answer is empty" if len(answers) == 1 else "an answer is empty"
-
-
-def _is_blank(text: str) -> bool:
-    if not text.isascii():
-        # zero-width and other format characters teach as little as spaces do
-        text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc"))
-    return not text.strip()
 
 
 def placeholders(sample: Sample) -> Iterator[str]:
@@ -39,13 +30,13 @@ def placeholders(sample: Sample) -> Iterator[str]:
 
 
 def no_image_asked(sample: Sample) -> Iterator[str]:
-    """BYE111: the first question, the only one that is looked at, has no image."""
-    if any(placeholders(sample)):
+    """BYE111: no question about an image is answered, so that there is no attention to look at."""
+    if any(placeholders(sample)) or any(empty_answer(sample)):
         return  # the graver finding says it already
     if not sample.images:
         yield "the record has no image"
-    elif IMAGE not in sample.prompt:
-        yield "the first question has no image"
+    elif not any(questions(sample)):
+        yield "no question about an image has an answer"
 
 
 def _number(count: int, what: str) -> str:

@@ -91,3 +91,6 @@ def test_what_the_model_cannot_read_has_a_code_of_its_own(tmp_path: Path) -> Non
     save_model("llava", tmp_path)
     _, result = check(tmp_path)
     assert [(row["rule"], row["sample_id"]) for row in result["skipped"]] == [("BYE112", "r3")]
+    (finding,) = (f for f in result["findings"] if f["rule"] == "BYE112")
+    assert (finding["level"], finding["sample_id"]) == ("error", "r3")
+    assert "control token" in finding["message"]

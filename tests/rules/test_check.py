@@ -75,7 +75,6 @@ WRONG = [
     pytest.param(sample(turns=answers("")), ["BYE107"], id="empty-answer"),
     pytest.param(sample(turns=answers(" \n\u3000")), ["BYE107"], id="blank-answer"),
     pytest.param(sample(turns=answers("\u200b\ufeff")), ["BYE107"], id="invisible-answer"),
-    pytest.param(sample(turns=answers("a", "")), ["BYE107"], id="second-answer"),
     pytest.param(sample(turns=(Turn("user", "<image>"),)), ["BYE107"], id="no-answer"),
     pytest.param(
         sample(turns=(Turn("user", "What?"), Turn("assistant", "a"))), ["BYE108"], id="no-mark"
@@ -117,6 +116,21 @@ WRONG = [
         id="two-images",
     ),
 ]
+
+
+def test_an_empty_answer_does_not_keep_the_others_from_being_judged() -> None:
+    for turns in (answers("a", ""), answers("\u200b", "a")):
+        (found,) = check(sample(turns=turns))
+        assert [finding.rule for finding in found.findings] == ["BYE107"]
+        assert found.skipped is None
+        assert found.usable
+
+
+def test_a_record_whose_image_comes_later_is_judged_by_that_question() -> None:
+    said = (Turn("user", "Hi"), Turn("assistant", "a"))
+    (found,) = check(sample(turns=(*said, Turn("user", "<image>?"), Turn("assistant", "b"))))
+    assert found.findings == ()
+    assert found.usable
 
 
 @pytest.mark.parametrize(("item", "rules"), WRONG)
