@@ -15,6 +15,7 @@ from typing import Any
 
 from bye_lint.canaries import CANARY_KINDS, DEFAULT_KINDS
 from bye_lint.errors import UsageError
+from bye_lint.evaluate.curves import curve_table
 from bye_lint.evaluate.runner import load_results
 from bye_lint.evaluate.tables import markdown_table, render_tables
 from bye_lint.triggers import TRIGGERS
@@ -75,6 +76,10 @@ def _cells(results: Sequence[Result]) -> str:
     return markdown_table(("data", "trigger", "rate", "records", "seeds"), rows)
 
 
+def _curves(results: Sequence[Result]) -> str:
+    return markdown_table(*curve_table(results, "auto"))
+
+
 def _tables(results: Sequence[Result]) -> str:
     return render_tables(results).strip() or "No cell has been run yet."
 
@@ -83,6 +88,7 @@ PARTS: Mapping[str, Callable[[Sequence[Result]], str]] = {
     "triggers": _triggers,
     "canaries": _canaries,
     "cells": _cells,
+    "curves": _curves,
     "tables": _tables,
 }
 

@@ -43,7 +43,7 @@ def median_rows(results: Sequence[Result], detectors: Sequence[str]) -> list[lis
         verdicts = Counter(r["detectors"][detectors[0]]["verdict"] for r in cells)
         told = ", ".join(f"{count} {short(name)}" for name, count in verdicts.most_common())
         shown = [f"{median(found):.2f}" if found else "" for found in scores.values()]
-        rows.append([family, f"{rate:.0%}", str(len(cells)), told, *shown])
+        rows.append([family, f"{100 * rate:g}%", str(len(cells)), told, *shown])
     return rows
 
 
