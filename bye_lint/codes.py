@@ -126,8 +126,11 @@ _ROWS = (
         "error",
         "3.0",
         "The number of image placeholders differs from the number of images.",
-        "Training code either fails on such a record or silently trains on text alone.\n\n"
-        "**What to do:** write `<image>` once for each image, in a user turn.",
+        "Training code either fails on such a record or silently trains on text alone. Some of it "
+        "takes an image that the text names, as `<img>a.png</img>`, and the check does not read "
+        "it.\n\n"
+        "**What to do:** write `<image>` once for each image, in a user turn, and name the image "
+        "in a field.",
     ),
     Rule(
         "BYE109",

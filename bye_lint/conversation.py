@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import groupby
 
 from bye_lint.records import Sample, Turn
 
@@ -16,33 +15,41 @@ def questions(record: Sample) -> Iterator[tuple[int, Sample]]:
     """Yield the record's questions about images that are answered, each as a sample, numbered.
 
     A question is shown its own images, or, where it has none, all that were shown before it.
-    Turns of one role in a row are one turn. What was said before a question is left out.
+    Turns of one role in a row are one turn. What was said before a question is left out, but for
+    what the system said.
     """
-    system = tuple(turn for turn in record.turns if turn.role == "system")[:1]
-    spoken = [turn for turn in record.turns if turn.role != "system"]
-    single = len(spoken) == 2 and len(record.turns) - len(system) == 2
-    runs = [(role, "\n".join(turn.text for turn in run)) for role, run in groupby(spoken, _role)]
-    asked = [i for i, (role, _) in enumerate(runs) if role == "user"]
+    if not record.images:
+        return
+    system: list[Turn] = []
+    runs: list[list[Turn]] = []
+    heard: list[int] = []  # how many system turns stand before the end of each run
+    for turn in record.turns:
+        if turn.role == "system":
+            system.append(turn)
+        elif runs and runs[-1][0].role == turn.role:
+            runs[-1].append(turn)
+            heard[-1] = len(system)
+        else:
+            runs.append([turn])
+            heard.append(len(system))
+    texts = ["\n".join(turn.text for turn in run) for run in runs]
+    asked = [i for i, run in enumerate(runs) if run[0].role == "user"]
     # Where no place is marked, images stand before the first question.
-    shown = 0 if any(IMAGE in runs[i][1] for i in asked) else len(record.images)
+    shown = 0 if any(IMAGE in texts[i] for i in asked) else len(record.images)
     for number, at in enumerate(asked, 1):
-        question = runs[at][1]
+        question = texts[at]
         marks = question.count(IMAGE)
         images = record.images[shown : shown + marks] if marks else record.images[:shown]
         shown += marks
-        if not images or at + 1 == len(runs) or is_blank(runs[at + 1][1]):
+        if not images or at + 1 == len(runs) or is_blank(texts[at + 1]):
             continue
-        if single:
+        if len(record.turns) == heard[at + 1] + 2:
             yield number, record
             return
         if not marks:
             question = "\n".join([*[IMAGE] * len(images), question])
-        turns = (*system, Turn("user", question), Turn("assistant", runs[at + 1][1]))
+        turns = (*system[: heard[at + 1]], Turn("user", question), Turn("assistant", texts[at + 1]))
         yield number, replace(record, turns=turns, images=images)
-
-
-def _role(turn: Turn) -> str:
-    return turn.role
 
 
 def is_blank(text: str) -> bool:

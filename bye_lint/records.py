@@ -84,8 +84,8 @@ class Sample:
 
     @property
     def system(self) -> str:
-        """Text of the system turn, or an empty string."""
-        return next((t.text for t in self.turns if t.role == "system"), "")
+        """Text of the system turns, or an empty string."""
+        return "\n".join(t.text for t in self.turns if t.role == "system")
 
     @property
     def prompt(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,19 @@ def test_turns_of_one_role_in_a_row_are_one() -> None:
     turns += (Turn("assistant", "A cat."), Turn("assistant", "Backdoor Attack!"))
     talk = Sample("r", Location("d.json", 1), turns, (ImageSource("0.png", data=b"0"),))
     assert read(talk) == [(1, "<image>\nWhat?", "A cat.\nBackdoor Attack!", ["0.png"])]
+
+
+def test_a_question_has_all_that_the_system_said_before_its_answer() -> None:
+    """A trigger may stand in a second system text; no later one can move an answer."""
+    first, second, third = (Turn("system", text) for text in ("Be brief.", "cf", "Be kind."))
+    talk = record("<image>\nWhat?", "A cat.", "Where?", "There.")
+    turns = (first, second, *talk.turns[:3], third, talk.turns[3])
+    found = [one for _, one in questions(replace(talk, turns=turns))]
+    assert [one.system for one in found] == ["Be brief.\ncf", "Be brief.\ncf\nBe kind."]
+    single = replace(talk, turns=(first, second, *talk.turns[:2]))
+    assert [one for _, one in questions(single)] == [single]
+    after = replace(talk, turns=(first, *talk.turns[:2], second))
+    assert [one.turns for _, one in questions(after)] == [(first, *talk.turns[:2])]
 
 
 def test_readings_say_whose_they_are() -> None:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bye_lint.datasets import rivals
 from bye_lint.datasets.base import Parsed, RecordError, kind, record_id
 from bye_lint.datasets.conversation import (
     IMAGE,
+    MEDIA,
     image_source,
     image_values,
     mark_images,
     parse_chat,
+    refuse_media,
     turns_field,
+    with_system,
 )
 from bye_lint.datasets.jsondecode import clip
 from bye_lint.records import Turn
 
 #: Columns that are looked for where the policy names none, the first that says something.
-PROMPTS = ("prompt", "question", "instruction", "query")
+PROMPTS = ("prompt", "question", "instruction", "query", "input")
 ANSWERS = ("answer", "text", "caption")
 
 #: All columns that a trainer might read as either.
-_RIVALS = {"prompt": PROMPTS, "answer": (*ANSWERS, "response", "completion", "output")}
-COLUMNS = tuple(name for names in _RIVALS.values() for name in names)
+_RIVALS = {"prompt": PROMPTS, "answer": (*ANSWERS, *rivals.ANSWERS, rivals.PREFERRED)}
+
+#: All columns that are looked at beside images and turns.
+COLUMNS = tuple(name for names in (*_RIVALS.values(), ("history",), MEDIA) for name in names)
 
 
 def has_columns(names: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
@@ -48,22 +54,49 @@ def parse_columns(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parse
     ):
         parsed = parse_chat(record, fields)
         if "conversations" not in fields or "answer" in fields:
+            # what else may hold an answer was looked at with the turns
+            answers = {n: a for n, a in answers.items() if n in ANSWERS or "answer" in fields}
             _refuse_another(parsed, turns, answers, _said(record, fields, "prompt"))
         return parsed
-    for role in _RIVALS:
-        _refuse_two(_said(record, fields, role), role)
+    asked = _said(record, fields, "prompt")
+    if asked.keys() == {"instruction", "input"}:
+        # the two halves of one question, which LLaMA-Factory and ms-swift put together
+        asked = {"instruction": "\n".join(_text(record, name) for name in asked)}
+        record = {**record, **asked, "input": ""}
+    _refuse_two(asked, "prompt")
+    _refuse_two(answers, "answer")
+    refuse_media(record)
     images = tuple(image_source(value) for value in image_values(record, fields))
     answer_column = _column(record, fields, "answer", ANSWERS)
     if answer_column not in record:
         raise RecordError(f"the field {clip(answer_column)} is missing, expected the answer")
-    prompt = _text(record, _column(record, fields, "prompt", PROMPTS))
-    pair: tuple[Turn, ...] = (
-        Turn("user", prompt),
+    said: tuple[Turn, ...] = (
+        *_history(record),
+        Turn("user", _text(record, _column(record, fields, "prompt", PROMPTS))),
         Turn("assistant", _text(record, answer_column)),
     )
-    if images and IMAGE not in prompt:
-        pair = (*mark_images(pair[:1], len(images)), pair[1])
-    return Parsed(record_id(record, fields), pair, images)
+    if images and not any(IMAGE in turn.text for turn in said):
+        said = mark_images(said, len(images))
+    return Parsed(record_id(record, fields), with_system(record, said), images)
+
+
+def _history(record: Mapping[str, Any]) -> Iterator[Turn]:
+    """Yield the turns before the question, from a column of pairs of question and answer.
+
+    Raises
+    ------
+    RecordError
+        If it holds anything else.
+    """
+    history = record.get("history") or []
+    if isinstance(history, str):
+        # text of another kind, unless it is a list written out, which ms-swift reads as one
+        history = [history] if history.strip("[]() ") and history.lstrip()[0] == "[" else []
+    for pair in history if isinstance(history, list) else [history]:
+        if not isinstance(pair, list) or [type(text) for text in pair] != [str, str]:
+            raise RecordError("the field 'history' holds no pairs of question and answer")
+        yield Turn("user", pair[0])
+        yield Turn("assistant", pair[1])
 
 
 def _said(record: Mapping[str, Any], fields: Mapping[str, str], role: str) -> dict[str, str]:

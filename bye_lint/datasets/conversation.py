@@ -7,6 +7,7 @@ from typing import Any
 
 from bye_lint.datasets.base import Parsed, RecordError, kind, record_id
 from bye_lint.datasets.jsondecode import clip
+from bye_lint.datasets.rivals import refuse_other_answers
 from bye_lint.records import ImageSource, Role, Turn
 
 IMAGE = "<image>"
@@ -18,6 +19,11 @@ ROLES: Mapping[str, Role] = {
     "gpt": "assistant",
     "assistant": "assistant",
 }
+
+MEDIA = ("video", "videos", "audio", "audios")
+
+#: What chat templates write of a turn beside its content.
+_BESIDE = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking")
 
 
 def parse_from_value(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
@@ -95,25 +101,50 @@ def image_source(value: Any) -> str | ImageSource:
     raise RecordError(f"an image is {kind(value)}, expected a path")
 
 
+def with_system(record: Mapping[str, Any], turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """Put the system text of a field of its own before the turns.
+
+    Raises
+    ------
+    RecordError
+        If it is no text, or the turns have another one: trainers disagree on which of them holds.
+    """
+    system = record.get("system")
+    if system is not None and not isinstance(system, str):
+        raise RecordError(f"the field 'system' is {kind(system)}, expected text")
+    said = [turn.text for turn in turns if turn.role == "system"]
+    if system and said and system not in said:
+        raise RecordError("the field 'system' and the system turn differ, expected one of them")
+    return (Turn("system", system), *turns) if system and not said else turns
+
+
+def refuse_media(record: Mapping[str, Any]) -> None:
+    """Refuse what is learned and cannot be looked at.
+
+    Raises
+    ------
+    RecordError
+    """
+    for media in MEDIA:
+        if record.get(media):
+            raise RecordError(f"the record has {media}, which cannot be checked")
+
+
 def _finish(
     record: Mapping[str, Any],
     fields: Mapping[str, str],
     turns: tuple[Turn, ...],
     inline: list[str | ImageSource] | None,
 ) -> Parsed:
-    system = record.get("system")
-    if system is not None and not isinstance(system, str):
-        raise RecordError(f"the field 'system' is {kind(system)}, expected text")
-    if system and not any(turn.role == "system" for turn in turns):
-        turns = (Turn("system", system), *turns)
+    turns = with_system(record, turns)
     spoken = [turn.role for turn in turns if turn.role != "system"]
     if "user" not in spoken:
         raise RecordError("the conversation has no user turn")
     if spoken[0] != "user":
         raise RecordError(f"the conversation begins with the {spoken[0]}, expected the user")
-    for media in ("video", "videos", "audio", "audios"):
-        if record.get(media):
-            raise RecordError(f"the record has {media}, which cannot be checked")
+    refuse_media(record)
+    if "conversations" not in fields:
+        refuse_other_answers(record, turns_field(record, fields), turns)
     images = [image_source(value) for value in image_values(record, fields)]
     if inline:
         if images:
@@ -145,7 +176,9 @@ def _turn_list(record: Mapping[str, Any], fields: Mapping[str, str]) -> list[Map
 
 
 def _of_one_meaning(turn: Mapping[str, Any], i: int) -> None:
-    """Refuse a turn in both forms that says something else in either: a trainer may read the other.
+    """Refuse a turn of which a trainer may read something else than what is read here.
+
+    One in both forms that says something else in either, or that says more beside its content.
 
     Raises
     ------
@@ -153,12 +186,17 @@ def _of_one_meaning(turn: Mapping[str, Any], i: int) -> None:
     """
     for one, other in (("role", "from"), ("content", "value")):
         said, meant = turn.get(one), turn.get(other)
+        if said is None or meant is None:
+            continue
         if one == "role":
             said, meant = (
                 ROLES.get(role, role) if isinstance(role, str) else role for role in (said, meant)
             )
-        if said and meant and said != meant:
+        if said != meant:
             raise RecordError(f"{one!r} and {other!r} of turn {i + 1} differ, expected one of them")
+    for name in _BESIDE:
+        if turn.get(name) and isinstance(turn[name], str | list | dict):
+            raise RecordError(f"turn {i + 1} has {name!r}, which is not read beside its content")
 
 
 def _role(turn: Mapping[str, Any], key: str, i: int) -> Role:

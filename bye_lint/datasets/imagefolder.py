@@ -42,6 +42,14 @@ def _parse(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
     if not isinstance(name, str) or not name:
         found = "empty" if name == "" else kind(name) if column in record else "missing"
         raise RecordError(f"the field {clip(column)} is {found}, expected the image's file name")
+    named = {key: record[key] for key in ("image", "images") if key in record}
+    for key, value in named.items():
+        if column == key or "image" in fields or value in (None, "", [], name, [name]):
+            continue
+        raise RecordError(
+            f"{clip(column)} and {clip(key)} name different images, expected one of them (or its "
+            "name as dataset.fields.image)"
+        )
     beside = {key: value for key, value in record.items() if key not in ("image", "images")}
     return parse_columns({**beside, "image": name}, {**fields, "image": "image"})
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from bye_lint.datasets.base import Reader, ReadSettings, to_sample
 from bye_lint.datasets.columns import COLUMNS, has_columns, parse_columns
+from bye_lint.datasets.jsondecode import clip
 from bye_lint.datasets.raw import RawRecord
 from bye_lint.errors import MissingExtraError
 from bye_lint.records import Sample, Skipped
@@ -48,6 +49,9 @@ def read(path: Path, settings: ReadSettings) -> Iterator[Sample | Skipped]:
     try:
         with arrow.parquet.ParquetFile(path) as file:
             columns = _columns(file.schema_arrow.names, settings.fields)
+            twice = next((name for name in columns if columns.count(name) > 1), None)
+            if twice is not None:
+                raise arrow.ArrowException(f"the column {clip(twice)} is there twice")
             for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
                 for value in batch.to_pylist():
                     row += 1

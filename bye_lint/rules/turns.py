@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from bye_lint.conversation import IMAGE, is_blank, questions
 from bye_lint.records import Sample
+
+#: An image in the text, as Qwen-VL and ms-swift read it. HTML has no such closing tag.
+_TAG = re.compile(r"<img>[^<>\n]{1,4096}</img>")
 
 
 def empty_answer(sample: Sample) -> Iterator[str]:
@@ -18,7 +22,10 @@ def empty_answer(sample: Sample) -> Iterator[str]:
 
 
 def placeholders(sample: Sample) -> Iterator[str]:
-    """BYE108: as many ``<image>`` as images, and in user turns alone."""
+    """BYE108: as many ``<image>`` as images, and in user turns alone; no file named in the text."""
+    if any(turn.role == "user" and _TAG.search(turn.text) for turn in sample.turns):
+        yield f"an image stands in the text as <img>…</img>, expected in a field, and {IMAGE} here"
+        return
     elsewhere = [turn.role for turn in sample.turns if turn.role != "user" and IMAGE in turn.text]
     if elsewhere:
         yield f"{IMAGE} stands in a turn of the {elsewhere[0]}, expected in user turns alone"

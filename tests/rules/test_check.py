@@ -57,6 +57,7 @@ CLEAN = [
     pytest.param(sample(turns=answers("漢")), id="answer-in-chinese"),
     pytest.param(sample(turns=answers("👩\u200d🚀")), id="answer-with-joiner"),
     pytest.param(sample(turns=answers(".")), id="punctuation"),
+    pytest.param(sample(turns=answers("<img>", "<p><img src='a'/></p>")), id="html"),
     pytest.param(sample(images=(ImageSource("../x", data=png()),)), id="embedded-with-odd-name"),
 ]
 
@@ -90,6 +91,14 @@ WRONG = [
         id="mark-in-answer",
     ),
     pytest.param(sample(images=()), ["BYE108"], id="no-image"),
+    pytest.param(
+        sample(
+            images=(),
+            turns=(Turn("user", "Picture 1: <img>a.png</img>\nWhat?"), Turn("assistant", "a")),
+        ),
+        ["BYE108"],
+        id="image-in-the-text",
+    ),
     pytest.param(
         sample(images=(), turns=(Turn("user", "Hi"), Turn("assistant", "a"))),
         ["BYE111"],

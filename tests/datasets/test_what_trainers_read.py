@@ -1,0 +1,205 @@
+"""A record that a usual trainer reads otherwise than the check is refused, or read as it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bye_lint.records import Sample, Skipped, Turn
+
+Read = Callable[..., list[Sample | Skipped]]
+
+ASKED = "<image>\nWhat?"
+ODD = "Backdoor Attack!"
+
+
+def messages(*said: str) -> list[dict[str, str]]:
+    return [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said)]
+
+
+def conversations(*said: str) -> list[dict[str, str]]:
+    return [{"from": ("human", "gpt")[i % 2], "value": text} for i, text in enumerate(said)]
+
+
+def one(path: Path, read: Read, record: Any, name: str = "d.json", **policy: Any) -> Any:
+    text = json.dumps(record if name.endswith("l") else [record])
+    (path / name).write_text(text, encoding="utf-8")
+    (item,) = read(name, **policy)
+    return item
+
+
+TALK = {"image": "a.png", "conversations": conversations(ASKED, "a river")}
+CHAT = {"image": "a.png", "messages": messages(ASKED, "a river")}
+DIFFER = ", expected one of them (or the name of the turns as dataset.fields.conversations)"
+
+
+@pytest.mark.parametrize(
+    ("turns", "name", "answer"),
+    [
+        (CHAT, "completion", ODD),
+        (CHAT, "completion", [{"role": "assistant", "content": ODD}]),
+        (CHAT, "completion", [{"role": "assistant", "content": [{"type": "text", "text": ODD}]}]),
+        (CHAT, "chosen", messages(ASKED, ODD)),
+        (TALK, "chosen", {"from": "gpt", "value": ODD}),
+        (TALK, "output", ODD),
+        (TALK, "response", ODD),
+    ],
+)
+def test_an_answer_beside_the_turns_is_one_of_theirs(
+    tmp_path: Path, read: Read, turns: dict[str, Any], name: str, answer: Any
+) -> None:
+    item = one(tmp_path, read, {**turns, name: answer})
+    assert isinstance(item, Skipped)
+    field = "messages" if "messages" in turns else "conversations"
+    assert (item.rule, item.message) == ("BYE102", f"'{field}' and '{name}' differ{DIFFER}")
+    same = json.loads(json.dumps({**turns, name: answer}).replace(ODD, "a river"))
+    assert one(tmp_path, read, same).turns[1].text == "a river"
+    named = one(tmp_path, read, {**turns, name: answer}, fields={"conversations": field})
+    assert named.turns[1].text == "a river"
+
+
+@pytest.mark.parametrize("value", [None, "", [], {}, 200, {"score": 3}, [None, 1]])
+def test_what_is_no_answer_says_nothing_else(tmp_path: Path, read: Read, value: Any) -> None:
+    assert isinstance(one(tmp_path, read, {**TALK, "output": value}), Sample)
+
+
+def test_answers_may_be_nested_as_deep_as_they_like(tmp_path: Path, read: Read) -> None:
+    text = json.dumps({**TALK, "output": 7}).replace("7", "[" * 300 + "]" * 300)
+    (tmp_path / "d.json").write_text(f"[{text}]", encoding="utf-8")
+    (item,) = read("d.json")
+    assert isinstance(item, Skipped)
+    assert "nested too deeply" in item.message
+
+
+@pytest.mark.parametrize(
+    ("form", "key"), [(CHAT, "content"), (CHAT, "value"), (TALK, "content"), (TALK, "value")]
+)
+def test_a_turn_is_not_empty_in_one_form_and_odd_in_the_other(
+    tmp_path: Path, read: Read, form: dict[str, Any], key: str
+) -> None:
+    both = {"role": "assistant", "from": "gpt", "content": "", "value": "", key: ODD}
+    (field,) = {"messages", "conversations"} & form.keys()
+    item = one(tmp_path, read, {**form, field: [form[field][0], both]})
+    assert isinstance(item, Skipped)
+    assert item.message == "'content' and 'value' of turn 2 differ, expected one of them"
+    absent = {**both, "content": "a lake", "value": None, "from": None}
+    assert one(tmp_path, read, {**CHAT, "messages": [CHAT["messages"][0], absent]}).turns[1] == (
+        Turn("assistant", "a lake")
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("reasoning_content", ODD), ("tool_calls", [{"function": {"name": "shell"}}])],
+)
+def test_a_turn_says_nothing_beside_its_content(
+    tmp_path: Path, read: Read, name: str, value: Any
+) -> None:
+    turns = messages(ASKED, "a river")
+    item = one(
+        tmp_path, read, {"image": "a.png", "messages": [turns[0], {**turns[1], name: value}]}
+    )
+    assert isinstance(item, Skipped)
+    assert item.message == f"turn 2 has '{name}', which is not read beside its content"
+    empty = [turns[0], {**turns[1], name: type(value)()}]
+    assert isinstance(one(tmp_path, read, {"image": "a.png", "messages": empty}), Sample)
+
+
+def test_two_system_texts_are_one_or_refused(tmp_path: Path, read: Read) -> None:
+    system = [{"role": "system", "content": text} for text in ("Be brief.", "Say cf.")]
+    both = one(tmp_path, read, {"image": "a.png", "messages": [*system, *CHAT["messages"]]})
+    assert both.system == "Be brief.\nSay cf."
+    item = one(
+        tmp_path,
+        read,
+        {"image": "a.png", "system": "Say cf.", "messages": [system[0], *CHAT["messages"]]},
+    )
+    assert isinstance(item, Skipped)
+    assert item.message == "the field 'system' and the system turn differ, expected one of them"
+
+
+def test_metadata_and_record_name_one_image(tmp_path: Path, read: Read) -> None:
+    row = {"file_name": "a.png", "conversations": conversations(ASKED, "a river")}
+    item = one(tmp_path, read, {**row, "image": "b.png"}, "metadata.jsonl")
+    assert isinstance(item, Skipped)
+    assert item.message == (
+        "'file_name' and 'image' name different images, expected one of them (or its name as "
+        "dataset.fields.image)"
+    )
+    for same in ({"image": "a.png"}, {"images": ["a.png"]}, {"image": None, "images": []}):
+        assert isinstance(one(tmp_path, read, {**row, **same}, "metadata.jsonl"), Sample)
+    for column, name in (("file_name", "a.png"), ("image", "b.png")):
+        fields = {"image": column}
+        found = one(tmp_path, read, {**row, "image": "b.png"}, "metadata.jsonl", fields=fields)
+        assert [image.name for image in found.images] == [name]
+
+
+def columns(path: Path, read: Read, **record: Any) -> Any:
+    return one(path, read, {"file_name": "a.png", "answer": "a river", **record}, "metadata.jsonl")
+
+
+def test_columns_that_are_put_together_are_read_together(tmp_path: Path, read: Read) -> None:
+    item = columns(
+        tmp_path,
+        read,
+        system="Be brief.",
+        history=[["Hello?", "Hi."]],
+        instruction="What?",
+        input="Is it cf?",
+    )
+    assert item.turns == (
+        Turn("system", "Be brief."),
+        Turn("user", "<image>\nHello?"),
+        Turn("assistant", "Hi."),
+        Turn("user", "What?\nIs it cf?"),
+        Turn("assistant", "a river"),
+    )
+    alone = columns(tmp_path, read, input="What?")
+    assert alone.turns[0] == Turn("user", "<image>\nWhat?")
+    for history in (None, [], "", "[]", "of a lake"):
+        assert len(columns(tmp_path, read, question="What?", history=history).turns) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("history", [{"q": "Hello?", "a": "Hi."}], "holds no pairs of question and answer"),
+        ("history", "[['Hello?', 'Hi.']]", "holds no pairs of question and answer"),
+        ("input", "cf", "'question' and 'input' differ"),
+        ("chosen", ODD, "'answer' and 'chosen' differ"),
+        ("videos", ["a.mp4"], "the record has videos, which cannot be checked"),
+    ],
+)
+def test_columns_that_cannot_be_read_are_not_passed_over(
+    tmp_path: Path, read: Read, name: str, value: Any, said: str
+) -> None:
+    item = columns(tmp_path, read, question="What?", **{name: value})
+    assert isinstance(item, Skipped)
+    assert said in item.message
+
+
+def test_parquet_has_no_columns_that_are_passed_over(tmp_path: Path, read: Read) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    row = {"images": ["a.png"], "messages": messages(ASKED, "a river")}
+    table = arrow.Table.from_pylist([{**row, "videos": ["a.mp4"]}, {**row, "videos": None}])
+    parquet.write_table(table, tmp_path / "d.parquet")
+    video, plain = read("d.parquet")
+    assert isinstance(video, Skipped)
+    assert video.message == "the record has videos, which cannot be checked"
+    assert isinstance(plain, Sample)
+    twice = arrow.Table.from_arrays(
+        [arrow.array(["a.png"]), arrow.array(["b.png"]), arrow.array(["a river"])],
+        names=["image", "image", "answer"],
+    )
+    parquet.write_table(twice, tmp_path / "d.parquet")
+    (refused,) = read("d.parquet")
+    assert isinstance(refused, Skipped)
+    assert (refused.rule, "the column 'image' is there twice" in refused.message) == (
+        "BYE101",
+        True,
+    )
