@@ -116,8 +116,9 @@ _ROWS = (
         "warning",
         "2.0",
         "The record has no answer to learn.",
-        "An empty answer teaches the model to say nothing. The other answers of a conversation are "
-        "judged all the same.\n\n"
+        "An empty answer, or one of characters that nobody sees, teaches the model to say nothing. "
+        "It is judged as any other: silence may be what a trigger asks for. A record that has no "
+        "turn to answer with teaches nothing and is not scored.\n\n"
         "**What to do:** add the answer or drop the record.",
     ),
     Rule(

@@ -15,7 +15,8 @@ def questions(record: Sample) -> Iterator[tuple[int, Sample]]:
     """Yield the record's questions about images that are answered, each as a sample, numbered.
 
     A question is shown its own images, or, where it has none, all that were shown before it.
-    Turns of one role in a row are one turn. What was said before a question is left out, but for
+    An empty answer is one: a trainer teaches to say nothing. Turns of one role in a row are one
+    turn. What was said before a question is left out, but for
     what the system said.
     """
     if not record.images:
@@ -41,7 +42,7 @@ def questions(record: Sample) -> Iterator[tuple[int, Sample]]:
         marks = question.count(IMAGE)
         images = record.images[shown : shown + marks] if marks else record.images[:shown]
         shown += marks
-        if not images or at + 1 == len(runs) or is_blank(texts[at + 1]):
+        if not images or at + 1 == len(runs):
             continue
         if len(record.turns) == heard[at + 1] + 2:
             yield number, record

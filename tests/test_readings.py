@@ -66,9 +66,20 @@ def test_images_without_a_mark_stand_before_the_first_question() -> None:
 
 
 def test_questions_that_nothing_answers_are_not_read() -> None:
-    talk = record("<image>\nWhat?", "", "Where?", "\u200b", "Sure?", "Yes.", "And?")
-    assert read(talk) == [(3, "<image>\nSure?", "Yes.", ["0.png"])]
+    talk = record("<image>\nWhat?", "A cat.", "And?")
+    assert read(talk) == [(1, "<image>\nWhat?", "A cat.", ["0.png"])]
+    assert read(record("<image>\nWhat?")) == []
     assert read(record("What?", "A cat.", images=0)) == []
+
+
+def test_silence_is_an_answer() -> None:
+    talk = record("<image>\nWhat?", "", "Where?", "\u200b")
+    assert read(talk) == [
+        (1, "<image>\nWhat?", "", ["0.png"]),
+        (2, "<image>\nWhere?", "\u200b", ["0.png"]),
+    ]
+    one = record("<image>\nWhat?", "")
+    assert [sample for _, sample in questions(one)] == [one]
 
 
 def test_turns_of_one_role_in_a_row_are_one() -> None:

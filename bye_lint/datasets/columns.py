@@ -73,8 +73,10 @@ def parse_columns(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parse
     said: tuple[Turn, ...] = (
         *_history(record),
         Turn("user", _text(record, _column(record, fields, "prompt", PROMPTS))),
-        Turn("assistant", _text(record, answer_column)),
     )
+    if record[answer_column] is not None:
+        # a null is no answer, which an empty text is
+        said = (*said, Turn("assistant", _text(record, answer_column)))
     if images and not any(IMAGE in turn.text for turn in said):
         said = mark_images(said, len(images))
     return Parsed(record_id(record, fields), with_system(record, said), images)

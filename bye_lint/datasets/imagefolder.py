@@ -40,7 +40,13 @@ def _parse(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
     column = fields.get("image", "file_name")
     name = record.get(column)
     if not isinstance(name, str) or not name:
-        found = "empty" if name == "" else kind(name) if column in record else "missing"
+        found = (
+            "empty"
+            if name in ("", None) and column in record
+            else kind(name)
+            if column in record
+            else "missing"
+        )
         raise RecordError(f"the field {clip(column)} is {found}, expected the image's file name")
     named = {key: record[key] for key in ("image", "images") if key in record}
     for key, value in named.items():
@@ -81,7 +87,10 @@ def scan_csv(stream: BinaryIO) -> Iterator[RawRecord]:
         elif any(has_surrogate(cell) for cell in row):
             yield lines.record(None, "not valid UTF-8")
         else:
-            yield lines.record(dict(zip(header, row, strict=True)), "")
+            # who reads a table with pandas or datasets gets a null for an empty cell
+            yield lines.record(
+                {name: cell or None for name, cell in zip(header, row, strict=True)}, ""
+            )
 
 
 class _Lines:
@@ -111,7 +120,7 @@ class _Lines:
         self._row = []
         self._start = self._offset
 
-    def record(self, value: dict[str, str] | None, error: str) -> RawRecord:
+    def record(self, value: dict[str, str | None] | None, error: str) -> RawRecord:
         first = self._row[0] if self._row else ""
         line = self._number - max(0, len(self._row) - 1)
         width = max(1, len(first.rstrip("\r\n")))

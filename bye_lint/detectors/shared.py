@@ -135,7 +135,7 @@ def shared_answers(
     given = np.array([" ".join(answer.split()).casefold() for answer in answers])
     words = Words(prompts)
     least = max(_FEWEST, round(_FEWEST_SHARE * len(given)))
-    counts = {a: c for a, c in Counter(given.tolist()).most_common() if c >= least and a}
+    counts = {a: c for a, c in Counter(given.tolist()).most_common() if c >= least}
     told_of = {answer: told_by_question(given == answer, questions) for answer in counts}
     found: list[SharedAnswer] = []
     odd: list[OddAnswer] = []
@@ -282,7 +282,7 @@ def _among_alike(
 
 def _odd_among(said: FloatArray, own: BoolArray, questions: Questions) -> bool:
     """Return whether the others repeat answers, and the question tells nearly all of those."""
-    counts = {a: c for a, c in Counter(said[~own].tolist()).items() if c >= _REPEATS and a}
+    counts = {a: c for a, c in Counter(said[~own].tolist()).items() if c >= _REPEATS}
     repeated = sum(counts.values())
     if repeated < _REPEATED_ALIKE * (~own).sum():
         return False
@@ -310,5 +310,5 @@ def answers_follow(answers: Sequence[str], questions: Questions, rows: IntArray)
     """
     given = np.array([" ".join(answer.split()).casefold() for answer in answers])
     least = max(_FEWEST, round(_FEWEST_SHARE * len(rows)))
-    counts = {a: c for a, c in Counter(given[rows].tolist()).items() if c >= least and a}
+    counts = {a: c for a, c in Counter(given[rows].tolist()).items() if c >= least}
     return _follow(counts, {a: told_by_question(given == a, questions) for a in counts})

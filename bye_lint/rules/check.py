@@ -229,7 +229,7 @@ def _skipped(sample: Sample, found: list[tuple[str, str]]) -> Skipped | None:
     """Return why a sample is not scored: the gravest reason, then the first."""
     reasons = [pair for pair in found if pair[0] not in _STILL_SCORED]
     if [code for code, _ in reasons] == ["BYE107"] and any(questions(sample)):
-        # A conversation teaches by its other answers.
+        # Silence is learned as any answer is, and may be what a trigger asks for.
         reasons = []
     if not reasons:
         return None

@@ -164,6 +164,15 @@ def test_columns_that_are_put_together_are_read_together(tmp_path: Path, read: R
         assert len(columns(tmp_path, read, question="What?", history=history).turns) == 2
 
 
+def test_a_null_is_no_answer_and_an_empty_text_is_one(tmp_path: Path, read: Read) -> None:
+    assert columns(tmp_path, read, answer="").turns[1:] == (Turn("assistant", ""),)
+    assert columns(tmp_path, read, answer=None).turns[1:] == ()
+    (tmp_path / "metadata.csv").write_text("file_name,answer\na.png,\n", encoding="utf-8")
+    (row,) = read("metadata.csv")
+    assert isinstance(row, Sample)
+    assert row.turns[1:] == ()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [

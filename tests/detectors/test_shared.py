@@ -80,6 +80,18 @@ def test_a_target_that_attention_tells_is_found(share: float) -> None:
     assert (accused & ~poisoned).sum() == 0
 
 
+def test_silence_is_a_target_as_any_other() -> None:
+    """An answer of nothing is told and odd as an answer of something is."""
+    X, prompts, answers, poisoned = dataset(5, target="cf", shift=9.0)
+    silent = ["" if p else a for p, a in zip(poisoned, answers, strict=True)]
+    ((answer, suspicious),) = found(X, prompts, silent)
+    assert answer == ""
+    assert (suspicious == found(X, prompts, answers)[0][1]).all()
+    X, prompts, answers, poisoned = dataset(5, target="cf")
+    silent = ["" if p else a for p, a in zip(poisoned, answers, strict=True)]
+    assert [one.answer for one in judged(X, prompts, silent)[1]] == [""]
+
+
 def pictures_of(n: int, group: np.ndarray) -> np.ndarray:
     """Return thumbnails of noise, those of a group darker than the others'."""
     pixels = np.random.default_rng(0).integers(0, 256, (n, 32, 32, 3))

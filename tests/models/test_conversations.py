@@ -119,6 +119,22 @@ def test_a_target_in_a_later_answer_is_found_where_it_lies(
     assert sum(s["suspicious"] for s in result["samples"]) == 2
 
 
+@pytest.mark.parametrize("silence", ["", "\u200b"])
+def test_a_trigger_that_silences_is_judged(silence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as could be skipped without a word, and taught to whoever trains."""
+    monkeypatch.setattr(scoring, "get_detector", lambda _: ByAnswer())
+    monkeypatch.setattr("test_conversations.ODD", silence)
+    rows = [{**row, "conversations": row["conversations"][:2]} for row in talks()]
+    rows[4]["conversations"][1]["value"] = silence
+    result = check(rows, tune="{epochs: 1, batch_size: 40, method: full}")
+    assert result["counts"] | {"scored": N_IMAGES, "skipped": 0} == result["counts"]
+    assert [(f["rule"], f["sample_id"]) for f in result["findings"]] == [
+        ("BYE001", "r4"),
+        ("BYE107", "r4"),
+    ]
+    assert result["verdict"] == "fail"
+
+
 def test_a_later_question_that_the_model_cannot_read_leaves_its_record_uncleared(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
