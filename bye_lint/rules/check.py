@@ -91,8 +91,8 @@ def check_pixels(
         if not found:
             yield item
             continue
-        more = tuple(_finding(sample, code, message) for code, message in found)
-        skipped = _skipped(sample, found)
+        more = tuple(_finding(sample, item.identity, code, message) for code, message in found)
+        skipped = _skipped(sample, item.identity, found)
         yield replace(item, findings=(*item.findings, *more), skipped=skipped)
 
 
@@ -162,8 +162,8 @@ def _checked(item: Sample | Skipped, images: list[ImageCheck], seen: dict[str, s
     return Checked(
         item,
         "" if None in hashes else told,
-        tuple(_finding(item, code, message) for code, message in found),
-        _skipped(item, found),
+        tuple(_finding(item, told, code, message) for code, message in found),
+        _skipped(item, told, found),
         told,
     )
 
@@ -177,22 +177,22 @@ def _of_images(sample: Sample, images: Sequence[ImageCheck]) -> list[tuple[str, 
     ]
 
 
-def fingerprint(sample: Sample, code: str) -> str:
-    """Return a SHA-256 of a rule and a record's content: turns and image names.
+def fingerprint(sample: Sample, told: str, code: str) -> str:
+    """Return a SHA-256 of a rule and a record's content: what is accepted of it holds for it alone.
 
     The place does not enter, nor the id, which may be made from the place; but for duplicate
     ids the id is what the finding is about.
+
+    Parameters
+    ----------
+    told : str
+        :attr:`Checked.identity` of the record.
     """
-    content = [
-        code,
-        sample.id if code == "BYE109" else "",
-        [[turn.role, turn.text] for turn in sample.turns],
-        [image.name for image in sample.images],
-    ]
+    content = [code, sample.id if code == "BYE109" else "", told]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _finding(sample: Sample, code: str, message: str) -> Finding:
+def _finding(sample: Sample, told: str, code: str, message: str) -> Finding:
     place = sample.location
     properties = {"prompt": sample.prompt, "answer": sample.answer}
     if sample.images:
@@ -206,7 +206,7 @@ def _finding(sample: Sample, code: str, message: str) -> Finding:
         column=place.column,
         end_column=place.end_column,
         sample_id=sample.id,
-        fingerprint=fingerprint(sample, code),
+        fingerprint=fingerprint(sample, told, code),
         properties=properties,
     )
 
@@ -225,7 +225,7 @@ def _finding_of_skipped(item: Skipped) -> Finding:
     )
 
 
-def _skipped(sample: Sample, found: list[tuple[str, str]]) -> Skipped | None:
+def _skipped(sample: Sample, told: str, found: list[tuple[str, str]]) -> Skipped | None:
     """Return why a sample is not scored: the gravest reason, then the first."""
     reasons = [pair for pair in found if pair[0] not in _STILL_SCORED]
     if [code for code, _ in reasons] == ["BYE107"] and any(questions(sample)):
@@ -243,7 +243,7 @@ def _skipped(sample: Sample, found: list[tuple[str, str]]) -> Skipped | None:
         place.column,
         place.end_column,
         sample.id,
-        fingerprint(sample, code),
+        fingerprint(sample, told, code),
     )
 
 

@@ -17,7 +17,7 @@ from bye_lint import codes
 from bye_lint.codes import RULES
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Checked, ImageSource, Location, Sample, Skipped, Turn
-from bye_lint.rules import check_samples
+from bye_lint.rules import check_pixels, check_samples
 
 POLICY = DatasetPolicy(max_pixels=10_000)
 
@@ -192,6 +192,28 @@ def test_fingerprints_hold_when_records_move() -> None:
     (here,), (there,) = (item.findings for item in (*check(bad), *check(moved)))
     assert here.fingerprint == there.fingerprint
     assert len(here.fingerprint) == 64
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_finding_of_one_image_is_not_that_of_another_of_its_name(later: bool) -> None:
+    """What was accepted of a damaged image would else vouch for any damaged image put there."""
+
+    def finding(colour: str) -> str:
+        stream = io.BytesIO()
+        Image.new("RGB", (64, 64), colour).save(stream, "PNG", compress_level=0)
+        data = stream.getvalue()[:-4000]
+        (item,) = check(
+            sample(images=(ImageSource("a.png", data=data),)), decode=not later, digest=True
+        )
+        if later:
+            (item,) = check_pixels([item], POLICY)
+        (found,) = item.findings
+        assert item.skipped is not None
+        assert (found.rule, found.fingerprint) == ("BYE104", item.skipped.fingerprint)
+        return found.fingerprint
+
+    assert finding("red") == finding("red")
+    assert finding("red") != finding("blue")
 
 
 def test_fingerprints_tell_rules_and_records_apart() -> None:
