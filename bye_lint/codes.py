@@ -175,6 +175,18 @@ _ROWS = (
         "record, or look at it and accept the finding in the baseline.",
     ),
     Rule(
+        "BYE113",
+        "unread-file",
+        "note",
+        "1.0",
+        "A file beside the data looks like data and was not read.",
+        "The file is hidden, or of a format that is not read here and that trainers read: an "
+        "archive, a table, records of another form. Whoever trains on it trains on what nobody "
+        "has checked.\n\n"
+        "**What to do:** write its records in a format that is read, name their fields or format "
+        "in the policy (`dataset.fields`, `dataset.format`), or keep the file elsewhere.",
+    ),
+    Rule(
         "BYE301",
         "policy-weakened",
         "error",

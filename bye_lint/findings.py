@@ -134,6 +134,25 @@ def unjudged(finding: Finding) -> Finding:
     return replace(finding, level="note", message=f"{finding.message}; unchanged, so not judged")
 
 
+def unread_file(path: str) -> Finding:
+    """Return the finding of a file that looks like data and was not read.
+
+    Parameters
+    ----------
+    path : str
+        As reports show it.
+    """
+    rule = RULES["BYE113"]
+    return Finding(
+        rule=rule.code,
+        level=rule.level,
+        message="looks like data and was not read: hidden, or of no known format",
+        path=path,
+        line=1,
+        fingerprint=_fingerprint(rule.code, path),
+    )
+
+
 def scored_samples(
     samples: Sequence[Sample],
     digests: Sequence[str],

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,7 +18,7 @@ from bye_lint.baseline import apply_baseline
 from bye_lint.changes import find_changes, select
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import VcsError
-from bye_lint.findings import Weighed, unjudged, weigh
+from bye_lint.findings import Weighed, unjudged, unread_file, weigh
 from bye_lint.policy import ContextPolicy, show_policy
 from bye_lint.progress import Progress
 from bye_lint.records import Checked, Finding, Sample
@@ -50,11 +50,14 @@ class Chosen:
     judged : sequence of bool or None
         One for each record that was read, usable or not: whether it changed. ``None`` where
         everything is judged.
+    unread : sequence of Path
+        Files that look like data and were not read.
     """
 
     items: Sequence[Checked]
     changed: Sequence[bool]
     judged: Sequence[bool] | None = None
+    unread: Sequence[Path] = ()
 
     @property
     def samples(self) -> list[Sample]:
@@ -119,9 +122,9 @@ def read(request: Request, progress: Progress) -> tuple[list[Checked], Chosen]:
     if passed:
         progress.say(passed_over(passed, request.root))
     if request.changed_since is not None:
-        return checked, _choose(request, checked, progress)
+        return checked, replace(_choose(request, checked, progress), unread=passed)
     usable = [item for item in checked if item.usable]
-    return checked, Chosen(usable, [True] * len(usable))
+    return checked, Chosen(usable, [True] * len(usable), unread=passed)
 
 
 def plan(request: Request, *, progress: Progress) -> Plan | None:
@@ -208,6 +211,7 @@ def _result(
         for i, item in enumerate(checked)
         for finding in item.findings
     )
+    structural += tuple(unread_file(shown(path, request.root)) for path in chosen.unread)
     findings = (*seen.findings, *structural, *request.weakened)
     findings, stale = apply_baseline(
         findings,

@@ -348,6 +348,21 @@ def test_show_files_lists_them(dataset: Path, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.strip().endswith("data/train.json")
 
 
+def test_a_file_that_was_not_read_is_in_the_result(dataset: Path, tmp_path: Path) -> None:
+    (dataset / "more.jsonl.gz").write_bytes(b"x")
+    (dataset / "notes.txt").write_text("nothing")
+    report = tmp_path / "result.json"
+    done = bye_lint("check", str(dataset), "--structural", f"--report=json={report}", cwd=dataset)
+    assert done.returncode == 0
+    result = json.loads(report.read_text(encoding="utf-8"))
+    (finding,) = result["findings"]
+    assert (finding["rule"], finding["level"]) == ("BYE113", "note")
+    assert finding["path"].endswith("more.jsonl.gz")
+    assert len(finding["fingerprint"]) == 64
+    assert result["counts"]["structural"] == 1
+    assert "BYE113" in done.stdout
+
+
 def test_a_file_of_no_known_format_is_told_of(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
