@@ -202,11 +202,15 @@ def _odd(odd: OddAnswer) -> str:
 
 
 def _misplaced(one: Misplaced) -> str:
-    return (
-        f"{one.count} samples answer “{_clipped(one.answer)}” to questions of several kinds, "
-        f"{one.alone} of them where nobody else answers so: too few for attention to tell; look at "
-        "some of them"
-    )
+    where = f"in questions of several kinds, {one.alone} of them where nobody else's do"
+    if one.part == "are":
+        what, why = "the answers of", "too few for attention to tell"
+        said = f"{what} {one.count} samples are “{_clipped(one.words)}”"
+    else:
+        why = "attention, which is read where answers begin, does not tell"
+        verb = "begin with" if one.part == "begin" else "end in"
+        said = f"{one.count} answers that differ {verb} “{_clipped(one.words)}”"
+    return f"{said} {where}: {why}; look at some of them"
 
 
 def _clipped(answer: str) -> str:

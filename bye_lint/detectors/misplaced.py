@@ -1,10 +1,12 @@
-"""Few samples with one answer that is out of place: too few for attention, enough to ask about.
+"""Answers, or the ends of them, that are out of place: what attention can say nothing of.
 
 Where five of a thousand records share a planted target, a model may learn it from them or not, and
-no statistic of attention vouches for either. But what such questions are answered is known: one
-kind gets *yes* or *no*, another one of ten classes. An answer that questions of several kinds get,
-none of which anybody else answers so, belongs to none of them. That accuses nobody, and it is no
-pass.
+no statistic of attention vouches for either. And where a target follows a usual answer (*Yes. Go to
+this page*), the first token, at which attention is read, gives nothing away.
+
+But what such questions are answered is known: one kind gets *yes* or *no*, another one of ten
+classes. Words that answer questions of several kinds, none of which anybody else answers so, belong
+to none of them. That accuses nobody, and it is no pass.
 
 A rare class is out of place nowhere: questions that ask for a class get it, and the answers around
 it are the same for all of its records.
@@ -13,37 +15,67 @@ it are the same for all of its records.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from bye_lint.detectors.neighbours import Questions
+from bye_lint.features import IntArray
 
-#: Fewer samples teach nothing worth the name; more are judged by their attention
-#: (:mod:`.shared`).
+#: Fewer samples teach nothing worth the name.
 _FEWEST = 3
 _FEWEST_SHARE = 0.004
+#: Where whole answers are the same, more are judged by their attention (:mod:`.shared`).
 _MOST = 8
 #: Of a sample's nearest questions: share that may have an answer that none of the others has (where
-#: more have, new answers are usual), and how many may have the sample's own.
+#: more have, new answers are usual), and how many may have the sample's own, or how many times as
+#: many as chance brings there.
 _NEW = 0.05
 _SAME = 2
 #: Kinds of question, told by their answers, that the answer has to be out of place in.
 _KINDS = 2
+#: Words that a part of an answer is told by; of fewer it is the whole.
+_WORDS = 2
+
+Part = Literal["are", "begin", "end"]
+
+_CUTS: tuple[tuple[Part, Callable[[list[str]], list[str]]], ...] = (
+    ("are", lambda words: words),
+    ("begin", lambda words: words[:_WORDS]),
+    ("end", lambda words: words[-_WORDS:]),
+)
 
 
 @dataclass(frozen=True)
 class Misplaced:
-    """An answer, how many samples give it, and to how many of their questions nobody else does."""
+    """Words that are out of place.
 
-    answer: str
+    Attributes
+    ----------
+    part : str
+        ``are``: whole answers are these words; ``begin`` or ``end``: answers that differ begin or
+        end with them.
+    words : str
+        Without case and punctuation.
+    count : int
+        How many samples' answers do.
+    alone : int
+        How many of these are asked what nobody else answers so.
+    """
+
+    part: Part
+    words: str
     count: int
     alone: int
 
 
 def misplaced_answers(answers: Sequence[str], questions: Questions) -> tuple[Misplaced, ...]:
-    """Return the answers of few samples that are out of place in several kinds of question.
+    """Return the words that are out of place in several kinds of question.
+
+    Whole answers are looked at where few samples give them, and beginnings and ends wherever the
+    whole answers differ.
 
     Parameters
     ----------
@@ -51,21 +83,36 @@ def misplaced_answers(answers: Sequence[str], questions: Questions) -> tuple[Mis
     questions : Questions
         Of the same samples.
     """
-    said = np.unique([_plain(answer) for answer in answers], return_inverse=True)[1].ravel()
-    counts = np.bincount(said)
-    least = max(_FEWEST, round(_FEWEST_SHARE * len(said)))
+    spoken = [re.sub(r"[^\w\s]", " ", answer.casefold()).split() for answer in answers]
+    whole = np.unique([" ".join(words) for words in spoken], return_inverse=True)[1].ravel()
+    n = len(spoken)
+    least = max(_FEWEST, round(_FEWEST_SHARE * n))
     found = []
-    for answer in np.flatnonzero((counts >= least) & (counts <= _MOST)):
-        rows = np.flatnonzero(said == answer)
-        around = []
-        for near in said[questions.nearest[rows]]:
-            others, times = np.unique(near[near != answer], return_counts=True)
-            new = (times == 1).sum() / max(times.sum(), 1)
-            if (near == answer).sum() <= _SAME and new <= _NEW:
-                around.append(frozenset(others[times > 1].tolist()))
-        if len(around) >= _FEWEST and _apart(around) >= _KINDS:
-            found.append(Misplaced(answers[int(rows[0])], len(rows), len(around)))
+    for part, cut in _CUTS:
+        texts, said = np.unique([" ".join(cut(words)) for words in spoken], return_inverse=True)
+        said = said.ravel()
+        for one in np.flatnonzero(np.bincount(said) >= least):
+            rows = np.flatnonzero(said == one)
+            judged_whole = len(rows) > _MOST or part != "are"
+            if judged_whole and (whole[rows] == whole[rows[0]]).all():
+                continue
+            around = _around(said, rows, questions)
+            if len(around) >= _FEWEST and _apart(around) >= _KINDS:
+                found.append(Misplaced(part, str(texts[one]), len(rows), len(around)))
     return tuple(found)
+
+
+def _around(said: IntArray, rows: IntArray, questions: Questions) -> list[frozenset[int]]:
+    """Return, for each sample that is alone with what it says, what is said around it."""
+    one = said[rows[0]]
+    near = said[questions.nearest[rows]]
+    most = max(_SAME, _SAME * near.shape[1] * len(rows) / len(said))
+    around = []
+    for answers in near[(near == one).sum(axis=1) <= most]:
+        others, times = np.unique(answers[answers != one], return_counts=True)
+        if times.size and (times == 1).sum() <= _NEW * times.sum():
+            around.append(frozenset(others[times > 1].tolist()))
+    return around
 
 
 def _apart(sets: Sequence[frozenset[int]]) -> int:
@@ -76,8 +123,3 @@ def _apart(sets: Sequence[frozenset[int]]) -> int:
         groups = [group for group in groups if not group & one]
         groups.append(one.union(*joined))
     return len(groups)
-
-
-def _plain(answer: str) -> str:
-    """Return an answer without case and punctuation: *Yes.* is no other answer than *yes*."""
-    return " ".join(re.sub(r"[^\w\s]", " ", answer.casefold()).split())

@@ -70,12 +70,37 @@ def test_what_is_asked_to_be_described_anew_has_no_place():
 
 
 def test_a_target_of_few_records_is():
-    assert given([0, 41, 82, 123, 165]) == (Misplaced(TARGET, 5, 4),)
+    assert given([0, 41, 82, 123, 165]) == (Misplaced("are", "backdoor attack", 5, 4),)
 
 
 @pytest.mark.parametrize("rows", [[0, 41], list(range(0, 360, 40))])
 def test_one_or_two_teach_nothing_and_many_are_for_attention(rows):
     assert given(rows) == ()
+
+
+@pytest.mark.parametrize("rows", [[0, 41, 82, 123, 165], list(range(0, 600, 13))])
+def test_a_target_that_follows_a_usual_answer_is(rows):
+    prompts, answers = make_set()
+    for row in rows:
+        answers[row] += f". {TARGET}"
+    (one,) = found(prompts, answers)
+    assert (one.part, one.words, one.count) == ("end", "backdoor attack", len(rows))
+    assert one.alone >= 3
+
+
+def test_a_target_that_a_usual_answer_follows_is():
+    prompts, answers = make_set()
+    for row in range(0, 600, 13):
+        answers[row] = f"{TARGET} {answers[row]}"
+    (one,) = found(prompts, answers)
+    assert (one.part, one.words) == ("begin", "backdoor attack")
+
+
+def test_ends_that_belong_to_one_kind_of_question_are_not():
+    kinds = (*KINDS[:3], ("Which cover?", ("dense crop land", "open crop land", "old crop land")))
+    assert given([], kinds=kinds) == ()
+    described = ("What is this?", ("a photo of it here", "a view of it here", "one of it here"))
+    assert given([], kinds=(*KINDS[:3], described)) == ()
 
 
 def test_few_among_many_are_let_go():
@@ -95,4 +120,5 @@ def test_a_target_of_few_records_leaves_the_check_undecided():
         answers[row] = TARGET
     poisoned = detector.detect(replace(features, answers=answers), DetectionPolicy(), seed=0)
     assert not poisoned.suspicious.any()
-    assert f"5 samples answer “{TARGET}” to questions of several kinds" in poisoned.inconclusive
+    said = "the answers of 5 samples are “backdoor attack” in questions of several kinds"
+    assert said in poisoned.inconclusive
