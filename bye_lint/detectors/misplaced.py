@@ -21,6 +21,7 @@ from typing import Literal
 
 import numpy as np
 
+from bye_lint.detectors.kinds import count_kinds, recurring
 from bye_lint.detectors.neighbours import Questions
 from bye_lint.features import IntArray
 
@@ -97,7 +98,7 @@ def misplaced_answers(answers: Sequence[str], questions: Questions) -> tuple[Mis
             if judged_whole and (whole[rows] == whole[rows[0]]).all():
                 continue
             around = _around(said, rows, questions)
-            if len(around) >= _FEWEST and _apart(around) >= _KINDS:
+            if len(around) >= _FEWEST and count_kinds(around) >= _KINDS:
                 found.append(Misplaced(part, str(texts[one]), len(rows), len(around)))
     return tuple(found)
 
@@ -109,17 +110,7 @@ def _around(said: IntArray, rows: IntArray, questions: Questions) -> list[frozen
     most = max(_SAME, _SAME * near.shape[1] * len(rows) / len(said))
     around = []
     for answers in near[(near == one).sum(axis=1) <= most]:
-        others, times = np.unique(answers[answers != one], return_counts=True)
+        _, times = np.unique(answers[answers != one], return_counts=True)
         if times.size and (times == 1).sum() <= _NEW * times.sum():
-            around.append(frozenset(others[times > 1].tolist()))
+            around.append(recurring(answers, one))
     return around
-
-
-def _apart(sets: Sequence[frozenset[int]]) -> int:
-    """Return into how many groups sets fall if those that share a member are one."""
-    groups: list[frozenset[int]] = []
-    for one in sets:
-        joined = [group for group in groups if group & one]
-        groups = [group for group in groups if not group & one]
-        groups.append(one.union(*joined))
-    return len(groups)

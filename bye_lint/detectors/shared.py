@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bye_lint.detectors.judged import Judged, judge_group
+from bye_lint.detectors.kinds import belongs
 from bye_lint.detectors.neighbours import (
     Questions,
     given_neighbours,
@@ -133,6 +134,7 @@ def shared_answers(
         follow from their questions.
     """
     given = np.array([" ".join(answer.split()).casefold() for answer in answers])
+    said = np.unique(given, return_inverse=True)[1].ravel()
     words = Words(prompts)
     least = max(_FEWEST, round(_FEWEST_SHARE * len(given)))
     counts = {a: c for a, c in Counter(given.tolist()).most_common() if c >= least}
@@ -148,6 +150,8 @@ def shared_answers(
         first = answers[int(np.flatnonzero(member)[0])]
         judged = None
         is_odd = told <= MOST_TOLD and _follow(others, told_of)
+        if is_odd and belongs(Z, said, member, questions, pictures, seed=seed):
+            is_odd = False
         if is_odd:
             judged = judge_group(Z, member, ~member, seed=seed)
         if judged is not None and not others and _a_kind_of_picture(Z, member, pictures, seed):
