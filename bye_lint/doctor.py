@@ -13,7 +13,8 @@ from bye_lint import __version__, learning, models, scan, scoring, tables
 from bye_lint.errors import ByeLintError, CacheError
 from bye_lint.escape import visible
 from bye_lint.models import cost
-from bye_lint.models.devices import Device, devices, throughput
+from bye_lint.models.devices import Device, devices, is_here, throughput
+from bye_lint.models.memory import TOO_LARGE
 from bye_lint.planning import Plan, plan_text
 from bye_lint.policy import Policy, default_policy, find_policy, load_policy
 from bye_lint.progress import Progress
@@ -131,6 +132,10 @@ def examine(paths: Sequence[Path], overrides: Overrides, *, progress: Progress) 
             plan = scan.plan(request, progress=progress)
     except ByeLintError as error:
         problems.append(Problem(error.message, error.remedy))
+    if model is not None and _version("torch") and not is_here(model.device):
+        problems.append(
+            Problem(f"device {model.device} is not there", "Use one of the devices above.")
+        )
     if policy.model.quantization != "none" and not _version("bitsandbytes"):
         problems.append(
             Problem(
@@ -143,7 +148,7 @@ def examine(paths: Sequence[Path], overrides: Overrides, *, progress: Progress) 
             Problem(
                 f"the check needs about {plan.memory / 2**30:.1f} GiB, and {plan.device} has "
                 f"{plan.free / 2**30:.1f} GiB free",
-                "Use a larger device, `quantization: 4bit`, or a smaller model.",
+                TOO_LARGE,
             )
         )
     folder = cache_folder()

@@ -69,3 +69,9 @@ class VcsError(ByeLintError):
 
 class BaselineError(ByeLintError):
     """The baseline cannot be read or written, or has mistakes."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return what an error of another package says, on one line of bearable length."""
+    said = " ".join(str(error).split())
+    return said if 0 < len(said) <= 200 else f"{said[:200]}..." if said else type(error).__name__

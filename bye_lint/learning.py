@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +28,7 @@ def resolve(policy: ModelPolicy, base: Path, *, fetch: bool = True) -> ResolvedM
         return models.resolve_model(policy, base, fetch=fetch)
     from bye_lint.scout import scout_path
 
-    found = models.resolve_model(replace(policy, name=str(scout_path())), base)
-    return replace(found, name=SCOUT)
+    return models.resolve_model(policy, base, folder=scout_path())
 
 
 def place(policy: ModelPolicy) -> tuple[str, str]:

@@ -60,9 +60,11 @@ def test_the_json_form_tells_the_plan_of_the_data(capsys: pytest.CaptureFixture[
 
 
 def test_the_device_of_the_command_line_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    _, text = run(capsys, "--device", "cuda:1", "--format", "json")
+    status, text = run(capsys, "--device", "cuda:77", "--format", "json")
     told = json.loads(text)
-    assert (told["model"]["device"], told["model"]["dtype"]) == ("cuda:1", "bfloat16")
+    assert (told["model"]["device"], told["model"]["dtype"]) == ("cuda:77", "bfloat16")
+    assert (status, told["ready"]) == (2, False)
+    assert told["problems"][0]["what"] == "device cuda:77 is not there"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bye_lint.models.hub import weight_files
-from bye_lint.models.memory import estimate_memory, parameters
+from bye_lint.models.memory import estimate_memory, number, parameters, section
 from bye_lint.models.resolve import ResolvedModel
 from bye_lint.models.schedule import FineTuneSettings
 
@@ -104,14 +104,14 @@ def model_shape(resolved: ResolvedModel) -> Shape:
             parts = set(name.split("."))
             kind = "tower" if parts & _TOWER else "tables" if parts & _TABLES else "decoder"
             counts[kind] += count
-    text = config.get("text_config") or config
-    width = _number(text, "hidden_size", 4096)
+    text = section(config, "text_config") or config
+    width = number(text, "hidden_size", 4096)
     tokens, fixed, tower_tokens = _image_tokens(config)
     return Shape(
         **counts,
-        layers=_number(text, "num_hidden_layers", 32),
+        layers=number(text, "num_hidden_layers", 32),
         width=width,
-        inner=_number(text, "intermediate_size", 4 * width),
+        inner=number(text, "intermediate_size", 4 * width),
         image_tokens=tokens,
         fixed=fixed,
         tower_tokens=tower_tokens,
@@ -125,28 +125,21 @@ _VARYING = ("next", "onevision", "qwen", "glm", "internvl", "idefics", "smolvlm"
 
 def _image_tokens(config: Mapping[str, Any]) -> tuple[int, bool, int]:
     """Return tokens of an image, whether that is certain, and the tokens that the tower sees."""
-    vision = config.get("vision_config") or {}
-    side, patch = _number(vision, "image_size", 0), _number(vision, "patch_size", 0)
+    vision = section(config, "vision_config")
+    side, patch = number(vision, "image_size", 0), number(vision, "patch_size", 0)
     patches = (side // patch) ** 2 if side and patch else 0
     named = 0
     for holder, key in (
         (config, "image_seq_length"), (config, "mm_tokens_per_image"),
-        (vision, "num_image_tokens"), (config.get("text_config") or {}, "num_image_tokens"),
+        (vision, "num_image_tokens"), (section(config, "text_config"), "num_image_tokens"),
     ):  # fmt: skip
-        named = named or _number(holder, key, 0)
+        named = named or number(holder, key, 0)
     varies = any(part in str(config.get("model_type", "")) for part in _VARYING)
     ratio = config.get("downsample_ratio")
     if not named and patches:
         named = int(patches * float(ratio) ** 2) if isinstance(ratio, float) else patches
     tokens = named or USUAL_IMAGE_TOKENS
     return tokens, bool(named) and not varies, max(patches, tokens)
-
-
-def _number(holder: Mapping[str, Any], key: str, default: int) -> int:
-    value = holder.get(key)
-    if isinstance(value, list | tuple) and value:
-        value = value[0]
-    return int(value) if isinstance(value, int | float) and value > 0 else default
 
 
 def prompt_tokens(text: str) -> int:

@@ -35,12 +35,34 @@ def devices() -> list[Device]:
         import torch
     except ImportError:
         return found
-    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+    for index in range(count("cuda")):
         left, total = torch.cuda.mem_get_info(index)
         found.append(Device(f"cuda:{index}", torch.cuda.get_device_name(index), left, total))
-    if torch.backends.mps.is_available():
+    for index in range(count("xpu")):
+        found.append(Device(f"xpu:{index}", torch.xpu.get_device_name(index)))
+    if count("mps"):
         found.append(Device("mps", "Apple GPU"))
     return found
+
+
+def count(kind: str) -> int:
+    """Return how many devices of a kind torch finds here, such as ``cuda``; none is touched."""
+    try:
+        import torch
+    except ImportError:
+        return 0
+    if kind == "cpu":
+        return 1
+    if kind == "mps":
+        return int(torch.backends.mps.is_available())
+    found = {"cuda": torch.cuda, "xpu": torch.xpu}.get(kind)
+    return found.device_count() if found is not None and found.is_available() else 0
+
+
+def is_here(device: str) -> bool:
+    """Whether torch finds a device, such as ``cuda:1``."""
+    kind, _, index = device.partition(":")
+    return int(index or 0) < count(kind)
 
 
 def settle(device: str, dtype: str) -> tuple[str, str]:

@@ -7,10 +7,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from bye_lint.errors import MissingExtraError, ModelError
+from bye_lint.errors import MissingExtraError, ModelError, one_line
 
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
+#: Variables that forbid the network, as huggingface_hub reads them.
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 TRUE = frozenset({"1", "true", "yes", "on"})
 
 
@@ -31,12 +33,17 @@ class Hub:
                 f"{what} {name} is on the Hugging Face hub, and huggingface_hub is not installed",
                 "Run: pip install 'bye-lint[model]'",
             ) from error
-        offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in TRUE
+        offline = next((v for v in OFFLINE if os.environ.get(v, "").lower() in TRUE), "")
         patterns = list(self.patterns)
         try:
             found = hub.snapshot_download(
                 name, revision=revision, allow_patterns=patterns, local_files_only=True
             )
+        except errors.HFValidationError as error:
+            raise ModelError(
+                f"{what} {name} is no folder here, and no name that the hub has: {error}",
+                "Check the spelling.",
+            ) from error
         except (errors.LocalEntryNotFoundError, OSError):
             found = None
         try:
@@ -58,17 +65,23 @@ class Hub:
             ) from error
         except Exception as error:
             raise ModelError(
-                f"{what} {name} cannot be fetched: {type(error).__name__}",
+                f"{what} {name} is no folder here, and the hub cannot be reached: {_why(error)}",
                 "Check the network, or give a local folder.",
             ) from error
         if found is None:
-            why = "and HF_HUB_OFFLINE forbids fetching it" if offline else "and was not fetched yet"
+            why = f"{offline} forbids fetching it" if offline else "was not fetched yet"
             raise ModelError(
-                f"{what} {name} is not in the local cache, {why}",
+                f"{what} {name} is no folder here, not in the local cache, and {why}",
                 f"Fetch it once with `hf download {name}`, or give a local folder.",
             )
         folder = Path(found)
         return folder, folder.name
+
+
+def _why(error: Exception) -> str:
+    """Return what an error says in one line; one of the network lies behind that of a cache."""
+    cause = error.__cause__ if isinstance(error, FileNotFoundError) and error.__cause__ else error
+    return f"{type(cause).__name__}: {one_line(cause)}"
 
 
 def _cut_off(snapshot: Path) -> bool:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from bye_lint.errors import MissingExtraError, ModelError
-from bye_lint.models.devices import settle
+from bye_lint.errors import ByeLintError, MissingExtraError, ModelError, one_line
+from bye_lint.models.adapters import with_adapter
+from bye_lint.models.devices import is_here, settle
 from bye_lint.models.loaded import LoadedModel
-from bye_lint.models.memory import check_memory
+from bye_lint.models.memory import TOO_LARGE, check_memory, out_of_memory
 from bye_lint.models.processors import load_processor
 from bye_lint.models.resolve import ResolvedModel
 from bye_lint.models.weights import read_weights
@@ -64,28 +64,29 @@ def load_model(
     try:
         processor = load_processor(resolved)
         model = read_weights(resolved, options)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
+            raise ModelError(
+                f"{resolved.name}: its processor reads no images ({type(processor).__name__})",
+                "Save the processor beside the model: processor.save_pretrained(folder).",
+            )
+        if resolved.adapter is not None:
+            model = with_adapter(model, resolved.adapter, merge=quantization == "none")
+        if quantization == "none":
+            model = model.to(place)
+    except ByeLintError:
+        raise
+    except Exception as error:  # a folder may hold anything, and what reads it raises anything
+        if out_of_memory(error):
+            raise ModelError(
+                f"{resolved.name}: the model does not fit into the memory of {place}", TOO_LARGE
+            ) from error
         remedy = "Save model and processor again with save_pretrained() of a recent transformers."
         if "torchvision" in str(error).lower() and find_spec("torchvision") is None:
             remedy = "Its processor needs torchvision for images. Run: pip install torchvision"
         raise ModelError(
-            f"{resolved.name}: the model cannot be loaded: {_first_line(error)}", remedy
+            f"{resolved.name}: the model cannot be loaded: {one_line(error)}", remedy
         ) from error
-    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
-        raise ModelError(
-            f"{resolved.name}: its processor reads no images ({type(processor).__name__})",
-            "Save the processor beside the model: processor.save_pretrained(folder).",
-        )
-    if resolved.adapter is not None:
-        model = _with_adapter(model, resolved.adapter, merge=quantization == "none")
-    if quantization == "none":
-        model = model.to(place)
     return LoadedModel(model.eval().requires_grad_(False), processor, resolved)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _device(name: str) -> torch.device:
@@ -95,10 +96,11 @@ def _device(name: str) -> torch.device:
         raise ModelError(
             f"no such device: {name}", "Use auto, cpu, cuda, cuda:N or mps."
         ) from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ModelError(f"device {name} is not there", "Use --device cpu, or another GPU.")
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise ModelError("device mps is not there", "Use --device cpu.")
+    if not is_here(name):
+        raise ModelError(
+            f"device {name} is not there",
+            "Use --device cpu, or one that `bye-lint doctor` lists.",
+        )
     return device
 
 
@@ -119,20 +121,3 @@ def _quantization(name: str, dtype: torch.dtype) -> Any:
     if name == "4bit":
         return configuration(load_in_4bit=True, bnb_4bit_compute_dtype=dtype)
     raise ModelError(f"no such quantization: {name}", "Use none, 8bit or 4bit.")
-
-
-def _with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
-    try:
-        from peft import PeftModel
-    except ImportError as error:
-        raise MissingExtraError(
-            "the model's adapter needs peft", "Run: pip install 'bye-lint[model]'"
-        ) from error
-    try:
-        adapted = PeftModel.from_pretrained(model, folder)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise ModelError(
-            f"{folder.name}: the adapter does not fit the model: {_first_line(error)}",
-            "Give the base model that the adapter was trained on.",
-        ) from error
-    return adapted.merge_and_unload() if merge else adapted

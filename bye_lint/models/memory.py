@@ -5,19 +5,23 @@ from __future__ import annotations
 import gc
 import json
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bye_lint.errors import ModelError
 from bye_lint.models.hub import weight_files
-from bye_lint.models.resolve import ResolvedModel
 
 if TYPE_CHECKING:
     import torch
 
+    from bye_lint.models.resolve import ResolvedModel
+
 #: How a Git LFS pointer begins (git-lfs, docs/spec.md).
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+TOO_LARGE = "Use a larger device, `quantization: 4bit`, or a smaller model."
 
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1}
 
@@ -53,12 +57,26 @@ def estimate_memory(
     size = {"8bit": 1.0, "4bit": 0.55}.get(quantization, size)
     weights = sum(sum(parameters(file).values()) for file in weight_files(resolved.path))
     config = json.loads((resolved.path / "config.json").read_text(encoding="utf-8"))
-    text = config.get("text_config") or config
-    width = int(text.get("hidden_size", 4096))
-    inner = int(text.get("intermediate_size", 4 * width))
+    text = section(config, "text_config") or config
+    width = number(text, "hidden_size", 4096)
+    inner = number(text, "intermediate_size", 4 * width)
     # Alive at once in a decoder layer: residual, normed input, q, k, v, output and two MLP rows.
     live = batch_tokens * (6 * width + 2 * inner) * (4 if dtype == "float32" else 2)
     return MemoryEstimate(int(weights * size), live)
+
+
+def section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return a part of a configuration, empty where it is lacking or no mapping."""
+    found = config.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def number(holder: Mapping[str, Any], key: str, default: int) -> int:
+    """Return a positive number of a configuration, the first of a list, or the default."""
+    value = holder.get(key)
+    if isinstance(value, list | tuple) and value:
+        value = value[0]
+    return int(value) if isinstance(value, int | float) and value > 0 else default
 
 
 def parameters(file: Path) -> dict[str, int]:
@@ -78,13 +96,16 @@ def parameters(file: Path) -> dict[str, int]:
             if length > 100_000_000:
                 raise ValueError("the header is too long")
             header = json.loads(stream.read(length))
-        counts = {}
+        counts, end = {}, 0
         for name, entry in header.items():
             if name != "__metadata__":
                 start, stop = entry["data_offsets"]
                 counts[name] = (stop - start) // _BYTES.get(entry["dtype"], 1)
+                end = max(end, stop)
+        if file.stat().st_size != 8 + length + end:
+            raise ValueError("it is not as long as its header says")
         return counts
-    except (OSError, ValueError, KeyError, struct.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise ModelError(
             f"{file}: a damaged weight file: {error}", "Fetch or save the model again."
         ) from error
@@ -118,8 +139,18 @@ def check_memory(
         raise ModelError(
             f"{resolved.name}: needs about {needed / 2**30:.1f} GiB, and {device} has "
             f"{free / 2**30:.1f} GiB free",
-            "Use a larger device, `quantization: 4bit`, or a smaller model.",
+            TOO_LARGE,
         )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory did not suffice; only CUDA has a class for it."""
+    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in said or "out of memory" in said
+    )
 
 
 def free_memory() -> int:

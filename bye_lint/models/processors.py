@@ -32,7 +32,8 @@ def _processor_class(resolved: ResolvedModel) -> Any:
     for file in ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"):
         path = resolved.path / file
         if path.is_file():
-            named = json.loads(path.read_text(encoding="utf-8")).get("processor_class")
+            config = json.loads(path.read_text(encoding="utf-8"))
+            named = config.get("processor_class") if isinstance(config, dict) else None
             if named and (found := auto.processor_class_from_name(str(named))):
                 return found
     return auto.processor_class_from_name(str(auto.PROCESSOR_MAPPING_NAMES.get(resolved.family)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bye_lint.errors import ModelError
+from bye_lint.models.adapters import CONFIG as ADAPTER_CONFIG
+from bye_lint.models.adapters import WEIGHTS as ADAPTER_WEIGHTS
+from bye_lint.models.adapters import trained_on
 from bye_lint.models.families import find_family
 from bye_lint.models.hub import INDEX, TRUE, WEIGHTS, Hub, missing_parts, weight_files
 from bye_lint.policy import ModelPolicy
@@ -23,7 +27,7 @@ _MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 #: Set to 1 by the operator, code from the model's repository may run. No policy can say so.
 REMOTE_CODE_VARIABLE = "BYE_LINT_TRUST_REMOTE_CODE"
 
-_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
 
 #: Files that a training run leaves beside the model and that do not change what it computes.
 _NO_PART = frozenset({"trainer_state.json", "train_results.json", "all_results.json"})
@@ -115,6 +119,7 @@ def resolve_model(
     policy: ModelPolicy,
     base: Path,
     *,
+    folder: Path | None = None,
     allow_remote_code: bool | None = None,
     fetch: bool = True,
 ) -> ResolvedModel:
@@ -124,6 +129,8 @@ def resolve_model(
     ----------
     base : Path
         Folder that relative paths of the policy start from.
+    folder : Path or None
+        Where the model lies, if its name is not its path: the scout's folder in the package.
     allow_remote_code : bool or None
         Code from the model's repository may run; by default what the environment says
         (:func:`operator_trusts_code`). Only the operator may say so.
@@ -140,10 +147,15 @@ def resolve_model(
     if allow_remote_code is None:
         allow_remote_code = operator_trusts_code()
     hub = Hub(fetch, _MODEL_FILES + ("*.py",) * allow_remote_code)
-    folder = (base / policy.name).expanduser()
+    folder = folder or (base / policy.name).expanduser()
     warnings: tuple[str, ...] = ()
     revision = None
     if folder.is_dir():
+        if policy.revision is not None:  # lest a folder take the place of a model of the hub
+            raise ModelError(
+                f"{policy.name}: a folder, which has no revision {policy.revision!r}",
+                "Leave out `revision`, or rename the folder if the hub's model is meant.",
+            )
         digest = ""
     elif folder.is_file():
         raise ModelError(f"{policy.name}: a file, not a model folder", "Name the folder it is in.")
@@ -156,13 +168,14 @@ def resolve_model(
             )
     else:
         raise ModelError(
-            f"{policy.name}: no such model folder (looked in {folder.parent})",
+            f"{policy.name}: no such model folder (looked in {folder.parent}){_meant(folder)}",
             "Give a folder relative to the policy, or a hub id such as org/name.",
         )
     config = _read_config(folder, policy.name)
     family = find_family(config, policy.name)
     _require_weights(folder, policy.name)
-    adapter, adapter_digest = _resolve_adapter(policy.adapter, base, hub)
+    adapter, adapter_digest, notes = _resolve_adapter(policy.adapter, policy.name, base, hub)
+    warnings += notes
     if allow_remote_code:
         warnings += (f"code that comes with {policy.name} may run: {REMOTE_CODE_VARIABLE} is set",)
     return ResolvedModel(
@@ -244,16 +257,37 @@ def _require_weights(folder: Path, name: str) -> None:
         )
 
 
-def _resolve_adapter(adapter: str | None, base: Path, hub: Hub) -> tuple[Path | None, str]:
+def _meant(folder: Path) -> str:
+    """Return a question after a folder of a similar name, where there is one."""
+    try:
+        known = [path.name for path in folder.parent.iterdir() if (path / "config.json").exists()]
+    except OSError:
+        known = []
+    close = difflib.get_close_matches(folder.name, [*known, "scout"], n=1)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def _resolve_adapter(
+    adapter: str | None, model: str, base: Path, hub: Hub
+) -> tuple[Path | None, str, tuple[str, ...]]:
+    """Return an adapter's folder, its digest, and what the user should know of it."""
     if adapter is None:
-        return None, ""
+        return None, "", ()
+    warnings: tuple[str, ...] = ()
     folder = (base / adapter).expanduser()
-    if not folder.exists() and _HUB_ID.fullmatch(adapter) and not adapter.startswith("."):
-        folder, _ = replace(hub, patterns=_ADAPTER_FILES).snapshot(adapter, None, "adapter")
+    name, _, pinned = adapter.partition("@")
+    if not folder.exists() and _HUB_ID.fullmatch(name) and not name.startswith("."):
+        found = replace(hub, patterns=_ADAPTER_FILES)
+        folder, revision = found.snapshot(name, pinned or None, "adapter")
+        if pinned != revision:
+            warnings = (f"adapter {name} is not pinned: write `{name}@{revision}` in the policy",)
     for file in _ADAPTER_FILES:
         if not (folder / file).is_file():
             raise ModelError(
                 f"{adapter}: not an adapter, {file} is missing",
                 "Name the folder that PEFT's save_pretrained() wrote, relative to the policy.",
             )
-    return folder, model_digest(folder)
+    trained = trained_on(folder)
+    if trained is not None and Path(trained).name != Path(model).name:
+        warnings += (f"adapter {adapter} says that it was trained on {trained}, not on {model}",)
+    return folder, model_digest(folder), warnings

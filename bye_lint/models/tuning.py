@@ -26,6 +26,7 @@ from bye_lint.models.finetune import Example, FineTuneSettings, Progress
 from bye_lint.models.loaded import LoadedModel
 from bye_lint.models.loading import load_model
 from bye_lint.models.locks import held
+from bye_lint.models.memory import TOO_LARGE, out_of_memory
 from bye_lint.models.ranks import Ranks, together
 from bye_lint.models.resolve import ResolvedModel, model_digest
 from bye_lint.models.schedule import (
@@ -95,10 +96,12 @@ def tune(
                 training = _Training(resolved, samples, settings, folder, where, ranks, max_pixels)
                 training.run(watched, on_progress)
                 del training  # what comes next needs its memory
-            except torch.OutOfMemoryError as error:
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
                 raise ModelError(
                     f"{resolved.name}: the fine-tuning does not fit into the memory of {where}",
-                    "Use a larger device, `quantization: 4bit`, or a smaller model.",
+                    TOO_LARGE,
                 ) from error
             ranks.follow(0)  # until the first process has written the model
             tuned = look_for_tuned(folder, resolved)

@@ -24,11 +24,11 @@ def read_weights(resolved: ResolvedModel, options: dict[str, Any]) -> Any:
     Raises
     ------
     ModelError
-        If the files lack weights that the architecture has: drawn at random instead, they would
-        give attention that looks like any other.
+        If the files lack weights that the architecture has, or hold them in other shapes: drawn at
+        random instead, they would give attention that looks like any other.
     """
     auto: Any = import_module("transformers").AutoModelForImageTextToText
-    options = {**options, "output_loading_info": True}
+    options = {**options, "output_loading_info": True, "ignore_mismatched_sizes": True}
     with quiet():
         try:
             model, info = auto.from_pretrained(resolved.path, **options, attn_implementation="sdpa")
@@ -43,6 +43,13 @@ def read_weights(resolved: ResolvedModel, options: dict[str, Any]) -> Any:
         raise ModelError(
             f"{resolved.name}: its files lack {len(missing)} of the model's weights ({missing[0]})",
             "Save the whole model with save_pretrained(), or name an adapter as model.adapter.",
+        )
+    if info["mismatched_keys"]:
+        name, there, wanted = sorted(info["mismatched_keys"])[0]
+        raise ModelError(
+            f"{resolved.name}: {len(info['mismatched_keys'])} of its weights have another shape "
+            f"than its config.json says ({name}: {tuple(there)}, not {tuple(wanted)})",
+            "Save configuration and weights together with save_pretrained().",
         )
     return model
 

@@ -125,7 +125,8 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
             example='"0123abcd"',
         ),
         "adapter": Key(
-            "PEFT adapter that was already fine-tuned on this data: a folder or a hub id.",
+            "PEFT adapter that was already fine-tuned on this data: a folder, or a hub id with "
+            "its commit (org/name@commit).",
             {"minLength": 1},
             example="adapters/latest",
         ),
@@ -135,7 +136,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
             {"minLength": 1},
             example="scout",
         ),
-        "device": Key("Device to run on: auto, cpu, cuda, cuda:N, mps.", {"pattern": DEVICE}),
+        "device": Key("Device to run on: auto, cpu, cuda, cuda:N ...", {"pattern": DEVICE}),
         "dtype": Key(
             "Precision of the weights.", _one_of("auto", "float32", "bfloat16", "float16")
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import weakref
 
 import pytest
@@ -66,7 +67,10 @@ def test_a_model_is_let_go_with_the_last_that_needs_it(resolved, kept_bytes):
     ("options", "says"),
     [
         ({"device": "nowhere"}, "no such device"),
-        ({"device": "cuda:99"}, "is not there"),
+        ({"device": "cuda:99"}, "device cuda:99 is not there"),
+        ({"device": "xpu:99"}, "device xpu:99 is not there"),
+        ({"device": "mps:7"}, "device mps:7 is not there"),
+        ({"device": "meta"}, "device meta is not there"),
         ({"device": "cpu", "dtype": "int3"}, "no such dtype"),
     ],
 )
@@ -92,13 +96,57 @@ def test_a_processor_that_lacks_torchvision_says_what_to_install(resolved, monke
     assert "pip install torchvision" in caught.value.remedy
 
 
-def test_a_damaged_weight_file_is_an_error(tmp_path):
+@pytest.mark.parametrize("kept", [0, 20, -100], ids=["empty", "in the header", "in the weights"])
+def test_a_damaged_weight_file_is_an_error(tmp_path, kept):
     folder = make_llava().save(tmp_path / "model")
     weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:20])
+    weights.write_bytes(weights.read_bytes()[:kept])
     broken = resolve_model(ModelPolicy(name="model"), tmp_path)
     with pytest.raises(ModelError, match="damaged weight file"):
         load_model(broken, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("config.json", {"text_config": "none"}),
+        ("config.json", {"text_config": {"model_type": "llama", "hidden_size": "wide"}}),
+        ("config.json", {"dtype": "int99"}),
+        ("processor_config.json", []),
+        ("processor_config.json", {"processor_class": "Nobody"}),
+        ("tokenizer.json", {}),
+    ],
+)
+def test_whatever_a_folder_holds_it_is_no_internal_error(tmp_path, file, text):
+    path = make_llava().save(tmp_path / "model") / file
+    config = json.loads(path.read_text()) if file == "config.json" else None
+    path.write_text(json.dumps(text if config is None else {**config, **text}))
+    with pytest.raises(ModelError, match="model: the model cannot be loaded: ") as caught:
+        load_model(resolve_model(ModelPolicy(name="model"), tmp_path), device="cpu")
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("2 GiB"), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+)
+def test_a_model_that_fills_the_memory_is_told(resolved, monkeypatch, error):
+    def full(*_):
+        raise error
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(ModelError, match="does not fit into the memory of cpu") as caught:
+        load_model(resolved, device="cpu")
+    assert "4bit" in caught.value.remedy
+
+
+def test_weights_of_another_shape_are_named(tmp_path):
+    folder = make_llava().save(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["intermediate_size"] += 8
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"9 of its weights have another shape .*, 64\), not "):
+        load_model(resolve_model(ModelPolicy(name="model"), tmp_path), device="cpu")
 
 
 def test_weights_that_git_lfs_did_not_fetch_are_told(tmp_path):

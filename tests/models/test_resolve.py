@@ -111,16 +111,42 @@ def test_no_folder_and_no_hub_id(tmp_path):
         resolve_model(ModelPolicy(name="./nowhere"), tmp_path)
 
 
+@pytest.mark.parametrize(("name", "meant"), [("modle", "model"), ("scuot", "scout")])
+def test_a_name_that_is_nearly_one_is_asked_after(folder, name, meant):
+    with pytest.raises(ModelError, match=f"did you mean {meant}\\?"):
+        resolve_model(ModelPolicy(name=name), folder.parent)
+
+
+@pytest.mark.parametrize("name", ["org/na..me", "org/name.git", "org/na--me"])
+def test_what_the_hub_cannot_have_is_no_internal_error(tmp_path, name):
+    with pytest.raises(ModelError, match="no folder here, and no name that the hub has"):
+        resolve_model(ModelPolicy(name=name), tmp_path)
+
+
+def test_a_folder_does_not_take_the_place_of_a_pinned_model(folder):
+    there = folder.rename(folder.parent / "org") / "name"
+    there.mkdir()
+    for file in there.parent.iterdir():
+        if file.is_file():
+            (there / file.name).write_bytes(file.read_bytes())
+    place = there.parents[1]
+    assert resolve_model(ModelPolicy(name="org/name"), place).path == there
+    with pytest.raises(ModelError, match="a folder, which has no revision 'abc'"):
+        resolve_model(ModelPolicy(name="org/name", revision="abc"), place)
+
+
 def test_a_file_is_not_a_folder(tmp_path):
     (tmp_path / "model").write_text("")
     with pytest.raises(ModelError, match="a file, not a model folder"):
         resolve_model(ModelPolicy(name="model"), tmp_path)
 
 
-def test_offline_a_hub_model_that_is_not_here_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_offline_a_hub_model_that_is_not_here_is_an_error(tmp_path, monkeypatch, variable):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv(variable, "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ModelError, match="HF_HUB_OFFLINE"):
+    with pytest.raises(ModelError, match=f"not in the local cache, and {variable} forbids"):
         resolve_model(ModelPolicy(name="bye-lint-tests/absent"), tmp_path)
 
 
@@ -185,15 +211,23 @@ def bare(kind):
     return kind.__new__(kind)
 
 
+def caused(error):
+    """Return what the hub raises where the network fails and the cache holds nothing."""
+    raised = LocalEntryNotFoundError("cannot find the requested files in the local cache")
+    raised.__cause__ = error
+    return raised
+
+
 @pytest.mark.parametrize(
     ("error", "says", "remedy"),
     [
         (bare(GatedRepoError), "gated", "hf auth login"),
         (bare(RepositoryNotFoundError), "not on the hub", "spelling"),
         (bare(RevisionNotFoundError), "no revision 'v9'", "commit"),
-        (ConnectionError("no route"), "ConnectionError", "local folder"),
+        (ConnectionError("no\nroute"), "no folder here, .* ConnectionError: no route", "folder"),
+        (caused(ConnectionError("no route")), "reached: ConnectionError: no route", "network"),
     ],
-    ids=["gated", "absent", "revision", "network"],
+    ids=["gated", "absent", "revision", "network", "network, behind the cache"],
 )
 def test_what_the_hub_refuses_is_said(folder, monkeypatch, error, says, remedy):
     hub_with(monkeypatch, folder, raises=error)
@@ -210,6 +244,10 @@ def test_an_adapter_from_the_hub(folder, tmp_path, monkeypatch):
     hub_with(monkeypatch, adapter, cached=True)
     found = resolve(folder, adapter="org/adapter")
     assert found.adapter == adapter
+    (warning,) = found.warnings
+    assert "adapter org/adapter is not pinned: write `org/adapter@hub-adapter`" in warning
+    pinned = resolve(folder, adapter="org/adapter@hub-adapter")
+    assert (pinned.adapter, pinned.warnings) == (adapter, ())
     assert found.whole_digest != resolve(folder).whole_digest
 
 

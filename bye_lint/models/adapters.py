@@ -1,0 +1,85 @@
+"""Lay a PEFT adapter over its model: all of it, or an error."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+from bye_lint.errors import MissingExtraError, ModelError, one_line
+from bye_lint.models.memory import parameters
+
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+
+_OTHER_BASE = "Give the base model that the adapter was trained on."
+
+
+def trained_on(folder: Path) -> str | None:
+    """Return the model that an adapter says it was trained on, where it says so.
+
+    Raises
+    ------
+    ModelError
+        If its configuration is damaged.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder.name}/{CONFIG}: cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        found = type(config).__name__
+        raise ModelError(f"{folder.name}/{CONFIG}: expected an object, got {found}")
+    base = config.get("base_model_name_or_path")
+    return base if isinstance(base, str) and base else None
+
+
+def with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
+    """Return the model with an adapter.
+
+    Parameters
+    ----------
+    merge : bool
+        Add the adapter to the weights, which quantized ones do not allow.
+
+    Raises
+    ------
+    ModelError
+        If its file is damaged, if it is of a kind that changes the prompt, or if one of its weights
+        has no place in the model or the model lacks one: peft lays on what fits, and the model
+        would look at the data half taught or as if it had never seen them.
+    """
+    try:
+        from peft import PeftConfig, PeftModel
+    except ImportError as error:
+        raise MissingExtraError(
+            "the model's adapter needs peft", "Run: pip install 'bye-lint[model]'"
+        ) from error
+    parameters(folder / WEIGHTS)
+    try:
+        with warnings.catch_warnings():  # what they say is an error here, or of no use to anybody
+            warnings.simplefilter("ignore")
+            kind: Any = PeftConfig.from_pretrained(str(folder))
+            if kind.is_prompt_learning:
+                raise ModelError(
+                    f"{folder.name}: an adapter of the kind {kind.peft_type.value} changes the "
+                    "prompt, and what its tokens are cannot be told",
+                    "Give an adapter of weights, such as LoRA, or the base model alone.",
+                )
+            adapted: Any = PeftModel.from_pretrained(model, folder)
+            loaded = adapted.load_adapter(folder, "default")  # once more, to be told what fitted
+            astray = [*loaded.missing_keys, *loaded.unexpected_keys]
+            if astray:
+                raise ModelError(
+                    f"{folder.name}: the adapter does not fit the model: {len(astray)} weights "
+                    f"of one are not in the other ({astray[0]})",
+                    _OTHER_BASE,
+                )
+            return adapted.merge_and_unload() if merge else adapted
+    except ModelError:
+        raise
+    except Exception as error:  # its configuration is anybody's, and peft raises anything
+        raise ModelError(
+            f"{folder.name}: the adapter does not fit the model: {one_line(error)}", _OTHER_BASE
+        ) from error
