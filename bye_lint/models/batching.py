@@ -49,6 +49,16 @@ class Unit:
         """Length of the row."""
         return self.prefix + self.ends
 
+    def halves(self) -> list[Unit]:
+        """Return two units with half of the records each; none where there is one record."""
+        middle = (len(self.records) + 1) // 2
+        parts = [slice(0, middle), slice(middle, None)] if middle < len(self.records) else []
+        return [self._part(part) for part in parts]
+
+    def _part(self, part: slice) -> Unit:
+        records = self.records[part]
+        return Unit(self.index[part], records, self.prefix if len(records) > 1 else 0)
+
 
 @dataclass
 class Batch:

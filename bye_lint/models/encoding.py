@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -72,8 +73,9 @@ def encode_examples(
     again = _Again(loaded, samples, max_pixels)
     plain: bool | None = None
     held = 0
-    for i, sample in enumerate(samples):
-        (encoded,) = loaded.encoder.encode_shared([sample], max_pixels=max_pixels)
+    shown: object = None
+    encodings = _encoded(loaded, samples, max_pixels)
+    for i, (sample, encoded) in enumerate(zip(samples, encodings, strict=True)):
         if isinstance(encoded, EncodeError):
             examples.append(None)
             continue
@@ -89,14 +91,16 @@ def encode_examples(
         keys: list[str] = []
         if plain:
             # Each image by itself, however many a record has: features stand in for all pixels.
-            shown = tensors["pixel_values"]
+            images = tensors["pixel_values"]
             tensors = {name: t for name, t in tensors.items() if name != "pixel_values"}
-            for image in shown:
+            for image in images:
                 keys.append(hashlib.sha256(image.numpy().tobytes()).hexdigest())
                 if keys[-1] not in seen:
                     seen.add(keys[-1])
                     pixels[keys[-1]] = image
-        held += sum(tensor.nbytes for tensor in tensors.values())
+        if encoded.images is not shown:  # the questions of a conversation have them in common
+            held += sum(tensor.nbytes for tensor in tensors.values())
+        shown = encoded.images
         if held > kept_bytes:
             tensors = _Inputs(again, i, tuple(tensors))
         examples.append(Example(ids, len(answer), tuple(keys), tensors, tokens))
@@ -107,6 +111,15 @@ def encode_examples(
         on_pixels(pixels)
         pixels = {}
     return examples, pixels
+
+
+def _encoded(
+    loaded: LoadedModel, samples: Sequence[Sample], max_pixels: int
+) -> Iterator[Encoded | EncodeError]:
+    """Encode records in their order; images that some in a row have in common are decoded once."""
+    encoder = loaded.encoder
+    for _, group in groupby(samples, key=lambda sample: sample.images):
+        yield from encoder.encode_shared(list(group), max_pixels=max_pixels)
 
 
 class _Again:

@@ -16,6 +16,7 @@ from bye_lint.models.batching import Padding, Unit, by_length, share
 from bye_lint.models.blocks import Item, image_blocks
 from bye_lint.models.chat import EncodeError
 from bye_lint.models.loaded import LoadedModel
+from bye_lint.models.memory import out_of_memory
 from bye_lint.models.prompts import Encoded
 from bye_lint.models.rows import FeatureRow, RowStore, cached_rows, failed_row
 from bye_lint.models.running import Launched, Rows, launch, run_batch
@@ -48,6 +49,7 @@ def extract(
     ----------
     batch_tokens : int or None
         Padded tokens of a batch; halved, and the batch run again, where memory does not suffice.
+        A row of records that share an image is cut in two then.
     maps : bool
         Keep the head-averaged attention over the image tokens, layer by layer.
     hidden : bool
@@ -197,16 +199,9 @@ class _Reading:
             pending = [batch for batch in wanted if batch][::-1]
             while pending:
                 batch = pending.pop()
-                try:
-                    following = launch(
-                        self.loaded,
-                        batch,
-                        maps=self.maps,
-                        hidden=self.hidden,
-                        padding=self.padding,
-                    )
-                except torch.OutOfMemoryError as error:
-                    pending = self._smaller(batch, pending, error)
+                following = self._launch(batch)
+                if following is None:
+                    pending = self._smaller(batch, pending)
                     continue
                 if launched is not None:
                     yield launched.rows()
@@ -233,16 +228,31 @@ class _Reading:
                 units += [Unit((i,), (record,)) for i, record in encoded]
         return failed, units
 
-    def _smaller(
-        self, batch: list[Unit], pending: list[list[Unit]], error: Exception
-    ) -> list[list[Unit]]:
+    def _launch(self, batch: list[Unit]) -> Launched | None:
+        """Start a batch, or return ``None`` where memory does not suffice.
+
+        What the try had allocated hangs on its error, and is free once this has returned.
+        """
+        try:
+            return launch(
+                self.loaded, batch, maps=self.maps, hidden=self.hidden, padding=self.padding
+            )
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+        return None
+
+    def _smaller(self, batch: list[Unit], pending: list[list[Unit]]) -> list[list[Unit]]:
         """Halve the budget, and return what is left in batches that keep to it."""
-        if len(batch) == 1:
-            raise ModelError(
-                f"a record of {batch[0].tokens} tokens does not fit into memory",
-                "Use a larger device, or quantization.",
-            ) from error
-        self.budget = max(1, sum(unit.tokens for unit in batch) // 2)
         torch.cuda.empty_cache()
+        self.budget = max(1, sum(unit.tokens for unit in batch) // 2)
+        if len(batch) == 1:
+            (unit,) = batch
+            batch = unit.halves()
+            if not batch:
+                raise ModelError(
+                    f"a record of {unit.tokens} tokens does not fit into memory",
+                    "Use a larger device, or quantization.",
+                )
         left = [unit for part in [*pending[::-1], batch] for unit in part]
         return by_length(left, self.budget)[::-1]

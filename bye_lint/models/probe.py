@@ -121,6 +121,9 @@ class Probe:
         _ACTIVE.layout = layout
         try:
             yield
+        except BaseException:
+            self.readings = {}  # what an interrupted pass has read lies on the device
+            raise
         finally:
             self.layout, self.stage, self.kept = None, "layer", None
             _ACTIVE.layout = None

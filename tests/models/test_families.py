@@ -86,6 +86,32 @@ def test_records_that_share_an_image(case, monkeypatch):
     assert_rows_agree(extract(loaded, mixed_samples()), expected, atol=1e-5)
 
 
+def conversation() -> list:
+    """Ten questions about one image, of one word to ninety, and two about another."""
+    words = ["where", "is", "the", "river,", "and", "what", "flows", "in", "it"]
+    lengths = [(0, n) for n in (1, 90, 2, 40, 3, 90, 5, 7, 11, 20)] + [(1, 1), (1, 60)]
+    return [
+        make_sample(
+            i,
+            make_image(image, *((40, 30), (30, 64))[image]),
+            f"<image>\n{' '.join(words[(i + k) % len(words)] for k in range(n))}",
+        )
+        for i, (image, n) in enumerate(lengths)
+    ]
+
+
+def test_questions_that_differ_much_in_length(case, monkeypatch):
+    loaded, _, direct = case
+    expected = references(loaded.model, loaded.processor, conversation(), direct)
+    for padding in ("right", "left"):
+        rows = extract(loaded, conversation(), padding=padding, sharing=False)
+        # Padding before a prompt moves it against the chunks in which a linear attention sums.
+        moved = padding == "left" and loaded.family.model_type == "qwen3_5"
+        assert_rows_agree(rows, expected, atol=2e-5 if moved else 1e-5)
+    monkeypatch.setattr(batching, "_work", lambda slots, *_: -slots)
+    assert_rows_agree(extract(loaded, conversation()), expected, atol=1e-5)
+
+
 def test_bfloat16(case):
     loaded, _, direct = case
     model = loaded.model.to(torch.bfloat16)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -14,8 +15,11 @@ from tiny_models import QUESTIONS, make_image, make_llava, make_sample, make_sam
 from bye_lint.errors import ModelError
 from bye_lint.models import LoadedModel, batching, extract, feature_keys, load_model, resolve_model
 from bye_lint.models import extraction as extraction_module
+from bye_lint.models import prompts as prompts_module
 from bye_lint.models import running as running_module
 from bye_lint.policy import ModelPolicy
+from bye_lint.readings import Readings
+from bye_lint.records import Turn
 from bye_lint.store import FeatureStore
 
 
@@ -89,6 +93,35 @@ def test_records_about_one_image_share_their_prefix(llava, loaded, monkeypatch):
         np.testing.assert_allclose(one.entropy, other.entropy, atol=1e-5)
         np.testing.assert_allclose(one.hidden, other.hidden, atol=1e-4)
     assert_rows_agree(shared, references(llava.model, llava.processor, samples), atol=1e-5)
+
+
+def test_a_conversation_shows_its_image_once(loaded, monkeypatch):
+    """Ten questions: one decoding, one pass of the tower, and the image's keys and values once."""
+    record = make_sample(0, make_image(0), "")
+    talk = [(f"Is it {i}? " * (i + 1), f"{i}.") for i in range(10)]
+    turns = [turn for q, a in talk for turn in (Turn("user", q), Turn("assistant", a))]
+    turns[0] = Turn("user", f"<image>\n{turns[0].text}")
+    asked = Readings.of([dataclasses.replace(record, turns=tuple(turns))]).samples
+    decoded, seen, lengths = [], [], []
+    decode, collate = prompts_module.load_images, running_module.collate
+
+    def collating(*args, **kwargs):
+        batch = collate(*args, **kwargs)
+        seen.append(len(batch.inputs["pixel_values"]))
+        lengths.append(batch.valid)
+        return batch
+
+    monkeypatch.setattr(
+        prompts_module, "load_images", lambda s, **k: (decoded.append(s), decode(s, **k))[1]
+    )
+    monkeypatch.setattr(running_module, "collate", collating)
+    monkeypatch.setattr(batching, "_work", lambda slots, *_: -slots)
+    rows = extract(loaded, asked)
+    assert (len(rows), len(decoded), seen) == (10, 1, [1])
+    alone = [len(loaded.encoder.encode(sample)) for sample in asked]
+    begin = min(alone) - len(loaded.processor.tokenizer.encode("Is it 0? ASSISTANT:"))
+    assert begin > 16  # the system prompt, the image, and what stands before a question
+    assert lengths[0] <= sum(alone) - 9 * begin
 
 
 def test_without_the_hidden_state_nothing_else_changes(loaded, expected):
@@ -202,6 +235,70 @@ def test_out_of_memory_halves_the_batch_and_goes_on(loaded, expected, monkeypatc
     assert sizes[0] == 6
     assert max(sizes[-2:]) <= 2
     assert_rows_agree(rows, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("not enough"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=["gpu", "cpu"],
+)
+def test_nothing_is_left_of_a_try_that_did_not_fit(loaded, expected, monkeypatch, error):
+    """Not its tensors, which the next try needs the room of, and not the half of its readings."""
+    layer = loaded.decoder.layers[1]
+    forward = type(layer).forward
+    made, freed = [], []
+
+    def full(self, hidden_states, *args, **kwargs):
+        output = forward(self, hidden_states, *args, **kwargs)
+        if self is layer and len(hidden_states) > 2:
+            made.append(weakref.ref(output))
+            raise type(error)(str(error))
+        return output
+
+    monkeypatch.setattr(type(layer), "forward", full)
+    monkeypatch.setattr(
+        torch.cuda,
+        "empty_cache",
+        lambda: freed.append((made[-1]() is None, loaded.probe.readings, loaded.probe.layout)),
+    )
+    rows = extract(loaded, make_samples(), batch_tokens=10_000)
+    assert freed
+    assert freed == [(True, {}, None)] * len(made)
+    assert loaded.config._attn_implementation == "sdpa"
+    assert_rows_agree(rows, expected, atol=1e-5)
+
+
+def test_an_error_that_is_not_about_memory_ends_the_reading(loaded, monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(extraction_module, "launch", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        extract(loaded, make_samples(2))
+
+
+def test_a_row_of_records_that_share_an_image_is_cut_where_it_does_not_fit(loaded, monkeypatch):
+    monkeypatch.setattr(batching, "_work", lambda slots, *_: -slots)
+    samples = [make_sample(i, make_image(0), f"<image>\n{q}") for i, q in enumerate(QUESTIONS)]
+    whole = extract(loaded, samples)
+    run, shapes = extraction_module.launch, []
+
+    def small(model, units, **kwargs):
+        shapes.append([len(unit.records) for unit in units])
+        if any(len(unit.records) > 2 for unit in units):
+            raise torch.OutOfMemoryError("not enough")
+        return run(model, units, **kwargs)
+
+    monkeypatch.setattr(extraction_module, "launch", small)
+    rows = extract(loaded, samples)
+    assert shapes[:2] == [[6], [3]]
+    assert sorted(n for shape in shapes for n in shape if n < 3) == [1, 1, 2, 2]
+    for row, other in zip(rows, whole, strict=True):
+        np.testing.assert_allclose(row.head_entropy, other.head_entropy, atol=1e-5)
+        np.testing.assert_allclose(row.hidden, other.hidden, atol=1e-3)
 
 
 def test_a_record_too_large_for_the_memory_says_so(loaded, monkeypatch):

@@ -32,6 +32,7 @@ from bye_lint.models import (
     LoadedModel,
     extract,
     load_model,
+    prompts,
     resolve_model,
     schedule,
     tune,
@@ -134,6 +135,34 @@ def test_images_beyond_the_bound_are_read_again(name: str) -> None:
     for a, b in zip(kept, again, strict=True):
         assert not isinstance(b.inputs, dict)
         assert all(torch.equal(b.inputs[key], a.inputs[key]) for key in a.inputs)
+
+
+@pytest.mark.parametrize("name", ["qwen2_5_vl", "llava", "internvl"])
+def test_questions_about_one_image_decode_it_once(name, monkeypatch) -> None:
+    tiny = build(name)
+    loaded = LoadedModel(tiny.model, tiny.processor)
+    images = [make_image(0, 40, 30), make_image(1, 30, 64)]
+    samples = [make_sample(i, images[i // 6], f"<image>\n{QUESTIONS[i % 6]}") for i in range(12)]
+    samples = [replace(s, images=samples[i // 6 * 6].images) for i, s in enumerate(samples)]
+    alone = [encode_examples(loaded, [sample])[0][0] for sample in samples]
+    decoded, decode = [], prompts.load_images
+
+    def noting(sample, **options):
+        decoded.append(sample.id)
+        return decode(sample, **options)
+
+    monkeypatch.setattr(prompts, "load_images", noting)
+    size = sum(t.nbytes for i in (0, 6) for t in alone[i].inputs.values())
+    together, _ = encode_examples(loaded, samples, kept_bytes=size or 2**20)
+    assert decoded == ["r0", "r6"]
+    assert all(isinstance(example.inputs, dict) for example in together)
+    for one, other in zip(together, alone, strict=True):
+        assert torch.equal(one.input_ids, other.input_ids)
+        assert one.images == other.images
+        for field in ("inputs", "tokens"):
+            mine, theirs = getattr(one, field), getattr(other, field)
+            assert mine.keys() == theirs.keys()
+            assert all(torch.equal(mine[key], theirs[key]) for key in mine)
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 2**30])
