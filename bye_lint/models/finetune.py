@@ -136,6 +136,14 @@ def _is_decoder(name: str) -> bool:
     return not _is_tower(name) and not _DECODERS.isdisjoint(name.split("."))
 
 
+def _train(model: nn.Module) -> None:
+    """Set the model to training, but for its frozen tower, which is read as it is."""
+    model.train()
+    for name, module in model.named_modules():
+        if _is_tower(name):
+            module.eval()
+
+
 @contextmanager
 def _quick_attention(model: Any, longest: int, device: torch.device) -> Iterator[None]:
     """Train with eager attention where that is quicker than the fused kernel and its backward pass.
@@ -216,13 +224,15 @@ def fine_tune(
     first = step
     lengths = [e.length for e in examples]
     smoothed = float(np.mean(history[-20:])) if history else 0.0
-    model.train()
+    _train(model)
     with _quick_attention(model, max(lengths), device):
         for index, chosen in enumerate(
             batch_order(lengths, settings.batch_size, total, settings.seed)
         ):
             if ended or index < step:
                 continue
+            # By step, so that a run that was cut off drops what it would have dropped.
+            torch.manual_seed((settings.seed + 2**32 * step) * ranks.count + ranks.rank)
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * _schedule(step, total, settings.warmup)
             loss, losses = _backward(
@@ -243,7 +253,7 @@ def fine_tune(
             if on_eval is not None and (step % settings.eval_every == 0 or step == total):
                 model.eval()
                 ended = bool(ranks.follow(on_eval(model, progress))) and step < total
-                model.train()
+                _train(model)
             late = time.monotonic() - saved > SAVE_SECONDS
             if ranks.first and (ended or step == total or step % settings.save_every == 0 or late):
                 run.save(step, history, ended)

@@ -132,6 +132,24 @@ def test_the_tower_stays_as_it_is(tiny) -> None:
     assert all(torch.equal(before[name], p) for name, p in tower.named_parameters())
 
 
+def test_what_is_frozen_is_run_as_it_will_be_read(tiny) -> None:
+    """A tower in training would drop features, or count them into its batch normalisation."""
+    examples, pixels = make_examples(tiny)
+    whole = [replace(e, inputs={"pixel_values": pixels[e.images[0]][None]}) for e in examples]
+    base = tiny.model.model
+    modes = []
+    for module in (base.vision_tower, base.vision_tower.encoder.layers[0], base.language_model):
+        module.register_forward_hook(lambda module, *_: modes.append(module.training))
+    settings = replace(SETTINGS, max_steps=3, eval_every=1)
+    # asking what was learned puts the model into evaluation mode and back
+    fine_tune(
+        prepare(tiny.model, settings), whole, settings, pad_id=0,
+        on_eval=lambda model, _: bool(answers_right(model, whole[:1], pad_id=0).sum() > 1),
+    )  # fmt: skip
+    training = [False, False, True]
+    assert modes == [*training, False, False, False] * 3
+
+
 def test_micro_batches_take_the_same_step(tiny) -> None:
     examples, pixels = make_examples(tiny)
     features = tower_features(tiny.model, pixels, bfloat16=False)
@@ -145,7 +163,10 @@ def test_micro_batches_take_the_same_step(tiny) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
-def test_a_cut_off_run_goes_on_as_if_nothing_had_happened(tiny, tmp_path) -> None:
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_a_cut_off_run_goes_on_as_if_nothing_had_happened(tiny, tmp_path, dropout) -> None:
+    for layer in tiny.model.model.language_model.layers:
+        layer.self_attn.attention_dropout = dropout
     examples, pixels = make_examples(tiny)
     features = tower_features(tiny.model, pixels, bfloat16=False)
     settings = replace(SETTINGS, max_steps=20)
