@@ -126,21 +126,30 @@ class Detection:
     warnings: tuple[str, ...] = field(default=())
 
 
-def normalised_entropy(features: Features) -> tuple[FloatArray, str]:
-    """Return entropies that can be compared between samples, and their unit.
+#: Unit of entropies where every sample has the same number of image tokens.
+NATS = "nats"
+
+
+def comparable(features: Features) -> tuple[Features, str]:
+    """Return features whose entropies can be compared between samples, and their unit.
 
     Where every scored sample has the same number T of image tokens the entropies stay in nats.
     Where T varies, the entropy of a uniform map is log T and grows with T by itself, so each
-    sample's entropies are divided by log T.
+    sample's entropies, of layers and of heads, are divided by log T.
 
     Returns
     -------
-    entropy : (n_samples, n_layers) array
+    features : Features
     unit : str
         ``nats`` or ``fraction of log T``.
     """
     tokens = features.image_tokens[features.scored]
     if tokens.size == 0 or (tokens == tokens[0]).all():
-        return features.entropy, "nats"
+        return features, NATS
     largest = np.log(np.maximum(features.image_tokens, 2).astype(np.float64))
-    return features.entropy / largest[:, None], "fraction of log T"
+    heads = features.head_entropy
+    return replace(
+        features,
+        entropy=features.entropy / largest[:, None],
+        head_entropy=heads / largest[:, None, None] if heads.ndim == 3 else heads,
+    ), "fraction of log T"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bye_lint.codes import RULES
 from bye_lint.exhibits import Campaign, Evidence
-from bye_lint.features import Detection, FloatArray
+from bye_lint.features import Detection, FloatArray, comparable
 from bye_lint.policy import Policy
 from bye_lint.records import Checked, Finding, Sample, Skipped
 from bye_lint.results import ScoredSample
@@ -61,7 +61,8 @@ def weigh(
 
     samples = scores.samples
     digests = [item.digest for item in usable]
-    rows = scored_samples(samples, digests, scores.features.entropy, scores.detection)
+    features, _ = comparable(scores.features)
+    rows = scored_samples(samples, digests, features.entropy, scores.detection)
     rows = tuple(
         replace(row, changed=new, question=number)
         for row, new, number in zip(rows, changed, scores.question, strict=True)
@@ -72,7 +73,7 @@ def weigh(
         rows,
         maps={d: found for d, found in zip(digests, scores.maps, strict=True) if found},
         layers=summary.layers,
-        head_entropy=scores.features.head_entropy,
+        head_entropy=features.head_entropy,
         view=image_view(scores.model),
         blame=blame,
         max_pixels=policy.dataset.max_pixels,
@@ -164,7 +165,7 @@ def scored_samples(
     Parameters
     ----------
     entropy : (n_samples, n_layers) array
-        In nats, as extracted.
+        Comparable between samples (:func:`bye_lint.features.comparable`).
     """
     return tuple(
         ScoredSample(

@@ -99,7 +99,8 @@ class DetectionSummary:
     null_p_value : float or None
         Probability of so strong a second component on clean data.
     entropy_unit : str
-        ``nats``, or ``fraction of log T`` where the number of image tokens varies.
+        Of the layers' profiles. It names ``log T`` where the number T of image tokens varies; then
+        the samples' entropies are fractions of it, and otherwise they are in nats.
     comparison : dict of str to int
         Suspects by other methods on the same features, for the reader to compare.
     """
@@ -123,7 +124,8 @@ class ScoredSample:
     """A record as the detector saw it; ``score`` is ``None`` where it was not scored.
 
     ``question`` says which of the record's questions prompt, answer, images and scores are of,
-    counted from 1: the most suspicious one.
+    counted from 1: the most suspicious one. ``entropy`` is by layer, in nats, or as a fraction of
+    log T where the number T of image tokens varies.
     """
 
     sample_id: str

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bye_lint.features import Features, FloatArray, IntArray
+from bye_lint.features import Features, FloatArray, IntArray, comparable
 
 COMPONENTS = ("system", "vision", "text")
 _FLOOR = 1e-6
@@ -28,8 +28,7 @@ class Columns:
     Attributes
     ----------
     values : (n_samples, n_columns) array
-        Entropies as fractions of ``log T``'s difference from uniform where T varies (see
-        :func:`attention_columns`); masses as log odds.
+        Entropies in ``entropy_unit``, masses as log odds.
     names : tuple of Column
     entropy_unit : str
     """
@@ -42,30 +41,27 @@ class Columns:
 def attention_columns(features: Features, rows: IntArray) -> Columns:
     """Return layer entropies, head entropies and head masses as columns.
 
-    Entropies are in nats where every sample has the same number T of image tokens, and divided
-    by ``log T`` otherwise, so that large images are not outliers by their size. Masses become
-    log odds, which have no walls at 0 and 1. Columns with a value that is not finite are left
-    out.
+    Entropies are such that large images are not outliers by their size
+    (:func:`bye_lint.features.comparable`). Masses become log odds, which have no walls at 0 and 1.
+    Columns that are mostly not finite are left out.
 
     Parameters
     ----------
     rows : (n,) integer array
         Which samples.
     """
-    tokens = np.asarray(features.image_tokens)[rows]
-    varies = len(tokens) > 0 and tokens.min() != tokens.max()
-    unit = np.log(np.maximum(tokens, 2))[:, None] if varies else np.ones((len(rows), 1))
-    blocks: list[FloatArray] = [np.asarray(features.entropy, dtype=np.float64)[rows] / unit]
+    part, unit = comparable(features.select(rows))
+    blocks: list[FloatArray] = [np.asarray(part.entropy, dtype=np.float64)]
     names = [Column("entropy", layer) for layer in range(features.entropy.shape[1])]
     if features.head_entropy.ndim == 3 and features.head_entropy.size:
-        per_head = np.asarray(features.head_entropy, dtype=np.float64)[rows]
-        blocks.append(per_head.reshape(len(rows), -1) / unit)
+        per_head = np.asarray(part.head_entropy, dtype=np.float64)
+        blocks.append(per_head.reshape(len(rows), -1))
         names += [Column("head entropy", *place) for place in np.ndindex(per_head.shape[1:])]
     if features.head_mass.ndim == 4 and features.head_mass.size:
-        mass = np.clip(np.asarray(features.head_mass, dtype=np.float64)[rows], _FLOOR, 1 - _FLOOR)
+        mass = np.clip(np.asarray(part.head_mass, dtype=np.float64), _FLOOR, 1 - _FLOOR)
         odds = np.log(mass / (1 - mass))
-        for part, component in enumerate(COMPONENTS):
-            blocks.append(odds[..., part].reshape(len(rows), -1))
+        for i, component in enumerate(COMPONENTS):
+            blocks.append(odds[..., i].reshape(len(rows), -1))
             names += [Column(f"{component} mass", *place) for place in np.ndindex(odds.shape[1:3])]
     values = np.concatenate(blocks, axis=1)
     keep = np.isfinite(values).mean(axis=0) > 0.5 if len(rows) else np.ones(len(names), np.bool_)
@@ -76,5 +72,5 @@ def attention_columns(features: Features, rows: IntArray) -> Columns:
     return Columns(
         values[:, keep],
         tuple(name for name, kept in zip(names, keep, strict=True) if kept),
-        "fraction of log T" if varies else "nats",
+        unit,
     )

@@ -39,7 +39,7 @@ from bye_lint.detectors.neighbours import given_neighbours, read_questions
 from bye_lint.detectors.repeats import judge_once
 from bye_lint.detectors.shared import OddAnswer, SharedAnswer, shared_answers
 from bye_lint.detectors.wording import residuals, standardise, wording_design
-from bye_lint.features import BoolArray, Detection, Features, FloatArray, normalised_entropy
+from bye_lint.features import NATS, BoolArray, Detection, Features, FloatArray, comparable
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary, HeadProfile
 from bye_lint.stages import cluster_samples, profile_layers
@@ -111,9 +111,9 @@ def search_samples(
     )
     undecided = "" if anybody else "; ".join(filter(None, doubts))
     profiles = profile_layers(given.values[:, entropies], settings.bsi, settings.threshold, seed)
-    comparable = normalised_entropy(features)[0][rows]
-    published = profile_layers(comparable, settings.bsi, settings.threshold, seed)
-    rule = cluster_samples(comparable, published, seed)
+    H = comparable(features)[0].entropy[rows]
+    published = profile_layers(H, settings.bsi, settings.threshold, seed)
+    rule = cluster_samples(H, published, seed)
     summary = DetectionSummary(
         method="conditional",
         parameters={
@@ -130,7 +130,7 @@ def search_samples(
         threshold=float(accused.score[accused.suspicious].min()) if anybody else None,
         side=accused.side,
         null_p_value=_consistent(found.p_value, anybody),
-        entropy_unit=GIVEN,
+        entropy_unit=_given(columns.entropy_unit),
         comparison={f"bye ({settings.bsi})": int(rule.suspicious.sum())},
         notes=(_explained(given.explained[entropies]), *found.notes, *map(_told, told)),
     )
@@ -144,6 +144,11 @@ def search_samples(
         warnings=found.warnings,
     )
     return detection, explained
+
+
+def _given(unit: str) -> str:
+    """Return the unit of what the question leaves of entropies in ``unit``."""
+    return GIVEN if unit == NATS else f"{GIVEN}, of the {unit}"
 
 
 @dataclass(frozen=True)

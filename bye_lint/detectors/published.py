@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bye_lint.detectors.answer import real_rows, spread
-from bye_lint.features import Detection, Features, normalised_entropy
+from bye_lint.features import Detection, Features, comparable
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary
 from bye_lint.stages import cluster_samples, profile_layers
@@ -22,8 +22,8 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     suspicious; the threshold is the entropy at which the clustering divides the samples.
     """
     rows = real_rows(features)
-    comparable, unit = normalised_entropy(features)
-    H = comparable[rows]
+    alike, unit = comparable(features)
+    H = alike.entropy[rows]
     profiles = profile_layers(H, settings.bsi, settings.threshold, seed)
     clusters = cluster_samples(H, profiles, seed)
     score = -clusters.mean_entropy

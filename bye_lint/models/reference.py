@@ -49,9 +49,9 @@ _TAIL = """
   their full-attention layers only, and their records share nothing.
 - With `conv_bias` the convolutions of LFM2 take up padding before the first token. Reading pads
   behind the last one; fine-tuning pads before the first, as transformers does.
-- Where the number of image tokens varies between records, entropies are divided by log T before
-  they are compared, and the result says so (`fraction of log T`); with a fixed count they stay in
-  nats.
+- Where the number T of image tokens varies between records, entropies are divided by log T before
+  they are compared, in the detectors as in the result's samples, and the result says so
+  (`detection.entropy_unit` names log T); with a fixed count they stay in nats.
 
 """
 

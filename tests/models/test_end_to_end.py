@@ -78,6 +78,10 @@ def test_a_model_on_disk_reaches_a_verdict(name: str, method: str, tmp_path: Pat
     assert result["counts"]["scored"] == N_RECORDS
     assert result["reproducibility"]["family"] == name
     assert "canaries" in result["reproducibility"]["fine_tuned"]
+    varies = name not in ("llava", "gemma3")
+    assert ("log T" in result["detection"]["entropy_unit"]) == varies
+    highest = max(max(sample["entropy"]) for sample in result["samples"])
+    assert (highest <= 1) == varies
     views = [picture["view"] for picture in result["evidence"]["pictures"]]
     assert views
     assert all(views) if name == "llava" else not any(views), "LLaVA's processor crops these"
