@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from bye_lint.escape import visible
+
+#: Seconds between two lines of one stage in a log.
+LOG_SECONDS = 60.0
 
 
 class Task(Protocol):
@@ -55,14 +58,31 @@ class SilentProgress:
 
 
 class _LineTask:
-    """A stage on something that is not a terminal: one line at the begin, none in between."""
+    """A stage in a log: a line a minute, by which a fine-tuning of hours is seen to be alive."""
+
+    def __init__(self, show: Callable[[str], None], description: str) -> None:
+        self._show, self._description = show, description
+        self._first: tuple[int, float] | None = None
+        self._spoken = time.monotonic()
 
     def update(self, done: int, total: int | None = None, note: str = "") -> None:
-        """Lines in a log are for milestones; a bar would fill it."""
+        """Print how far the stage is, unless that was said a short while ago."""
+        now = time.monotonic()
+        if self._first is None:  # one that goes on from a state begins far from 0
+            self._first = done, now
+        if now - self._spoken < LOG_SECONDS:
+            return
+        self._spoken = now
+        parts = [f"{self._description}: {done:,}{f' of {total:,}' if total else ''}", note]
+        before, since = self._first
+        if total and done > before:
+            left = (total - done) * (now - since) / (done - before)
+            parts.append(f"about {max(1, round(left / 60)):,} min left")
+        self._show(", ".join(filter(None, parts)))
 
 
 class RichProgress(SilentProgress):
-    """A bar a stage on a terminal, a line a stage in a log."""
+    """A bar a stage on a terminal; in a log a line a stage, and one a minute while it lasts."""
 
     def __init__(self, *, bars: bool = True) -> None:
         super().__init__()
@@ -76,10 +96,11 @@ class RichProgress(SilentProgress):
     @contextmanager
     def stage(self, name: str, description: str) -> Iterator[Task]:
         """Show a stage while it runs."""
+        description = visible(description, None)  # it may name the policy's model
         with super().stage(name, description):
             if not self._bars:
                 self._console.print(f"{description} ...", markup=False)
-                yield _LineTask()
+                yield _LineTask(self.say, description)
                 return
             from rich.progress import (
                 BarColumn,

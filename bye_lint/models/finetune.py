@@ -64,7 +64,6 @@ class Progress:
     step: int
     total: int
     loss: float
-    seconds_left: float
     history: Sequence[float]
 
     def flat(self, window: int = 40, gain: float = 0.03) -> bool:
@@ -221,7 +220,6 @@ def fine_tune(
     step, history, ended = run.load(device)
     ranks.must_agree(step, "fine-tunings under way")
     began = saved = time.monotonic()
-    first = step
     lengths = [e.length for e in examples]
     smoothed = float(np.mean(history[-20:])) if history else 0.0
     _train(model)
@@ -246,8 +244,7 @@ def fine_tune(
             step += 1
             history.append(loss)
             smoothed = loss if step == 1 else 0.9 * smoothed + 0.1 * loss
-            pace = (time.monotonic() - began) / (step - first)
-            progress = Progress(step, total, smoothed, pace * (total - step), history)
+            progress = Progress(step, total, smoothed, history)
             if on_progress is not None:
                 on_progress(progress)
             if on_eval is not None and (step % settings.eval_every == 0 or step == total):

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from bye_lint.errors import one_line
 from bye_lint.models.chat import IMAGE_MARK, EncodeError, Prompt, render
 from bye_lint.models.families import Family
 from bye_lint.models.pictures import thumbnail
@@ -80,8 +81,10 @@ def load_images(sample: Sample, *, max_pixels: int = 50_000_000) -> list[Image.I
                 images.append(image.convert("RGB"))
         except UnidentifiedImageError as error:  # its message holds an address in memory
             raise EncodeError("the image cannot be decoded: it is of no known format") from error
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise EncodeError(f"the image cannot be decoded: {error}") from error
+        except EncodeError:
+            raise
+        except Exception as error:  # decoders of hostile bytes raise nearly everything
+            raise EncodeError(f"the image cannot be decoded: {one_line(error)}") from error
     return images
 
 

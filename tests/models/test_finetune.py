@@ -270,7 +270,7 @@ def test_every_example_is_seen_once_an_epoch() -> None:
     ids=["too short to tell", "no gain", "still falling"],
 )
 def test_flat_means_no_gain_between_two_windows(history: list[float], flat: bool) -> None:
-    assert Progress(80, 100, 1.0, 0.0, history).flat() is flat
+    assert Progress(80, 100, 1.0, history).flat() is flat
 
 
 def test_no_examples_is_an_error(tiny) -> None:

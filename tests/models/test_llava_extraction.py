@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 import sys
 import weakref
+import zlib
 
 import numpy as np
 import pytest
 import torch
 from conformance import assert_rows_agree, references
+from PIL import Image
 from tiny_models import QUESTIONS, make_image, make_llava, make_sample, make_samples
 
 from bye_lint.errors import ModelError
@@ -17,6 +20,7 @@ from bye_lint.models import LoadedModel, batching, extract, feature_keys, load_m
 from bye_lint.models import extraction as extraction_module
 from bye_lint.models import prompts as prompts_module
 from bye_lint.models import running as running_module
+from bye_lint.models.encoding import encode_examples
 from bye_lint.policy import ModelPolicy
 from bye_lint.readings import Readings
 from bye_lint.records import Turn
@@ -161,6 +165,27 @@ def test_a_record_that_cannot_be_read_is_not_scored(loaded):
     assert "decoded" in rows[1].error
     assert "2 image marks for 1 images" in rows[2].error
     assert "control token '</s>'" in rows[3].error
+
+
+@pytest.mark.parametrize(
+    "error", [struct.error("unpack requires a buffer"), IndexError(), zlib.error("Error -3")]
+)
+def test_whatever_a_decoder_raises_it_costs_one_record(loaded, monkeypatch, error):
+    """The rules may have looked at no more than the header."""
+    convert = Image.Image.convert
+
+    def breaking(image, *args, **kwargs):
+        if image.size == (41, 30):
+            raise error
+        return convert(image, *args, **kwargs)
+
+    monkeypatch.setattr(Image.Image, "convert", breaking)
+    samples = make_samples(3)
+    samples[1] = make_sample(1, make_image(1, 41, 30), "<image>\nWhat?")
+    rows = extract(loaded, samples)
+    assert [row.scored for row in rows] == [True, False, True]
+    assert rows[1].error == f"the image cannot be decoded: {str(error) or 'IndexError'}"
+    assert encode_examples(loaded, samples)[0][1] is None
 
 
 def test_a_prompt_beyond_the_models_positions_is_not_scored(loaded):
