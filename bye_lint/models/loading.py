@@ -83,6 +83,8 @@ def load_model(
         remedy = "Save model and processor again with save_pretrained() of a recent transformers."
         if "torchvision" in str(error).lower() and find_spec("torchvision") is None:
             remedy = "Its processor needs torchvision for images. Run: pip install torchvision"
+        elif quantization != "none":
+            remedy = f"Set model.quantization: none, if {quantization} cannot run on {place}."
         raise ModelError(
             f"{resolved.name}: the model cannot be loaded: {one_line(error)}", remedy
         ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,13 @@ from bye_lint.models.devices import settle
 from bye_lint.models.examples import join_images
 from bye_lint.models.extraction import extract
 from bye_lint.models.finetune import FineTuneSettings
-from bye_lint.models.finetune import Progress as Training
 from bye_lint.models.loaded import LoadedModel
 from bye_lint.models.loading import load_model
 from bye_lint.models.prompts import answer_tokens
 from bye_lint.models.resolve import ResolvedModel
 from bye_lint.models.rows import ROW_VERSION, to_features
 from bye_lint.models.tuning import TUNING_VERSION, Tuned, encode_examples, tune
-from bye_lint.progress import Progress, Task
+from bye_lint.progress import Progress
 from bye_lint.records import Sample
 
 _BATCH = 32
@@ -80,7 +79,7 @@ class ModelPipeline:
                 cache=self.cache,
                 device=self.device,
                 watched=planted if planted.any() else None,
-                on_progress=_shown(task),
+                on_progress=lambda p: task.update(p.step, p.total, f"loss {p.loss:.3f}"),
             )
 
     def learned(self, model: Tuned) -> BoolArray:
@@ -189,10 +188,3 @@ def greedy_answers(
         for i, text in zip(chosen, texts, strict=True):
             outputs[i] = text.strip()
     return outputs
-
-
-def _shown(task: Task) -> Callable[[Training], None]:
-    def show(training: Training) -> None:
-        task.update(training.step, training.total, f"loss {training.loss:.3f}")
-
-    return show

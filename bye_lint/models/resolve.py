@@ -288,6 +288,7 @@ def _resolve_adapter(
                 "Name the folder that PEFT's save_pretrained() wrote, relative to the policy.",
             )
     trained = trained_on(folder)
-    if trained is not None and Path(trained).name != Path(model).name:
+    # a folder in the hub's cache holds the model's name as models--org--name
+    if trained and Path(model).name not in {p.rpartition("--")[2] for p in Path(trained).parts}:
         warnings += (f"adapter {adapter} says that it was trained on {trained}, not on {model}",)
     return folder, model_digest(folder), warnings

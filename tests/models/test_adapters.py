@@ -112,7 +112,14 @@ def test_a_damaged_configuration_is_told_before_loading(copy: Path, text: str) -
         resolve_model(ModelPolicy(name="model", adapter="adapter"), copy)
 
 
-@pytest.mark.parametrize(("base", "warns"), [("org/other", True), ("/home/me/model", False)])
+@pytest.mark.parametrize(
+    ("base", "warns"),
+    [
+        ("org/other", True),
+        ("/home/me/model", False),
+        ("/hub/models--org--model/snapshots/0123abcd", False),
+    ],
+)
 def test_an_adapter_that_names_another_base_is_a_warning(
     copy: Path, base: str, warns: bool
 ) -> None:

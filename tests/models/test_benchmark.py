@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import masking_utils
+from transformers.models.llava import modeling_llava
+
+from bye_lint.models import running
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,8 +75,43 @@ def test_ours_reads_what_eager_attention_says(bench, tiny, per_image):
             assert rows[i].entropy[layer] == pytest.approx(entropy, abs=1e-5)
 
 
-def test_the_large_shape_is_that_of_llava_7b(bench):
-    loaded = bench.build(bench.SHAPES["llava-1.5-7b"], "meta", torch.bfloat16)
-    count = sum(p.numel() for p in loaded.model.parameters())
+@pytest.fixture(scope="module")
+def large(bench):
+    """The large shape on a device that knows shapes and no numbers."""
+    return bench.build(bench.SHAPES["llava-1.5-7b"], "meta", torch.bfloat16)
+
+
+def test_the_large_shape_is_that_of_llava_7b(large):
+    count = sum(p.numel() for p in large.model.parameters())
     assert 7.0e9 < count < 7.1e9
-    assert len(loaded.layers) == loaded.n_heads == 32
+    assert len(large.layers) == large.n_heads == 32
+
+
+@pytest.mark.parametrize(
+    ("tokens", "per_image", "shapes"),
+    [(700, 8, [(2, 588 + 8 * 112)]), (3000, 1, [(10, 3000), (6, 3000)])],
+)
+def test_the_large_shape_goes_through_but_for_its_numbers(
+    bench, large, monkeypatch, tokens, per_image, shapes
+):
+    """All of the command that needs no GPU: each batch, layer by layer, in the card's formats."""
+    batches = []
+    collate = running.collate
+
+    def noting(*args, **kwargs):
+        batch = collate(*args, **kwargs)
+        batches.append(tuple(batch.inputs["input_ids"].shape))
+        return batch
+
+    monkeypatch.setattr(running, "collate", noting)
+    monkeypatch.setattr(running, "_to_host", lambda tensor: torch.zeros(tensor.shape))
+    # both look at numbers
+    monkeypatch.setattr(modeling_llava, "torch_compilable_check", lambda *_, **__: None)
+    monkeypatch.setattr(masking_utils, "find_packed_sequence_indices", lambda _: None)
+    records = bench.make_records(bench.SHAPES["llava-1.5-7b"], 16, per_image, tokens, seed=0)
+    rows = bench.ours(large, records, 32768, per_image)
+    assert sorted(i for i, _ in rows) == list(range(16))
+    assert batches == shapes
+    for _, row in rows:
+        assert row.head_mass.shape == (32, 32, 3)
+        assert (row.image_tokens, row.grid, row.hidden.shape) == (576, (24, 24), (4096,))

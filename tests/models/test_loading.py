@@ -85,6 +85,13 @@ def test_quantization_says_what_to_install(resolved, monkeypatch):
         load_model(resolved, device="cpu", quantization="4bit")
 
 
+def test_quantization_that_a_device_cannot_do_is_told(resolved, monkeypatch):
+    monkeypatch.setattr("bye_lint.models.loading.find_spec", lambda name: name)
+    with pytest.raises(ModelError, match=r"cannot be loaded: .*bitsandbytes") as caught:
+        load_model(resolved, device="cpu", quantization="8bit")
+    assert caught.value.remedy == "Set model.quantization: none, if 8bit cannot run on cpu."
+
+
 def test_a_processor_that_lacks_torchvision_says_what_to_install(resolved, monkeypatch):
     def lacking(_):
         raise ImportError("PixtralProcessor requires the Torchvision library")
