@@ -14,6 +14,11 @@ from bye_lint.escape import visible
 LOG_SECONDS = 60.0
 
 
+def speaks() -> bool:
+    """Whether this process tells the user what goes on: the first of those that train together."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 class Task(Protocol):
     """One stage under way."""
 
@@ -88,9 +93,7 @@ class RichProgress(SilentProgress):
         super().__init__()
         from rich.console import Console
 
-        # of processes that train together the first one speaks
-        quiet = os.environ.get("RANK", "0") != "0"
-        self._console = Console(stderr=True, highlight=False, quiet=quiet)
+        self._console = Console(stderr=True, highlight=False, quiet=not speaks())
         self._bars = bars and self._console.is_terminal
 
     @contextmanager

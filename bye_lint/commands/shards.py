@@ -44,11 +44,13 @@ def tune(
     that was given as fine-tuned is left as it is.
     """
     from bye_lint import tuned
-    from bye_lint.progress import RichProgress
+    from bye_lint.progress import RichProgress, speaks
     from bye_lint.request import Overrides, plan_request
 
     request = plan_request(paths, Overrides(**overrides))
     note = tuned.tune(request, out, progress=RichProgress(bars=not no_progress))
+    if not speaks():
+        return 0
     if note.why:
         click.echo(f"nothing to fine-tune: {note.why}")
     else:

@@ -155,9 +155,9 @@ with together(torch.device("cpu")) as ranks:
 
 
 def launch(script: Path, *arguments: str, n: int) -> subprocess.CompletedProcess[str]:
-    """Run a program in ``n`` processes that know of each other."""
-    together = ["-m", "torch.distributed.run", f"--nproc_per_node={n}"]
-    together += ["--master_port=0", "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0"]
+    """Run a program in ``n`` processes that know of each other, as docs/running.md says."""
+    together = ["-m", "accelerate.commands.launch", "--multi_gpu", f"--num_processes={n}"]
+    together += ["--main_process_port=0"]  # any that is free
     return subprocess.run(
         [sys.executable, *(together if n > 1 else []), str(script), *arguments],
         cwd=script.parent,

@@ -310,6 +310,14 @@ def test_what_learned_something_else_is_refused(
     refused(capsys, "is not the one that was written", "bye-lint tune", command=command)
 
 
+def test_of_several_processes_one_speaks(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    assert run("tune", "-o", "tuned") == 0
+    assert capsys.readouterr() == ("", "")
+
+
 def test_there_may_be_nothing_to_fine_tune(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("tune", "-o", "tuned") == 0
     assert "nothing to fine-tune: the model model was given" in capsys.readouterr().out
