@@ -19,11 +19,11 @@ from bye_lint.models.loaded import LoadedModel
 from bye_lint.models.memory import out_of_memory
 from bye_lint.models.prompts import Encoded
 from bye_lint.models.rows import FeatureRow, RowStore, cached_rows, failed_row
-from bye_lint.models.running import Launched, Rows, launch, run_batch
+from bye_lint.models.running import Launched, Rows, launch
 from bye_lint.models.workers import Outcomes, Preparer, default_workers
 from bye_lint.records import Sample
 
-__all__ = ["default_budget", "extract", "read_batches", "run_batch"]
+__all__ = ["default_budget", "extract", "read_batches"]
 
 Progress = Callable[[int], None]
 

@@ -80,11 +80,6 @@ class LoadedModel:
         return next(weights, torch.float32)
 
     @property
-    def dtype_name(self) -> str:
-        """Number format, as cache keys spell it."""
-        return str(self.dtype).removeprefix("torch.")
-
-    @property
     def config(self) -> Any:
         """Configuration of the decoder."""
         config: Any = self.decoder.config

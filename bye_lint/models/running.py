@@ -24,18 +24,6 @@ from bye_lint.models.rows import FeatureRow
 Rows = list[tuple[int, FeatureRow]]
 
 
-def run_batch(
-    loaded: LoadedModel,
-    units: list[Unit],
-    *,
-    maps: bool = False,
-    hidden: bool = True,
-    padding: Padding = "right",
-) -> Rows:
-    """Run one batch and wait for its rows; see :func:`launch`."""
-    return launch(loaded, units, maps=maps, hidden=hidden, padding=padding).rows()
-
-
 @torch.inference_mode()
 def launch(
     loaded: LoadedModel,

@@ -212,7 +212,7 @@ def test_scaled_positions_count(loaded, monkeypatch, rope, positions):
 
 def test_the_store_serves_what_was_read(loaded, tmp_path):
     samples = make_samples()
-    keys = feature_keys(samples, loaded.resolved, dtype=loaded.dtype_name)
+    keys = feature_keys(samples, loaded.resolved)
     seen: list[int] = []
     store = FeatureStore(tmp_path)
     first = extract(loaded, samples[:4], store=store, keys=keys[:4])
