@@ -167,7 +167,7 @@ def explain_text(
         Text(f"{visible(sample.sample_id, 80)}: {verdict}", style="bold"),
         Text(f"{visible(sample.path)}:{sample.line}", style="dim"),
         Text(),
-        _row("Question", " ".join(sample.prompt.replace("<image>", " ").split())),
+        _row(_asked(sample), " ".join(sample.prompt.replace("<image>", " ").split())),
         _row("Answer", sample.answer),
         Text(),
         *(Text(f"- {reason}") for reason in reasons(result, sample)),
@@ -209,7 +209,12 @@ def _picture(result: ScanResult, sample: ScoredSample) -> Picture | None:
 
 
 def _row(name: str, text: str) -> Text:
-    return Text.assemble((f"{name:<10}", "dim"), visible(text, 300))
+    return Text.assemble((f"{name:<9} ", "dim"), visible(text, 300))
+
+
+def _asked(sample: ScoredSample) -> str:
+    """Name the question; that of a conversation by its number."""
+    return "Question" if sample.question == 1 else f"Question {sample.question}"
 
 
 def _table(rows: Sequence[LayerStanding], ascii_only: bool) -> Table | None:

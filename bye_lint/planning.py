@@ -193,7 +193,10 @@ def plan_line(plan: Plan) -> str:
     if plan.cached:
         parts.append(f"{plan.cached:,} in the cache")
     parts.append(f"{_tokens(plan)} tokens")
-    return f"plan: {', '.join(parts)}; {minutes(plan)}, {gigabytes(plan.memory)} on {plan.device}"
+    needs = f"{gigabytes(plan.memory)} on {plan.device}"
+    if plan.memory > plan.free > 0:
+        needs += f", of which {plan.free / 2**30:.1f} GiB are free: too little"
+    return f"plan: {', '.join(parts)}; {minutes(plan)}, {needs}"
 
 
 def plan_text(plan: Plan | None) -> str:

@@ -99,6 +99,12 @@ def test_an_unflagged_record_is_told_why_not(result):
     assert "patch" not in text
 
 
+def test_a_later_question_of_a_conversation_is_named(result):
+    first, *others = result.samples
+    later = replace(result, samples=(replace(first, question=3), *others))
+    assert "Question 3 What is it?" in explain_text(later, "r0")
+
+
 def test_a_suspect_is_told_why(result):
     text = explain_text(result, "r0")
     for said in (

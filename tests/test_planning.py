@@ -114,6 +114,8 @@ def test_the_line_before_a_check() -> None:
         "plan: 1,200 records, 120 canaries, at most 248 steps of fine-tuning, about 900,000 "
         "tokens; about 10 minutes, about 20.0 GiB on cuda"
     )
+    small = plan_line(replace(BASE, free=2**34))
+    assert small.endswith("about 20.0 GiB on cuda, of which 16.0 GiB are free: too little")
     done = replace(BASE, tuning="cached", cached=1320)
     assert plan_line(done).endswith("all in the cache: no model is run")
     half = replace(BASE, tuning="cached", steps=0, cached=1000)

@@ -282,6 +282,11 @@ def test_a_fail_shows_what_a_reviewer_needs():
     assert len([a for a in parsed.all("li") if "suspect" in (a.get("class") or "")]) == 4
 
 
+def test_a_question_of_a_conversation_is_numbered():
+    assert "of the conversation" not in page(failing())[0]
+    assert "<dt>Question 3 of the conversation</dt>" in page(failing(question=3))[0]
+
+
 def test_a_pass_shows_no_suspects_and_no_remedy():
     words = page(passing())[1].words
     assert "Nothing stands out" in words
