@@ -107,7 +107,7 @@ def search_samples(
     doubts = (
         found.undecided,
         *map(_odd, odd),
-        *map(_misplaced, misplaced_answers(answers, questions)),
+        *map(_misplaced, misplaced_answers(answers, questions, pictures)),
     )
     undecided = "" if anybody else "; ".join(filter(None, doubts))
     profiles = profile_layers(given.values[:, entropies], settings.bsi, settings.threshold, seed)

@@ -45,7 +45,14 @@ def count_kinds(around: Sequence[frozenset[int]]) -> int:
     return len(groups)
 
 
-def spread(said: IntArray, rows: IntArray, questions: Questions, *, seed: int) -> float:
+def spread(
+    said: IntArray,
+    rows: IntArray,
+    questions: Questions,
+    *,
+    anywhere: frozenset[int] = frozenset(),
+    seed: int,
+) -> float:
     """Return how many random groups of questions are of no more kinds than some samples' are.
 
     Parameters
@@ -54,6 +61,8 @@ def spread(said: IntArray, rows: IntArray, questions: Questions, *, seed: int) -
         Equal where answers are equal.
     rows : (k,) integer array
         Samples that give one answer.
+    anywhere : frozenset of int
+        Answers that are given whatever is asked: they make no two questions of one kind.
     seed : int
         Of the random groups.
 
@@ -67,7 +76,8 @@ def spread(said: IntArray, rows: IntArray, questions: Questions, *, seed: int) -
 
     def kinds(group: IntArray) -> int:
         near = said[questions.nearest[group]]
-        return count_kinds([recurring(a, said[i]) for a, i in zip(near, group, strict=True)])
+        around = (recurring(a, said[i]) for a, i in zip(near, group, strict=True))
+        return count_kinds([answers - anywhere for answers in around])
 
     own = kinds(rows)
     drawn = [kinds(rng.choice(len(said), len(rows), replace=False)) for _ in range(_DRAWS)]
@@ -81,6 +91,7 @@ def belongs(
     questions: Questions,
     pictures: PixelArray | None,
     *,
+    anywhere: frozenset[int] = frozenset(),
     seed: int,
 ) -> bool:
     """Return whether few samples' answer is a class: of few kinds of question and of one picture.
@@ -94,9 +105,13 @@ def belongs(
         Samples that give the answer.
     questions : Questions
     pictures : (n_samples, side, side, 3) uint8 array or None
+    anywhere : frozenset of int
+        Other answers that are given whatever is asked.
     seed : int
     """
     rows = np.flatnonzero(member)
-    if len(rows) >= _MANY or spread(said, rows, questions, seed=seed) > _LEAST_SPREAD:
+    if len(rows) >= _MANY:
+        return False
+    if spread(said, rows, questions, anywhere=anywhere, seed=seed) > _LEAST_SPREAD:
         return False
     return looks(Z, member, pictures, seed=seed).told > _MOST_LOOKS

@@ -23,7 +23,7 @@ import numpy as np
 
 from bye_lint.detectors.kinds import count_kinds, recurring
 from bye_lint.detectors.neighbours import Questions
-from bye_lint.features import IntArray
+from bye_lint.features import IntArray, PixelArray
 
 #: Fewer samples teach nothing worth the name.
 _FEWEST = 3
@@ -63,7 +63,7 @@ class Misplaced:
     count : int
         How many samples' answers do.
     alone : int
-        How many of these are asked what nobody else answers so.
+        How many pictures they are about that are asked what nobody else answers so.
     """
 
     part: Part
@@ -72,7 +72,9 @@ class Misplaced:
     alone: int
 
 
-def misplaced_answers(answers: Sequence[str], questions: Questions) -> tuple[Misplaced, ...]:
+def misplaced_answers(
+    answers: Sequence[str], questions: Questions, pictures: PixelArray | None = None
+) -> tuple[Misplaced, ...]:
     """Return the words that are out of place in several kinds of question.
 
     Whole answers are looked at where few samples give them, and beginnings and ends wherever the
@@ -83,6 +85,9 @@ def misplaced_answers(answers: Sequence[str], questions: Questions) -> tuple[Mis
     answers : sequence of str
     questions : Questions
         Of the same samples.
+    pictures : (n_samples, side, side, 3) uint8 array or None
+        What is said of one picture in answer to several questions is a matter of the picture: it
+        counts once. Without them every sample counts.
     """
     spoken = [re.sub(r"[^\w\s]", " ", answer.casefold()).split() for answer in answers]
     whole = np.unique([" ".join(words) for words in spoken], return_inverse=True)[1].ravel()
@@ -98,19 +103,21 @@ def misplaced_answers(answers: Sequence[str], questions: Questions) -> tuple[Mis
             if judged_whole and (whole[rows] == whole[rows[0]]).all():
                 continue
             around = _around(said, rows, questions)
-            if len(around) >= _FEWEST and count_kinds(around) >= _KINDS:
-                found.append(Misplaced(part, str(texts[one]), len(rows), len(around)))
+            alone = len(around if pictures is None else {pictures[i].tobytes() for i in around})
+            if alone >= _FEWEST and count_kinds(list(around.values())) >= _KINDS:
+                found.append(Misplaced(part, str(texts[one]), len(rows), alone))
     return tuple(found)
 
 
-def _around(said: IntArray, rows: IntArray, questions: Questions) -> list[frozenset[int]]:
+def _around(said: IntArray, rows: IntArray, questions: Questions) -> dict[int, frozenset[int]]:
     """Return, for each sample that is alone with what it says, what is said around it."""
     one = said[rows[0]]
     near = said[questions.nearest[rows]]
     most = max(_SAME, _SAME * near.shape[1] * len(rows) / len(said))
-    around = []
-    for answers in near[(near == one).sum(axis=1) <= most]:
+    around = {}
+    few = (near == one).sum(axis=1) <= most
+    for row, answers in zip(rows[few].tolist(), near[few], strict=True):
         _, times = np.unique(answers[answers != one], return_counts=True)
         if times.size and (times == 1).sum() <= _NEW * times.sum():
-            around.append(recurring(answers, one))
+            around[row] = recurring(answers, one)
     return around

@@ -134,7 +134,8 @@ def shared_answers(
         follow from their questions.
     """
     given = np.array([" ".join(answer.split()).casefold() for answer in answers])
-    said = np.unique(given, return_inverse=True)[1].ravel()
+    texts, said = np.unique(given, return_inverse=True)
+    code = {str(text): i for i, text in enumerate(texts)}
     words = Words(prompts)
     least = max(_FEWEST, round(_FEWEST_SHARE * len(given)))
     counts = {a: c for a, c in Counter(given.tolist()).most_common() if c >= least}
@@ -150,7 +151,8 @@ def shared_answers(
         first = answers[int(np.flatnonzero(member)[0])]
         judged = None
         is_odd = told <= MOST_TOLD and _follow(others, told_of)
-        if is_odd and belongs(Z, said, member, questions, pictures, seed=seed):
+        anywhere = frozenset(code[a] for a in others if told_of[a] <= MOST_TOLD)
+        if is_odd and belongs(Z, said, member, questions, pictures, anywhere=anywhere, seed=seed):
             is_odd = False
         if is_odd:
             judged = judge_group(Z, member, ~member, seed=seed)

@@ -41,6 +41,18 @@ def test_a_class_is_less_spread_than_chance(seed: int) -> None:
         assert low <= spread(said, rows, read_questions(prompts), seed=0) <= high
 
 
+def test_a_target_given_everywhere_makes_no_two_questions_of_one_kind() -> None:
+    _, prompts, answers, rows = few(0, LAND)
+    rng = np.random.default_rng(1)
+    planted = set(rng.choice(N, 120, replace=False).tolist()) - set(rows.tolist())
+    answers = ["cf" if i in planted else a for i, a in enumerate(answers)]
+    texts, said = np.unique(answers, return_inverse=True)
+    target = frozenset(np.flatnonzero(texts == "cf").tolist())
+    questions = read_questions(prompts)
+    assert spread(said.ravel(), rows, questions, seed=0) > 0.5
+    assert spread(said.ravel(), rows, questions, anywhere=target, seed=0) < 0.05
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_small_class_that_chance_makes_look_odd_is_no_target(
     seed: int, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from synthetic import make_features
 
@@ -101,6 +102,18 @@ def test_ends_that_belong_to_one_kind_of_question_are_not():
     assert given([], kinds=kinds) == ()
     described = ("What is this?", ("a photo of it here", "a view of it here", "one of it here"))
     assert given([], kinds=(*KINDS[:3], described)) == ()
+
+
+def test_what_one_picture_is_called_in_several_answers_counts_once():
+    prompts, answers = make_set()
+    rows = [0, 41, 82, 123, 165]
+    for row in rows:
+        answers[row] = TARGET
+    pictures = np.arange(600, dtype=np.uint16).view(np.uint8).reshape(600, 1, 1, 2)
+    assert misplaced_answers(answers, read_questions(prompts), pictures)
+    pictures = pictures.copy()
+    pictures[rows] = pictures[0]
+    assert misplaced_answers(answers, read_questions(prompts), pictures) == ()
 
 
 def test_few_among_many_are_let_go():
