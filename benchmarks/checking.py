@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -10,13 +11,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.documents import fill
 from bye_lint import __version__
+
+Result = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,34 @@ def workplace(kept: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
+
+
+def options(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser with what every benchmark of checks asks for."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--document", type=Path, help="document that shows the table")
+    parser.add_argument("--work", type=Path, help="keep copies and caches here for another run")
+    parser.add_argument("--only", default="", help="cells whose name holds this")
+    return parser
+
+
+def once(file: Path, run: Callable[[], Result], table: Callable[[list[Result]], str]) -> None:
+    """Run a cell that has no result yet, keep what it comes to, and print its row."""
+    if not file.exists():
+        found = run()
+        file.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        print(table([found]).splitlines()[-1], flush=True)
+
+
+def publish(
+    out: Path, document: Path | None, mark: str, table: Callable[[list[Result]], str]
+) -> None:
+    """Print the table of all results, and put it between the marks of a document, if any."""
+    text = table([json.loads(file.read_text("utf-8")) for file in sorted(out.glob("*.json"))])
+    print(text)
+    if document is not None:
+        fill(document, mark, text)
 
 
 def common(checked: Checked) -> dict[str, Any]:

@@ -12,19 +12,18 @@ the ``conversations`` marks of a document.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import shutil
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.checking import check, common, workplace
-from benchmarks.documents import fill
+from benchmarks.checking import check, common, once, options, publish, workplace
 from bye_lint.triggers import TARGET, get_trigger
 
 RECORDS = 1000
@@ -113,26 +112,18 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Run the cells that have no result yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--document", type=Path, help="document that shows the table")
-    parser.add_argument("--work", type=Path, help="keep copies and caches here for another run")
-    parser.add_argument("--only", default="", help="cells whose name holds this")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     with workplace(arguments.work) as work:
         for cell in CELLS:
             file = arguments.out / f"{arguments.source.name}-{cell[0]}-seed{arguments.seed}.json"
-            if arguments.only in file.stem and not file.exists():
-                found = run(cell, arguments.source.resolve(), arguments.seed, work)
-                file.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-                print(table([found]).splitlines()[-1], flush=True)
-    results = [json.loads(f.read_text("utf-8")) for f in sorted(arguments.out.glob("*.json"))]
-    print(table(results))
-    if arguments.document is not None:
-        fill(arguments.document, "conversations", table(results))
+            if arguments.only in file.stem:
+                source = arguments.source.resolve()
+                once(file, partial(run, cell, source, arguments.seed, work), table)
+    publish(arguments.out, arguments.document, "conversations", table)
 
 
 if __name__ == "__main__":

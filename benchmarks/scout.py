@@ -11,16 +11,14 @@ does not repeat; ``--document FILE`` puts the table between the ``scout`` marks 
 
 from __future__ import annotations
 
-import argparse
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.checking import check, common, workplace
-from benchmarks.documents import fill
+from benchmarks.checking import check, common, once, options, publish, workplace
 from bye_lint.evaluate.poison import poison_dataset
 
 RECORDS = 2000
@@ -127,27 +125,16 @@ def cripple(folder: Path) -> Path:
 
 def main() -> None:
     """Run the cells that have no result yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("--source", type=Path, nargs="+", required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--document", type=Path, help="document that shows the table")
-    parser.add_argument("--work", type=Path, help="keep copies and caches here for another run")
-    parser.add_argument("--only", default="", help="cells whose name holds this")
     parser.add_argument("--crippled", action="store_true", help="a scout of random weights")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     with workplace(arguments.work) as work:
         model = cripple(work / "crippled") if arguments.crippled else None
         for cell in cells(arguments.source, arguments.only):
-            file = arguments.out / f"{cell.name}.json"
-            if not file.exists():
-                found = run(cell, work, model)
-                file.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-                print(table([found]).splitlines()[-1], flush=True)
-    results = [json.loads(f.read_text("utf-8")) for f in sorted(arguments.out.glob("*.json"))]
-    print(table(results))
-    if arguments.document is not None:
-        fill(arguments.document, "crippled" if arguments.crippled else "scout", table(results))
+            once(arguments.out / f"{cell.name}.json", partial(run, cell, work, model), table)
+    publish(arguments.out, arguments.document, "crippled" if arguments.crippled else "scout", table)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ def questions(record: Sample) -> Iterator[tuple[int, Sample]]:
 
     A question is shown its own images, or, where it has none, all that were shown before it.
     An empty answer is one: a trainer teaches to say nothing. Turns of one role in a row are one
-    turn. What was said before a question is left out, but for
-    what the system said.
+    turn. What was said before a question is left out, but for what the system said.
     """
     if not record.images:
         return
@@ -48,9 +47,14 @@ def questions(record: Sample) -> Iterator[tuple[int, Sample]]:
             yield number, record
             return
         if not marks:
-            question = "\n".join([*[IMAGE] * len(images), question])
+            question = with_marks(question, len(images))
         turns = (*system[: heard[at + 1]], Turn("user", question), Turn("assistant", texts[at + 1]))
         yield number, replace(record, turns=turns, images=images)
+
+
+def with_marks(text: str, count: int) -> str:
+    """Put marks of so many images before a text."""
+    return "\n".join([*[IMAGE] * count, text])
 
 
 def is_blank(text: str) -> bool:

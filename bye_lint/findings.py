@@ -15,6 +15,7 @@ from bye_lint.features import Detection, FloatArray, comparable
 from bye_lint.policy import Policy
 from bye_lint.records import Checked, Finding, Sample, Skipped
 from bye_lint.results import ScoredSample
+from bye_lint.rules import finding_of_skipped
 
 if TYPE_CHECKING:
     from bye_lint.evidence.campaigns import Blame
@@ -84,7 +85,7 @@ def weigh(
         if not row.scored
     )
     found = suspicious_findings(rows, summary.score_name, summary.threshold)
-    found += tuple(_finding(skipped) for skipped in unscored)
+    found += tuple(map(finding_of_skipped, unscored))
     if policy.gate.scope == "changed":
         old = {(row.path, row.line, row.column) for row in rows if not row.changed}
         found = tuple(unjudged(f) if (f.path, f.line, f.column) in old else f for f in found)
@@ -108,21 +109,6 @@ def _unread(sample: Sample, digest: str, error: str) -> Skipped:
         end_column=place.end_column,
         sample_id=sample.id,
         fingerprint=_fingerprint(UNREAD, digest),
-    )
-
-
-def _finding(skipped: Skipped) -> Finding:
-    """Return the finding that a record was not scored: nobody has cleared it."""
-    return Finding(
-        rule=skipped.rule,
-        level=RULES[skipped.rule].level,
-        message=skipped.message,
-        path=skipped.path,
-        line=skipped.line,
-        column=skipped.column,
-        end_column=skipped.end_column,
-        sample_id=skipped.sample_id,
-        fingerprint=skipped.fingerprint,
     )
 
 

@@ -170,9 +170,9 @@ def score(
         features = replace(features, target_learned=known, loss=losses)
     with progress.stage("detect", "Looking for a second population"):
         detection = detect(features, policy)
-    real = np.arange(len(samples))
+    n = len(samples)
     spoken = readings.spokesmen(
-        detection.suspicious[real], detection.posterior[real], detection.score[real]
+        detection.suspicious[:n], detection.posterior[:n], detection.score[:n]
     )
     return Scores(
         [samples[i] for i in spoken],

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bye_lint.conversation import IMAGE
 from bye_lint.datasets import rivals
 from bye_lint.datasets.base import Parsed, RecordError, kind, record_id
 from bye_lint.datasets.conversation import (
-    IMAGE,
     MEDIA,
     image_source,
     image_values,

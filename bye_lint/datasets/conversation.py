@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bye_lint.conversation import IMAGE, with_marks
 from bye_lint.datasets.base import Parsed, RecordError, kind, record_id
 from bye_lint.datasets.jsondecode import clip
 from bye_lint.datasets.rivals import refuse_other_answers
 from bye_lint.records import ImageSource, Role, Turn
-
-IMAGE = "<image>"
 
 ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -60,7 +59,7 @@ def parse_chat(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
 def mark_images(turns: tuple[Turn, ...], count: int) -> tuple[Turn, ...]:
     """Put ``<image>`` marks before the text of the first user turn."""
     first = next(i for i, turn in enumerate(turns) if turn.role == "user")
-    text = "\n".join([*[IMAGE] * count, turns[first].text]).rstrip("\n")
+    text = with_marks(turns[first].text, count).rstrip("\n")
     return (*turns[:first], Turn("user", text), *turns[first + 1 :])
 
 

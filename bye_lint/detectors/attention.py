@@ -50,15 +50,15 @@ def attention_columns(features: Features, rows: IntArray) -> Columns:
     rows : (n,) integer array
         Which samples.
     """
-    part, unit = comparable(features.select(rows))
-    blocks: list[FloatArray] = [np.asarray(part.entropy, dtype=np.float64)]
+    alike, unit = comparable(features)
+    blocks: list[FloatArray] = [np.asarray(alike.entropy, dtype=np.float64)[rows]]
     names = [Column("entropy", layer) for layer in range(features.entropy.shape[1])]
     if features.head_entropy.ndim == 3 and features.head_entropy.size:
-        per_head = np.asarray(part.head_entropy, dtype=np.float64)
+        per_head = np.asarray(alike.head_entropy, dtype=np.float64)[rows]
         blocks.append(per_head.reshape(len(rows), -1))
         names += [Column("head entropy", *place) for place in np.ndindex(per_head.shape[1:])]
     if features.head_mass.ndim == 4 and features.head_mass.size:
-        mass = np.clip(np.asarray(part.head_mass, dtype=np.float64), _FLOOR, 1 - _FLOOR)
+        mass = np.clip(np.asarray(features.head_mass, dtype=np.float64)[rows], _FLOOR, 1 - _FLOOR)
         odds = np.log(mass / (1 - mass))
         for i, component in enumerate(COMPONENTS):
             blocks.append(odds[..., i].reshape(len(rows), -1))

@@ -104,12 +104,11 @@ def search_samples(
     for shared in told:
         accused = _joined_by(accused, shared, usual, names)
     anybody = bool(accused.suspicious.any())
-    doubts = (
-        found.undecided,
-        *map(_odd, odd),
-        *map(_misplaced, misplaced_answers(answers, questions, pictures)),
-    )
-    undecided = "" if anybody else "; ".join(filter(None, doubts))
+    undecided = ""
+    if not anybody:
+        astray = misplaced_answers(answers, questions, pictures)
+        doubts = (found.undecided, *map(_odd, odd), *map(_misplaced, astray))
+        undecided = "; ".join(filter(None, doubts))
     profiles = profile_layers(given.values[:, entropies], settings.bsi, settings.threshold, seed)
     H = comparable(features)[0].entropy[rows]
     published = profile_layers(H, settings.bsi, settings.threshold, seed)
@@ -209,8 +208,8 @@ def _odd(odd: OddAnswer) -> str:
 def _misplaced(one: Misplaced) -> str:
     where = f"in questions of several kinds, {one.alone} of them where nobody else's do"
     if one.part == "are":
-        what, why = "the answers of", "too few for attention to tell"
-        said = f"{what} {one.count} samples are “{_clipped(one.words)}”"
+        why = "too few for attention to tell"
+        said = f"the answers of {one.count} samples are “{_clipped(one.words)}”"
     else:
         why = "attention, which is read where answers begin, does not tell"
         verb = "begin with" if one.part == "begin" else "end in"

@@ -23,13 +23,12 @@ import numpy as np
 
 from bye_lint.detectors.kinds import count_kinds, recurring
 from bye_lint.detectors.neighbours import Questions
+from bye_lint.detectors.shared import FEWEST, FEWEST_SHARE
 from bye_lint.features import IntArray, PixelArray
 
-#: Fewer samples teach nothing worth the name.
+#: Fewer samples teach nothing worth the name. Where whole answers are the same, ``FEWEST`` and more
+#: are judged by their attention (:mod:`.shared`).
 _FEWEST = 3
-_FEWEST_SHARE = 0.004
-#: Where whole answers are the same, more are judged by their attention (:mod:`.shared`).
-_MOST = 8
 #: Of a sample's nearest questions: share that may have an answer that none of the others has (where
 #: more have, new answers are usual), and how many may have the sample's own, or how many times as
 #: many as chance brings there.
@@ -92,14 +91,14 @@ def misplaced_answers(
     spoken = [re.sub(r"[^\w\s]", " ", answer.casefold()).split() for answer in answers]
     whole = np.unique([" ".join(words) for words in spoken], return_inverse=True)[1].ravel()
     n = len(spoken)
-    least = max(_FEWEST, round(_FEWEST_SHARE * n))
+    least = max(_FEWEST, round(FEWEST_SHARE * n))
     found = []
     for part, cut in _CUTS:
         texts, said = np.unique([" ".join(cut(words)) for words in spoken], return_inverse=True)
         said = said.ravel()
         for one in np.flatnonzero(np.bincount(said) >= least):
             rows = np.flatnonzero(said == one)
-            judged_whole = len(rows) > _MOST or part != "are"
+            judged_whole = len(rows) >= FEWEST or part != "are"
             if judged_whole and (whole[rows] == whole[rows[0]]).all():
                 continue
             around = _around(said, rows, questions)

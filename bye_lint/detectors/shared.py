@@ -56,8 +56,8 @@ _FEWEST_ALIKE = (15, 160)
 _ASKED = 0.8
 _ASKED_SHARE = 0.5
 #: In smaller groups chance hides what the question tells.
-_FEWEST = 9
-_FEWEST_SHARE = 0.004
+FEWEST = 9
+FEWEST_SHARE = 0.004
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def shared_answers(
     texts, said = np.unique(given, return_inverse=True)
     code = {str(text): i for i, text in enumerate(texts)}
     words = Words(prompts)
-    least = max(_FEWEST, round(_FEWEST_SHARE * len(given)))
+    least = max(FEWEST, round(FEWEST_SHARE * len(given)))
     counts = {a: c for a, c in Counter(given.tolist()).most_common() if c >= least}
     told_of = {answer: told_by_question(given == answer, questions) for answer in counts}
     found: list[SharedAnswer] = []
@@ -151,9 +151,9 @@ def shared_answers(
         first = answers[int(np.flatnonzero(member)[0])]
         judged = None
         is_odd = told <= MOST_TOLD and _follow(others, told_of)
-        anywhere = frozenset(code[a] for a in others if told_of[a] <= MOST_TOLD)
-        if is_odd and belongs(Z, said, member, questions, pictures, anywhere=anywhere, seed=seed):
-            is_odd = False
+        if is_odd:
+            untold = frozenset(code[a] for a in others if told_of[a] <= MOST_TOLD)
+            is_odd = not belongs(Z, said, member, questions, pictures, anywhere=untold, seed=seed)
         if is_odd:
             judged = judge_group(Z, member, ~member, seed=seed)
         if judged is not None and not others and _a_kind_of_picture(Z, member, pictures, seed):
@@ -315,6 +315,6 @@ def answers_follow(answers: Sequence[str], questions: Questions, rows: IntArray)
         The samples whose answers count.
     """
     given = np.array([" ".join(answer.split()).casefold() for answer in answers])
-    least = max(_FEWEST, round(_FEWEST_SHARE * len(rows)))
+    least = max(FEWEST, round(FEWEST_SHARE * len(rows)))
     counts = {a: c for a, c in Counter(given[rows].tolist()).items() if c >= least}
     return _follow(counts, {a: told_by_question(given == a, questions) for a in counts})

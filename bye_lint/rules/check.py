@@ -149,7 +149,7 @@ def _images(item: Sample | Skipped, check: CheckImage) -> list[ImageCheck]:
 
 def _checked(item: Sample | Skipped, images: list[ImageCheck], seen: dict[str, str]) -> Checked:
     if isinstance(item, Skipped):
-        return Checked(None, "", (_finding_of_skipped(item),), item, item.fingerprint)
+        return Checked(None, "", (finding_of_skipped(item),), item, item.fingerprint)
     found = _of_images(item, images)
     found += [(code, message) for code, rule in _RULES for message in rule(item)]
     place = f"{item.location.path}:{item.location.line}"
@@ -211,7 +211,8 @@ def _finding(sample: Sample, told: str, code: str, message: str) -> Finding:
     )
 
 
-def _finding_of_skipped(item: Skipped) -> Finding:
+def finding_of_skipped(item: Skipped) -> Finding:
+    """Return the finding of the rule that a skipped record names."""
     return Finding(
         rule=item.rule,
         level=RULES[item.rule].level,

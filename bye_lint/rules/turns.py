@@ -38,11 +38,13 @@ def placeholders(sample: Sample) -> Iterator[str]:
 
 def no_image_asked(sample: Sample) -> Iterator[str]:
     """BYE111: no question about an image is answered, so that there is no attention to look at."""
+    if any(questions(sample)):
+        return
     if any(placeholders(sample)) or any(empty_answer(sample)):
         return  # the graver finding says it already
     if not sample.images:
         yield "the record has no image"
-    elif not any(questions(sample)):
+    else:
         yield "no question about an image has an answer"
 
 
