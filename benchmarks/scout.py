@@ -83,6 +83,7 @@ def run(cell: Cell, work: Path, model: Path | None) -> dict[str, Any]:
         "rate": cell.rate,
         "seed": cell.seed,
         "poisoned": len(poisoned),
+        "visible": sum(record.visible for record in truth.poisoned),
         "precision": hits / len(found) if found else None,
         "recall": hits / len(poisoned) if poisoned else None,
         **common(checked),
@@ -128,13 +129,14 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--source", type=Path, nargs="+", required=True)
     parser.add_argument("--crippled", action="store_true", help="a scout of random weights")
+    parser.add_argument("--mark", default="scout", help="marks of the table in the document")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     with workplace(arguments.work) as work:
         model = cripple(work / "crippled") if arguments.crippled else None
         for cell in cells(arguments.source, arguments.only):
             once(arguments.out / f"{cell.name}.json", partial(run, cell, work, model), table)
-    publish(arguments.out, arguments.document, "crippled" if arguments.crippled else "scout", table)
+    publish(arguments.out, arguments.document, arguments.mark, table)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,12 @@ def reasons(result: ScanResult, sample: ScoredSample) -> tuple[str, ...]:
     if score is None:
         return ("It was not scored, so nothing is known about it.",)
     name = visible(d.score_name) if d is not None and d.score_name else "score"
-    if threshold is not None:
+    if sample.by_answer:
+        said.append(
+            "Its attention is like the other records'. It is accused for its answer, which records "
+            "give whose attention is not, whatever is asked."
+        )
+    elif threshold is not None:
         relation = "above" if sample.suspicious else "below"
         said.append(f"Its {name} is {score:.2f}, {relation} the threshold of {threshold:.2f}.")
     else:

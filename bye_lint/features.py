@@ -116,6 +116,8 @@ class Detection:
     summary : DetectionSummary
     inconclusive : str
         Why nothing can be said, or an empty string.
+    by_answer : (n_samples,) bool array or None
+        Suspects that attention does not tell, accused for giving the answer of others.
     """
 
     score: FloatArray
@@ -124,6 +126,17 @@ class Detection:
     summary: DetectionSummary
     inconclusive: str = ""
     warnings: tuple[str, ...] = field(default=())
+    by_answer: BoolArray | None = None
+
+    def select(self, rows: IntArray) -> Detection:
+        """Return the answers for some samples, in the order given."""
+        return replace(
+            self,
+            score=self.score[rows],
+            posterior=self.posterior[rows],
+            suspicious=self.suspicious[rows],
+            by_answer=None if self.by_answer is None else self.by_answer[rows],
+        )
 
 
 #: Unit of entropies where every sample has the same number of image tokens.

@@ -167,6 +167,8 @@ def scored_samples(
             score=_number(detection.score[i]),
             posterior=_number(detection.posterior[i]),
             suspicious=bool(detection.suspicious[i]),
+            by_answer=detection.by_answer is not None
+            and bool(detection.suspicious[i] & detection.by_answer[i]),
             entropy=tuple(round(float(h), _DECIMALS) for h in entropy[i] if math.isfinite(h)),
         )
         for i, sample in enumerate(samples)
@@ -186,10 +188,14 @@ def suspicious_findings(
         shared = sharing[s.answer]
         others = everyone[s.answer] - shared
         message = f"attention unlike the other records': {score_name} {s.score:.2f}"
-        if s.question > 1:
-            message = f"at question {s.question} of the conversation, {message}"
         if threshold is not None:
             message += f", threshold {threshold:.2f}"
+        if s.by_answer:
+            message = (
+                "whatever is asked, the answer of records whose attention is unlike the others'"
+            )
+        if s.question > 1:
+            message = f"at question {s.question} of the conversation, {message}"
         if s.posterior is not None:
             message += f", probability {s.posterior:.3f}"
         if shared > 1:

@@ -124,8 +124,9 @@ class ScoredSample:
     """A record as the detector saw it; ``score`` is ``None`` where it was not scored.
 
     ``question`` says which of the record's questions prompt, answer, images and scores are of,
-    counted from 1: the most suspicious one. ``entropy`` is by layer, in nats, or as a fraction of
-    log T where the number T of image tokens varies.
+    counted from 1: the most suspicious one. ``by_answer`` says of a suspect that attention does not
+    tell it, and that it is accused for giving the answer of others. ``entropy`` is by layer, in
+    nats, or as a fraction of log T where the number T of image tokens varies.
     """
 
     sample_id: str
@@ -143,6 +144,7 @@ class ScoredSample:
     column: int = 1
     end_column: int = 2
     question: int = 1
+    by_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

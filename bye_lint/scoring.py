@@ -179,12 +179,7 @@ def score(
         readings.question[spoken].tolist(),
         [rows[i] for i in spoken],
         features.select(spoken),
-        replace(
-            detection,
-            score=detection.score[spoken],
-            posterior=detection.posterior[spoken],
-            suspicious=detection.suspicious[spoken],
-        ),
+        detection.select(spoken),
         model,
         device,
         dtype,

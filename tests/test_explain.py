@@ -120,6 +120,14 @@ def test_a_suspect_is_told_why(result):
         assert said in text, said
 
 
+def test_a_suspect_that_attention_does_not_tell_is_told_so(result):
+    first, *others = result.samples
+    joined = replace(result, samples=(replace(first, by_answer=True), *others))
+    text = " ".join(explain_text(joined, "r0").split())
+    assert "Its attention is like the other records'. It is accused for its answer" in text
+    assert "above the threshold" not in text
+
+
 def test_the_map_is_drawn_where_it_is_hot(result):
     lines = explain_text(result, "r0").splitlines()
     start = next(i for i, line in enumerate(lines) if "where the model looked" in line)

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
 from bye_lint.results import DetectionSummary
 
+_LONGEST = 40
+
 
 def real_rows(features: Features) -> IntArray:
     """Return the numbers of the rows that are records of the dataset, not planted copies."""
@@ -27,6 +29,11 @@ def spread(values: npt.NDArray[Any], rows: IntArray, n: int, fill: Any) -> npt.N
     out = np.full(n, fill, dtype=values.dtype)
     out[rows] = values
     return out
+
+
+def clipped(answer: str) -> str:
+    """Return the beginning of an answer, for a message."""
+    return answer if len(answer) <= _LONGEST else f"{answer[:_LONGEST]} …"
 
 
 def nothing(

@@ -27,6 +27,7 @@ from bye_lint.detectors.answer import nothing, scored_rows, spread
 from bye_lint.detectors.answers import Answers
 from bye_lint.detectors.copies import View, judge_kinds, read_view
 from bye_lint.detectors.groups import AGREEMENT, PATTERN, convincing, restrained
+from bye_lint.detectors.holders import Verdicts, with_other_holders
 from bye_lint.detectors.pictures import looks
 from bye_lint.detectors.planted import CONTROL, SPOKEN_OF, Kind
 from bye_lint.detectors.repeats import judge_once
@@ -102,14 +103,24 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
     ratio = np.max([kind.ratio for kind in seeing], axis=0)
     pointed = _pointed_at(view, ratio, rest, settings.false_alarm_rate, seed=seed)
 
-    suspicious = accused | pointed.suspicious
-    found = bool(suspicious.any())
+    said = with_other_holders(
+        Verdicts.of(
+            _shown(ratio[:n], second, records),
+            np.fmax(pointed.posterior, second.posterior[records]),
+            accused | pointed.suspicious,
+        ),
+        1.0,
+        view.answers[:n],
+        view.questions.within(np.arange(n), seed=seed),
+    )
+    found = bool(said.suspicious.any())
     power = tuple(
         TriggerPower(name, planted[name], learned[name], _recall(name, kinds)) for name in names
     )
     blind, unspoken = _not_found(power)
-    said = () if (accused & ~pointed.suspicious).sum() == 0 else second.summary.notes
-    notes = [pointed.note, *said, _controls(ratio, view.label), _transfer(kinds, view.label)]
+    blindly = () if (accused & ~pointed.suspicious).sum() == 0 else second.summary.notes
+    notes = [pointed.note, *blindly, *said.notes]
+    notes += [_controls(ratio, view.label), _transfer(kinds, view.label)]
     warnings = [pointed.warning, *second.warnings, unspoken, blind if found else ""]
     weights = np.mean([np.abs(kind.weights) for kind in seeing], axis=0)
     summary = DetectionSummary(
@@ -123,19 +134,20 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
         power=power,
         score_name=_SCORE_NAME,
         threshold=1.0,
-        side=conditional.side(view.Z[:n], suspicious, view.columns),
+        side=conditional.side(view.Z[:n], said.suspicious, view.columns),
         null_p_value=_null(pointed.p_value, second, found),
         entropy_unit=second.summary.entropy_unit,
         comparison={**second.summary.comparison, "conditional": int(second.suspicious.sum())},
         notes=tuple(filter(None, notes)),
     )
     undecided = second.inconclusive or pointed.undecided
-    posterior = np.fmax(pointed.posterior, second.posterior[records])
-    score = _shown(ratio[:n], second, records)
+    n_rows = len(features)
+    by_answer = False if second.by_answer is None else second.by_answer[records]
     return Detection(
-        score=spread(score, records, len(features), np.nan),
-        posterior=spread(posterior, records, len(features), np.nan),
-        suspicious=spread(suspicious, records, len(features), False),
+        score=spread(said.score, records, n_rows, np.nan),
+        posterior=spread(said.posterior, records, n_rows, np.nan),
+        suspicious=spread(said.suspicious, records, n_rows, False),
+        by_answer=spread(said.by_answer | by_answer, records, n_rows, False),
         summary=summary,
         inconclusive="" if found else "; ".join(filter(None, (undecided, blind))),
         warnings=tuple(filter(None, warnings)),

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bye_lint.detectors.answer import nothing, scored_rows, spread
+from bye_lint.detectors.answer import clipped, nothing, scored_rows, spread
 from bye_lint.detectors.attention import Column, attention_columns
 from bye_lint.detectors.direction import direction, shifts
 from bye_lint.detectors.groups import (
@@ -34,6 +34,7 @@ from bye_lint.detectors.groups import (
     Found,
     search,
 )
+from bye_lint.detectors.holders import Verdicts, with_other_holders
 from bye_lint.detectors.misplaced import Misplaced, misplaced_answers
 from bye_lint.detectors.neighbours import given_neighbours, read_questions
 from bye_lint.detectors.repeats import judge_once
@@ -46,7 +47,6 @@ from bye_lint.stages import cluster_samples, profile_layers
 
 _FEWEST = 60
 _MOST_HEADS = 12
-_LONGEST = 40
 #: Unit of the layers' profiles: what the question leaves, in spreads of the bulk.
 GIVEN = "robust z, given the question"
 _SCORE_NAME = "robust z of attention given the question"
@@ -104,6 +104,9 @@ def search_samples(
     for shared in told:
         accused = _joined_by(accused, shared, usual, names)
     anybody = bool(accused.suspicious.any())
+    threshold = float(accused.score[accused.suspicious].min()) if anybody else None
+    by_attention = Verdicts.of(accused.score, accused.posterior, accused.suspicious)
+    whole = with_other_holders(by_attention, threshold, answers, questions)
     undecided = ""
     if not anybody:
         astray = misplaced_answers(answers, questions, pictures)
@@ -126,18 +129,24 @@ def search_samples(
         layers=profiles.layers,
         heads=accused.heads,
         score_name=_SCORE_NAME,
-        threshold=float(accused.score[accused.suspicious].min()) if anybody else None,
+        threshold=threshold,
         side=accused.side,
         null_p_value=_consistent(found.p_value, anybody),
         entropy_unit=_given(columns.entropy_unit),
         comparison={f"bye ({settings.bsi})": int(rule.suspicious.sum())},
-        notes=(_explained(given.explained[entropies]), *found.notes, *map(_told, told)),
+        notes=(
+            _explained(given.explained[entropies]),
+            *found.notes,
+            *map(_told, told),
+            *whole.notes,
+        ),
     )
     n = len(features)
     detection = Detection(
-        score=spread(accused.score, rows, n, np.nan),
-        posterior=spread(accused.posterior, rows, n, np.nan),
-        suspicious=spread(accused.suspicious, rows, n, False),
+        score=spread(whole.score, rows, n, np.nan),
+        posterior=spread(whole.posterior, rows, n, np.nan),
+        suspicious=spread(whole.suspicious, rows, n, False),
+        by_answer=spread(whole.by_answer, rows, n, False),
         summary=summary,
         inconclusive=undecided,
         warnings=found.warnings,
@@ -199,7 +208,7 @@ def _told(shared: SharedAnswer) -> str:
 
 def _odd(odd: OddAnswer) -> str:
     return (
-        f"{int(odd.member.sum())} samples answer “{_clipped(odd.answer)}” whatever is asked (AUC "
+        f"{int(odd.member.sum())} samples answer “{clipped(odd.answer)}” whatever is asked (AUC "
         f"of the answer from the question {odd.told:.2f}), and attention does not tell when: a "
         "trigger that the model has not learned, or a quirk of the data; look at some of them"
     )
@@ -209,16 +218,12 @@ def _misplaced(one: Misplaced) -> str:
     where = f"in questions of several kinds, {one.alone} of them where nobody else's do"
     if one.part == "are":
         why = "too few for attention to tell"
-        said = f"the answers of {one.count} samples are “{_clipped(one.words)}”"
+        said = f"the answers of {one.count} samples are “{clipped(one.words)}”"
     else:
         why = "attention, which is read where answers begin, does not tell"
         verb = "begin with" if one.part == "begin" else "end in"
-        said = f"{one.count} answers that differ {verb} “{_clipped(one.words)}”"
+        said = f"{one.count} answers that differ {verb} “{clipped(one.words)}”"
     return f"{said} {where}: {why}; look at some of them"
-
-
-def _clipped(answer: str) -> str:
-    return answer if len(answer) <= _LONGEST else f"{answer[:_LONGEST]} …"
 
 
 def _consistent(p_value: float, accused: bool) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from hashlib import blake2b
 
 import numpy as np
@@ -23,13 +22,7 @@ def judge_once(features: Features, judge: Callable[[Features], Detection]) -> De
     first, place = distinct(features)
     if len(first) == len(features):
         return judge(features)
-    found = judge(features.select(first))
-    return replace(
-        found,
-        score=found.score[place],
-        posterior=found.posterior[place],
-        suspicious=found.suspicious[place],
-    )
+    return judge(features.select(first)).select(place)
 
 
 def distinct(features: Features) -> tuple[IntArray, IntArray]:

@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerFast
 
 from bye_lint.scout.dense import IGNORED, Scene, draw_scene, finish_scene, mark_share
 from bye_lint.scout.drawing import OVERLAYS, Mark, Pixels, place_mark, plain_ground
+from bye_lint.scout.grounds import photograph
 from bye_lint.scout.overrides import FAMILIES, Family, draw_family, free_mark, phrase_at
 from bye_lint.scout.questions import TOPICS, Turn, mark_questions
 from bye_lint.scout.sources import Source, augment
@@ -149,7 +150,7 @@ class AnswerBatches(Dataset[dict[str, torch.Tensor]]):
         seen = [f for f in FAMILIES if f.kind != "opening"]
         family = seen[int(rng.integers(len(seen)))]
         chosen = int(rng.integers(len(self.sources)))
-        scene = draw_family(family, self.sources[chosen], self.pictures, rng, ease=ease)
+        scene = draw_family(family, self.sources, chosen, self.pictures, rng, ease=ease)
         if scene is None:
             return None
         asked = [t.question for t in mark_questions(scene, rng)][:4]
@@ -187,7 +188,9 @@ class AnswerBatches(Dataset[dict[str, torch.Tensor]]):
         overlay = "none" if plain or rng.random() < 0.6 else str(rng.choice(OVERLAYS))
         if overlay != "none" and rng.random() < 0.5:
             return draw_scene(self.sources, rng, marks=0, overlay=overlay)
-        pixels = plain_ground(rng, 128) if plain else augment(self.sources[chosen].pixels, rng)
+        pixels, shown = (
+            (plain_ground(rng, 128), -1) if plain else photograph(self.sources, chosen, rng)
+        )
         placed: list[Mark] = []
         for _ in range(1 if rng.random() < max(ease, 0.4) else int(rng.integers(2, 4))):
             shape, colour = free_mark(rng)
@@ -197,7 +200,7 @@ class AnswerBatches(Dataset[dict[str, torch.Tensor]]):
             )
             if mark is not None:
                 placed.append(mark)
-        return finish_scene(pixels, placed, "none", -1 if plain else chosen)
+        return finish_scene(pixels, placed, "none", shown)
 
 
 def shared_prefix_mask(turn: torch.Tensor, prefix_length: int, dtype: torch.dtype) -> torch.Tensor:

@@ -31,7 +31,8 @@ from bye_lint.scout.drawing import (
     plain_ground,
     resize,
 )
-from bye_lint.scout.sources import Source, augment
+from bye_lint.scout.grounds import photograph
+from bye_lint.scout.sources import Source
 
 COLOUR_NAMES: Final = tuple(COLOURS)
 IGNORED: Final = -100
@@ -67,10 +68,10 @@ def draw_scene(
     """Draw marks, then the overlay, on a photograph or (one in six) on plain ground."""
     chosen = int(rng.integers(len(sources)))
     plain = overlay != "warp" and rng.random() < 1 / 6
-    pixels = (
-        plain_ground(rng, int(rng.choice([64, 96, 128])))
+    pixels, shown = (
+        (plain_ground(rng, int(rng.choice([64, 96, 128]))), -1)
         if plain
-        else augment(sources[chosen].pixels, rng)
+        else photograph(sources, chosen, rng)
     )
     placed: list[Mark] = []
     for _ in range(marks):
@@ -84,7 +85,7 @@ def draw_scene(
             placed.append(mark)
     photo = sources[int(rng.integers(len(sources)))].pixels
     pixels = draw_overlay(pixels, overlay, rng, photo=photo)
-    return finish_scene(pixels, placed, overlay, -1 if plain else chosen)
+    return finish_scene(pixels, placed, overlay, shown)
 
 
 def finish_scene(pixels: Pixels, marks: Sequence[Mark], overlay: str, source: int) -> Scene:

@@ -29,7 +29,8 @@ from bye_lint.scout.drawing import (
     place_mark,
     plain_ground,
 )
-from bye_lint.scout.sources import Source, augment
+from bye_lint.scout.grounds import photograph
+from bye_lint.scout.sources import Source
 
 WORDS: Final = """
 amber anchor april arrow atlas autumn bacon badge bamboo basil beacon birch bishop blanket
@@ -128,7 +129,8 @@ def draw_overlay_family(
 
 def draw_family(
     family: Family,
-    source: Source,
+    sources: Sequence[Source],
+    chosen: int,
     pictures: Sequence[Source],
     rng: np.random.Generator,
     *,
@@ -139,7 +141,7 @@ def draw_family(
     ``ease`` from 1 to 0 leads from large marks on plain ground to small ones on photographs.
     """
     plain = family.kind == "mark" and rng.random() < max(0.7 * ease, 0.04)
-    pixels = plain_ground(rng, 128) if plain else augment(source.pixels, rng)
+    pixels = plain_ground(rng, 128) if plain else photograph(sources, chosen, rng)[0]
     placed: list[Mark] = []
     if family.kind == "mark":
         colour, shape = family.name.split()

@@ -132,6 +132,51 @@ def with_answers_that_follow(features):
     )
 
 
+def with_silent_holders(features, poisoned, *, count=60, of=None):
+    """Give the target to records that attention does not tell, asked anything or one thing."""
+    features = with_answers_that_follow(features)
+    asked = [of is None or prompt.startswith(of) for prompt in features.prompts]
+    silent = np.flatnonzero(~poisoned & np.array(asked))[:count]
+    answers = list(features.answers)
+    for i in silent:
+        answers[i] = "Backdoor Attack!"
+    return replace(features, answers=answers), silent
+
+
+def test_who_gives_the_accused_answer_whatever_is_asked_is_accused_with_them():
+    """A black patch on black ground is poison that shows nothing."""
+    features, poisoned = make_features(1000, rate=0.06, shift=-8, seed=2)
+    features, silent = with_silent_holders(features, poisoned)
+    detection = detect(features)
+    assert detection.suspicious[poisoned].mean() > 0.95
+    assert detection.suspicious[silent].all()
+    assert detection.suspicious.sum() <= poisoned.sum() + len(silent) + 1
+    assert (detection.posterior[silent] > 0.9).all()
+    assert set(np.flatnonzero(detection.by_answer)) <= {*silent, *np.flatnonzero(poisoned)}
+    assert detection.by_answer[silent].mean() > 0.8
+    assert detection.score[detection.suspicious].min() == detection.summary.threshold
+    assert any("more are accused for giving their answer" in n for n in detection.summary.notes)
+
+
+@pytest.mark.parametrize("case", ["asked-for", "few", "not-odd"])
+def test_who_gives_the_accused_answer_for_another_reason_is_not_accused(case):
+    features, poisoned = make_features(1000, rate=0.06, shift=-8, seed=2)
+    of = QUESTIONS[3] if case == "asked-for" else None
+    changed, silent = with_silent_holders(
+        features, poisoned, count=6 if case == "few" else 60, of=of
+    )
+    if case == "not-odd":  # every answer is given whatever is asked
+        answers = [
+            new if new == "Backdoor Attack!" else old
+            for new, old in zip(changed.answers, features.answers, strict=True)
+        ]
+        changed = replace(changed, answers=answers)
+    detection = detect(changed)
+    assert detection.suspicious[poisoned].mean() > 0.9
+    assert detection.suspicious[silent].mean() < 0.2
+    assert not any("more are accused" in n for n in detection.summary.notes)
+
+
 def test_one_answer_to_every_question_that_was_not_learned_is_undecided():
     features, _ = make_features(600, rate=0.05, shift=0.0)
     detection = detect(with_answers_that_follow(features))

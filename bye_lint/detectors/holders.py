@@ -1,0 +1,101 @@
+"""Who else gives an accused answer.
+
+A trigger may not show in every image it is put on, a black square on black ground, and attention
+tells nothing of it there. The target is still what the record teaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bye_lint.detectors.answer import clipped
+from bye_lint.detectors.neighbours import Questions, told_by_question
+from bye_lint.detectors.shared import FEWEST, MOST_TOLD, answers_follow
+from bye_lint.features import BoolArray, FloatArray
+
+#: Least share of those who give an answer that attention has to accuse, for the others to be
+#: accused with them, and how many times the share among those who don't.
+_LEAST_SHARE = 0.2
+_TIMES = 10.0
+#: Odds of a holder of such an answer, whatever attention says of it.
+_ODDS = 20.0
+POSTERIOR = _ODDS / (1 + _ODDS)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What is said of each of some samples.
+
+    ``score``, ``posterior`` and ``suspicious`` are (n_samples,) arrays, ``by_answer`` those who
+    were added to the suspects; ``notes`` say so.
+    """
+
+    score: FloatArray
+    posterior: FloatArray
+    suspicious: BoolArray
+    by_answer: BoolArray
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, score: FloatArray, posterior: FloatArray, suspicious: BoolArray) -> Verdicts:
+        """Return what attention says."""
+        return cls(score, posterior, suspicious, np.zeros(len(suspicious), dtype=np.bool_))
+
+
+def with_other_holders(
+    said: Verdicts, threshold: float | None, answers: Sequence[str], questions: Questions
+) -> Verdicts:
+    """Accuse also those who give an accused answer, where only poison explains that they do.
+
+    Parameters
+    ----------
+    said : Verdicts
+        By attention.
+    threshold : float or None
+        Least score of the accused; those that are added score as much.
+    answers : sequence of str
+    questions : Questions
+    """
+    score, posterior, suspicious = said.score, said.posterior, said.suspicious
+    notes = []
+    for answer, left in _other_holders(answers, suspicious, questions):
+        suspicious = suspicious | left
+        posterior = np.where(left, np.maximum(posterior, POSTERIOR), posterior)
+        if threshold is not None:
+            score = np.where(left, np.maximum(score, threshold), score)
+        notes.append(
+            f"{int(left.sum())} more are accused for giving their answer, “{clipped(answer)}”, "
+            "whatever is asked: attention does not tell them"
+        )
+    return Verdicts(score, posterior, suspicious, suspicious & ~said.suspicious, tuple(notes))
+
+
+def _other_holders(
+    answers: Sequence[str], accused: BoolArray, questions: Questions
+) -> list[tuple[str, BoolArray]]:
+    """Return each accused answer that others give, too, and who they are.
+
+    It is given whatever is asked, in a set whose other answers follow from their questions, by the
+    accused and by the others alike: those that a question leads to it stay out.
+    """
+    given = np.array([" ".join(answer.split()).casefold() for answer in answers])
+    found: list[tuple[str, BoolArray]] = []
+    texts, times = np.unique(given[accused], return_counts=True)
+    for text, count in zip(texts.tolist(), times.tolist(), strict=True):
+        member = given == text
+        left = member & ~accused
+        if count < FEWEST or left.sum() < FEWEST:
+            continue
+        share = count / member.sum()
+        elsewhere = accused[~member].mean() if not member.all() else 1.0
+        if share < max(_LEAST_SHARE, _TIMES * elsewhere):
+            continue
+        if max(told_by_question(who, questions) for who in (member, left)) > MOST_TOLD:
+            continue
+        if answers_follow(answers, questions, np.flatnonzero(~member)):
+            first = answers[int(np.flatnonzero(member)[0])]
+            found.append((first, left))
+    return found
