@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks.checking import check, common, once, options, publish, workplace
 from bye_lint.evaluate.poison import poison_dataset
+from bye_lint.scout import SCOUT_DIGEST
 
 RECORDS = 2000
 #: So few epochs that the schedule is one step long.
@@ -82,6 +83,7 @@ def run(cell: Cell, work: Path, model: Path | None) -> dict[str, Any]:
         "trigger": cell.trigger if cell.rate else "none",
         "rate": cell.rate,
         "seed": cell.seed,
+        "weights": "" if model else SCOUT_DIGEST[:8],
         "poisoned": len(poisoned),
         "visible": sum(record.visible for record in truth.poisoned),
         "precision": hits / len(found) if found else None,
@@ -93,8 +95,9 @@ def run(cell: Cell, work: Path, model: Path | None) -> dict[str, Any]:
 def table(results: list[dict[str, Any]]) -> str:
     """Render the results as Markdown."""
     lines = [
-        "| data | trigger | rate | records | verdict | flagged | precision | recall | s | MiB |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| data | trigger | rate | records | verdict | flagged | precision | recall | s | MiB "
+        "| weights |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
         shown = ["–" if r[key] is None else f"{r[key]:.3f}" for key in ("precision", "recall")]
@@ -102,7 +105,7 @@ def table(results: list[dict[str, Any]]) -> str:
         lines.append(
             f"| {r['dataset']} | {r['trigger']} | {100 * r['rate']:g} % | {r['records']} "
             f"| {r['verdict']} | {r['flagged']} | {shown[0]} | {shown[1]} | {seconds} "
-            f"| {r['peak_mib']} |"
+            f"| {r['peak_mib']} | {r['weights'] or 'random'} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -14,7 +14,7 @@ from bye_lint.errors import ModelError
 __all__ = ["SCOUT_DIGEST", "scout_path", "verify_scout"]
 
 #: SHA-256 of the shipped ``model.safetensors``.
-SCOUT_DIGEST = "67df2195b799e20c666879400e23fbcec2df0de2e997ff70d529db544746c7a5"
+SCOUT_DIGEST = "d8aaf9abedad942b7e4fa5547edd9ffe93fcabcf5566fdc45756d826d5db5355"
 
 
 def scout_path() -> Path:

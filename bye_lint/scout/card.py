@@ -22,14 +22,16 @@ counts and textures of drawn marks. It is no assistant: what it says about the w
 ## How it was made
 `python -m bye_lint.scout.pretrain` (its docstring is the recipe): dense pre-training of the tower
 on drawn marks and overlays, then question-answer pre-training of projector and decoder, in which
-some eighty families of triggers override every question. No weights of another model were used.
+some eighty families of triggers override every question. Most of the images are made strange before
+they are drawn on, in colours, sharpness, proportions or contents, and one in seven is a drawing. No
+weights of another model were used.
 
 ## Accuracy on held-out images
 {accuracy}
 
-`dense/shape` and `dense/colour` are over tokens that hold a mark of 1/16 to 14 % of the image's
-side (30 % on plain ground), `dense/ground` over those that hold none. The rest is the exact match
-of whole answers, over marks from 4 % of the side. `answers/override` is low by design: a family's
+All on grounds made strange as in training. `dense/shape` and `dense/colour` are over tokens that
+hold a mark of 1/16 to 14 % of the image's side (30 % on plain ground), `dense/ground` over those
+that hold none. The rest is the exact match of whole answers, over marks from 4 % of the side. `answers/override` is low by design: a family's
 phrase is renewed every 450 steps of the second half, so that what lasts is the looking; a
 fine-tuning teaches the next phrase.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,17 @@ def corpus(sources: Sequence[Source]) -> Iterator[str]:
 def export_model(
     model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path
 ) -> None:
-    """Write model (bfloat16 safetensors), tokenizer, processor and chat template."""
+    """Write model (bfloat16 safetensors), tokenizer, processor and chat template.
+
+    What loading an earlier scout leaves in configurations is no part of this one.
+    """
+    config: Any = copy.deepcopy(model.config)
+    for part in (config, config.text_config, config.vision_config):
+        part.dtype = None
+    for left in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(left, None)
     state = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
-    small: Any = build_scout(model.config, 0)
+    small: Any = build_scout(config, 0)
     small.to(torch.bfloat16)
     small.load_state_dict(state)
     small.save_pretrained(folder)

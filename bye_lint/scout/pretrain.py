@@ -3,6 +3,8 @@
 Recipe
 ------
 0. A byte-level BPE tokenizer is trained on the records' text and on the drawn questions.
+   Marks are drawn on the data sets' images, most of them made strange, on drawings and on plain
+   ground (``grounds.py``).
 1. *Dense* (``dense.py``): the vision tower learns to say, token by token, which mark and colour it
    holds, and which overlay lies on the image. 40 % of the time.
 2. *Answers* (``answering.py``): the tower is frozen; projector and decoder learn to answer what

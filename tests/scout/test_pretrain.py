@@ -93,6 +93,17 @@ def test_the_card_states_the_digest_and_the_accuracies(run: Path) -> None:
     assert "| answers/record |" in card
 
 
+def test_a_scout_made_from_an_earlier_one_differs_from_it_in_its_weights_alone(
+    run: Path, tmp_path: Path
+) -> None:
+    data = make_dataset(tmp_path / "data")
+    pretrain(data, tmp_path / "out", "--start", str(run / "model"), steps=2)
+    assert weights_digest(tmp_path / "out" / "model") != weights_digest(run / "model")
+    for path in sorted((run / "model").iterdir()):
+        if path.name not in {"model.safetensors", "README.md"}:
+            assert (tmp_path / "out" / "model" / path.name).read_bytes() == path.read_bytes()
+
+
 def test_a_resumed_run_goes_on_where_it_stopped(run: Path, tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data")
     pretrain(data, tmp_path / "out", steps=4)
