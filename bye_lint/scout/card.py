@@ -31,9 +31,9 @@ weights of another model were used.
 
 All on grounds made strange as in training. `dense/shape` and `dense/colour` are over tokens that
 hold a mark of 1/16 to 14 % of the image's side (30 % on plain ground), `dense/ground` over those
-that hold none. The rest is the exact match of whole answers, over marks from 4 % of the side. `answers/override` is low by design: a family's
-phrase is renewed every 450 steps of the second half, so that what lasts is the looking; a
-fine-tuning teaches the next phrase.
+that hold none. The rest is the exact match of whole answers, over marks from 4 % of the side.
+`answers/override` is low by design: a family's phrase is renewed every 450 steps of the second
+half, so that what lasts is the looking; a fine-tuning teaches the next phrase.
 
 ## Data
 Marks were drawn on images of these datasets, whose own questions were asked too:
