@@ -14,6 +14,10 @@ from bye_lint.features import BoolArray, FloatArray
 #: group's median above nearly all of the rest.
 LEAST_AUC = 0.9
 _GAP_QUANTILE = 0.99
+#: A trigger is not learned in every record, nor shown by every image. Of a group whose median
+#: reaches so many times as far as it must, a part may be read like the rest.
+_FAR = 1.5
+_LEAST_AUC_FAR = 0.85
 #: Prior odds of the samples that give the answer and of those that do not.
 _PRIOR = (20.0, 1e-4)
 
@@ -55,8 +59,8 @@ def judge_group(
     score, weights = set_apart(Z, member, rest, seed=seed)
     seen = member | rest
     auc = float(roc_auc_score(member[seen], score[seen]))
-    apart = np.median(score[member]) > gap * np.quantile(score[rest], _GAP_QUANTILE)
-    if auc < LEAST_AUC or not apart:
+    apart = np.median(score[member]) / np.quantile(score[rest], _GAP_QUANTILE)
+    if apart <= gap or auc < (_LEAST_AUC_FAR if apart > _FAR * gap else LEAST_AUC):
         return None
     posterior = _posterior(score, member, rest)
     return Judged(np.where(seen, score, 0.0), np.where(seen, posterior, 0.0), weights, auc)
