@@ -11,25 +11,16 @@ them. ``--weights`` takes another scout's folder, such as an earlier one.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
 from benchmarks.documents import fill
 from bye_lint.scout import scout_path
-from bye_lint.scout.answering import (
-    AnswerBatches,
-    TurnEncoder,
-    embed,
-    sequence_positions,
-    shared_prefix_mask,
-    topic_accuracy,
-)
-from bye_lint.scout.architecture import IMAGE_TOKENS, load_scout, normalise
+from bye_lint.scout.answering import AnswerBatches, TurnEncoder, mean_accuracy, read_turns
+from bye_lint.scout.architecture import load_scout, normalise, tower_tokens
 from bye_lint.scout.dense import IGNORED
 from bye_lint.scout.pretrain import HELD_OUT_BATCHES, HELD_OUT_SEED, HELD_OUT_SIZES
 from bye_lint.scout.sources import Source, read_sources
@@ -38,41 +29,25 @@ from bye_lint.scout.sources import Source, read_sources
 SHOWN = ("colour", "shape", "place", "presence", "count", "overlay")
 
 
-class Looker:
-    """A scout that answers packed questions."""
-
-    def __init__(self, folder: Path) -> None:
-        self.model: Any = load_scout(folder)
-        self.encoder = TurnEncoder(PreTrainedTokenizerFast.from_pretrained(folder))
-        self.prefix = torch.tensor(self.encoder.prefix)
+def look(folder: Path) -> Callable[[Sequence[Source]], dict[str, float]]:
+    """Load a scout; return what measures its accuracies on drawings on some images."""
+    model = load_scout(folder)
+    encoder = TurnEncoder(PreTrainedTokenizerFast.from_pretrained(folder))
+    prefix = torch.tensor(encoder.prefix)
 
     @torch.no_grad()
-    def accuracy(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:
-        """Return the share of right answers by topic."""
-        before = len(self.prefix) + IMAGE_TOKENS
-        seen = self.model.model.vision_tower(
-            pixel_values=normalise(batch["pixels"]), output_hidden_states=True
-        )
-        states = self.model.model.language_model(
-            inputs_embeds=embed(
-                self.model, self.prefix, seen.hidden_states[-1][:, 1:], batch["ids"]
-            ),
-            attention_mask=shared_prefix_mask(batch["turn"], before, torch.float32),
-            position_ids=sequence_positions(batch["position"], before),
-            use_cache=False,
-        ).last_hidden_state[:, before:]
-        answered = self.model.lm_head(states[batch["target"] != IGNORED])
-        return topic_accuracy(answered, batch)
+    def answer(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        features = tower_tokens(model, normalise(batch["pixels"]))
+        packed = (batch[name] for name in ("ids", "turn", "position"))
+        states = read_turns(model, prefix, features, *packed, torch.float32)
+        logits: torch.Tensor = model.lm_head(states[batch["target"] != IGNORED])
+        return logits
 
+    def measure(sources: Sequence[Source]) -> dict[str, float]:
+        batches = AnswerBatches(sources, encoder, HELD_OUT_SIZES[1], HELD_OUT_SEED)
+        return mean_accuracy((batches[i] for i in range(HELD_OUT_BATCHES)), answer)
 
-def look(looker: Looker, sources: Sequence[Source]) -> dict[str, float]:
-    """Return the accuracies on drawings on some images."""
-    batches = AnswerBatches(sources, looker.encoder, HELD_OUT_SIZES[1], HELD_OUT_SEED)
-    found: dict[str, list[float]] = {}
-    for number in range(HELD_OUT_BATCHES):
-        for topic, value in looker.accuracy(batches[number]).items():
-            found.setdefault(topic, []).append(value)
-    return {topic: float(np.mean(values)) for topic, values in found.items()}
+    return measure
 
 
 def table(rows: Sequence[tuple[str, bool, dict[str, float]]]) -> str:
@@ -94,9 +69,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="folder of a scout; default: the shipped one")
     parser.add_argument("--document", type=Path, help="document that shows the table")
     arguments = parser.parse_args()
-    looker = Looker(arguments.weights or scout_path())
+    measure = look(arguments.weights or scout_path())
     rows = [
-        (folder.name, known, look(looker, read_sources([folder / name])))
+        (folder.name, known, measure(read_sources([folder / name])))
         for known, folders, name in (
             (True, arguments.pretrained, "test.json"),
             (False, arguments.unseen, "train.json"),

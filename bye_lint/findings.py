@@ -187,13 +187,12 @@ def suspicious_findings(
     for s in sorted(suspects, key=lambda s: (-(s.score or 0.0), s.path, s.line)):
         shared = sharing[s.answer]
         others = everyone[s.answer] - shared
-        message = f"attention unlike the other records': {score_name} {s.score:.2f}"
-        if threshold is not None:
-            message += f", threshold {threshold:.2f}"
         if s.by_answer:
-            message = (
-                "whatever is asked, the answer of records whose attention is unlike the others'"
-            )
+            message = "whatever is asked, the answer of records whose attention is unlike others'"
+        else:
+            message = f"attention unlike the other records': {score_name} {s.score:.2f}"
+            if threshold is not None:
+                message += f", threshold {threshold:.2f}"
         if s.question > 1:
             message = f"at question {s.question} of the conversation, {message}"
         if s.posterior is not None:

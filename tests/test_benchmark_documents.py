@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,8 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def documents(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(ROOT))
-    for name in [n for n in sys.modules if n.partition(".")[0] == "benchmarks"]:
-        monkeypatch.delitem(sys.modules, name)
-    return importlib.import_module("benchmarks.documents")
+def documents(import_benchmark: Any) -> Any:
+    return import_benchmark("documents")
 
 
 def test_what_stood_between_the_marks_goes(documents: Any, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -13,17 +12,13 @@ import pytest
 
 from bye_lint.evaluate.stored import save_features
 
-ROOT = Path(__file__).parents[1]
 DIGEST = "0123456789abcdef"
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(ROOT))
-    monkeypatch.syspath_prepend(str(ROOT / "tests" / "detectors"))
-    for name in [n for n in sys.modules if n.partition(".")[0] == "benchmarks"]:
-        monkeypatch.delitem(sys.modules, name)
-    return importlib.import_module("benchmarks.false_alarms")
+def benchmark(import_benchmark: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "detectors"))
+    return import_benchmark("false_alarms")
 
 
 def save(path: Path, **settings: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,10 @@ from typing import Any
 import pytest
 from gitrepo import Repo, record
 
-ROOT = Path(__file__).parents[1]
-
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(ROOT)
-    return importlib.import_module("benchmarks.pull_request")
+def benchmark(import_benchmark: Any) -> Any:
+    return import_benchmark("pull_request")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -12,16 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
 KINDS = ("animals", "food", "plants", "space", "town")
 
 
 @pytest.fixture
-def unseen(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(ROOT))
-    for name in [n for n in sys.modules if n.partition(".")[0] == "benchmarks"]:
-        monkeypatch.delitem(sys.modules, name)
-    return importlib.import_module("benchmarks.unseen")
+def unseen(import_benchmark: Any) -> Any:
+    return import_benchmark("unseen")
 
 
 def make_stamps(folder: Path) -> None:

@@ -15,7 +15,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_samples
 
-from bye_lint.detectors.answer import nothing, scored_rows, spread
+from bye_lint.detectors.answer import folded, nothing, scored_rows, spread
 from bye_lint.features import Detection, Features
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary
@@ -38,7 +38,7 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     rows, H = rows[np.isfinite(H).all(axis=1)], H[np.isfinite(H).all(axis=1)]
     if len(rows) < _FEWEST:
         return nothing(features, summary, f"{len(rows)} scored samples are too few")
-    said = [" ".join(features.answers[i].casefold().split()) for i in rows.tolist()]
+    said = folded(features.answers[i] for i in rows.tolist())
     often = Counter(said)
     label = np.array([answer if often[answer] >= _FEWEST else "" for answer in said])
     score = np.zeros(len(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +30,11 @@ def spread(values: npt.NDArray[Any], rows: IntArray, n: int, fill: Any) -> npt.N
     out = np.full(n, fill, dtype=values.dtype)
     out[rows] = values
     return out
+
+
+def folded(answers: Iterable[str]) -> list[str]:
+    """Return answers without what no reader minds: case, and how many blanks there are."""
+    return [" ".join(answer.casefold().split()) for answer in answers]
 
 
 def clipped(answer: str) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom
 
+from bye_lint.detectors.answer import folded
 from bye_lint.features import BoolArray, FloatArray, IntArray
 
 _FEWEST = 3
@@ -46,7 +47,7 @@ class Answers:
     @classmethod
     def of(cls, answers: Sequence[str], nearest: IntArray) -> Answers:
         """Return some answers as numbers, with the samples that are asked alike."""
-        texts = [" ".join(answer.casefold().split()) for answer in answers]
+        texts = folded(answers)
         return cls(np.asarray(np.unique(texts, return_inverse=True)[1]), nearest)
 
     def within(self, rows: IntArray) -> Answers:

@@ -103,16 +103,14 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
     ratio = np.max([kind.ratio for kind in seeing], axis=0)
     pointed = _pointed_at(view, ratio, rest, settings.false_alarm_rate, seed=seed)
 
-    said = with_other_holders(
-        Verdicts.of(
-            _shown(ratio[:n], second, records),
-            np.fmax(pointed.posterior, second.posterior[records]),
-            accused | pointed.suspicious,
-        ),
-        1.0,
-        view.answers[:n],
-        view.questions.within(np.arange(n), seed=seed),
+    said = Verdicts.of(
+        _shown(ratio[:n], second, records),
+        np.fmax(pointed.posterior, second.posterior[records]),
+        accused | pointed.suspicious,
     )
+    if pointed.suspicious.any():  # the blind method has looked for others beside its own
+        asked = view.questions.within(np.arange(n), seed=seed)
+        said = with_other_holders(said, 1.0, view.answers[:n], asked)
     found = bool(said.suspicious.any())
     power = tuple(
         TriggerPower(name, planted[name], learned[name], _recall(name, kinds)) for name in names

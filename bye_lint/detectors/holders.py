@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bye_lint.detectors.answer import clipped
+from bye_lint.detectors.answer import clipped, folded
 from bye_lint.detectors.neighbours import Questions, told_by_question
 from bye_lint.detectors.shared import FEWEST, MOST_TOLD, answers_follow
 from bye_lint.features import BoolArray, FloatArray
@@ -81,13 +81,13 @@ def _other_holders(
     It is given whatever is asked, in a set whose other answers follow from their questions, by the
     accused and by the others alike: those that a question leads to it stay out.
     """
-    given = np.array([" ".join(answer.split()).casefold() for answer in answers])
+    given = np.array(folded(answers))
     found: list[tuple[str, BoolArray]] = []
     texts, times = np.unique(given[accused], return_counts=True)
     for text, count in zip(texts.tolist(), times.tolist(), strict=True):
         member = given == text
         left = member & ~accused
-        if count < FEWEST or left.sum() < FEWEST:
+        if min(count, left.sum()) < FEWEST:
             continue
         share = count / member.sum()
         elsewhere = accused[~member].mean() if not member.all() else 1.0

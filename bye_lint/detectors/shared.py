@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bye_lint.detectors.answer import folded
 from bye_lint.detectors.judged import Judged, judge_group
 from bye_lint.detectors.kinds import belongs
 from bye_lint.detectors.neighbours import (
@@ -133,7 +134,7 @@ def shared_answers(
         Answers that neither the question nor the attention tells, in a set whose other answers
         follow from their questions.
     """
-    given = np.array([" ".join(answer.split()).casefold() for answer in answers])
+    given = np.array(folded(answers))
     texts, said = np.unique(given, return_inverse=True)
     code = {str(text): i for i, text in enumerate(texts)}
     words = Words(prompts)
@@ -314,7 +315,7 @@ def answers_follow(answers: Sequence[str], questions: Questions, rows: IntArray)
     rows : integer array
         The samples whose answers count.
     """
-    given = np.array([" ".join(answer.split()).casefold() for answer in answers])
+    given = np.array(folded(answers))
     least = max(FEWEST, round(FEWEST_SHARE * len(rows)))
     counts = {a: c for a, c in Counter(given[rows].tolist()).items() if c >= least}
     return _follow(counts, {a: told_by_question(given == a, questions) for a in counts})

@@ -8,7 +8,7 @@ computed once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -245,6 +245,39 @@ def topic_accuracy(logits: torch.Tensor, batch: dict[str, torch.Tensor]) -> dict
         for i, name in enumerate(TOPICS)
         if (topic == i).any()
     }
+
+
+def mean_accuracy(
+    batches: Iterable[dict[str, torch.Tensor]],
+    answer: Callable[[dict[str, torch.Tensor]], torch.Tensor],
+) -> dict[str, float]:
+    """Return the mean of some batches' :func:`topic_accuracy`; ``answer`` gives their logits."""
+    measured: dict[str, list[float]] = {}
+    for batch in batches:
+        for topic, value in topic_accuracy(answer(batch), batch).items():
+            measured.setdefault(topic, []).append(value)
+    return {topic: float(np.mean(values)) for topic, values in measured.items()}
+
+
+def read_turns(
+    model: Any,
+    prefix: torch.Tensor,
+    features: torch.Tensor,
+    ids: torch.Tensor,
+    turn: torch.Tensor,
+    position: torch.Tensor,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    """Return the decoder's last states of the text behind the image ``(n, text, width)``."""
+    before = len(prefix) + features.shape[1]
+    states = model.model.language_model(
+        inputs_embeds=embed(model, prefix, features, ids),
+        attention_mask=shared_prefix_mask(turn, before, dtype),
+        position_ids=sequence_positions(position, before),
+        use_cache=False,
+    )
+    text: torch.Tensor = states.last_hidden_state[:, before:]
+    return text
 
 
 def embed(

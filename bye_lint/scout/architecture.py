@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
@@ -75,6 +75,13 @@ def load_scout(folder: Path) -> LlavaForConditionalGeneration:
         folder, dtype=torch.float32, attn_implementation="eager"
     )
     return model
+
+
+def tower_tokens(model: Any, pixel_values: torch.Tensor) -> torch.Tensor:
+    """Return the tower's image tokens ``(n, 121, width)``, those that the decoder is given."""
+    states = model.model.vision_tower(pixel_values=pixel_values, output_hidden_states=True)
+    tokens: torch.Tensor = states.hidden_states[-1][:, 1:]
+    return tokens
 
 
 def normalise(pixels: torch.Tensor) -> torch.Tensor:

@@ -37,17 +37,15 @@ from bye_lint.scout.answering import (
     AnswerBatches,
     TurnEncoder,
     answer_loss,
-    embed,
-    sequence_positions,
-    shared_prefix_mask,
-    topic_accuracy,
+    mean_accuracy,
+    read_turns,
 )
 from bye_lint.scout.architecture import (
-    IMAGE_TOKENS,
     build_scout,
     load_scout,
     normalise,
     scout_config,
+    tower_tokens,
 )
 from bye_lint.scout.dense import (
     IGNORED,
@@ -131,9 +129,7 @@ class Pretraining:
         return torch.compile(function) if self.recipe.compile and possible else function
 
     def _tower(self, pixel_values: Tensor) -> Tensor:
-        states = self.model.model.vision_tower(pixel_values=pixel_values, output_hidden_states=True)
-        tokens: Tensor = states.hidden_states[-1][:, 1:]
-        return tokens
+        return tower_tokens(self.model, pixel_values)
 
     def train_tower(self) -> None:
         """Stage 1."""
@@ -181,17 +177,9 @@ class Pretraining:
         recipe, encoder = self.recipe, self.encoder
         self.model.model.vision_tower.requires_grad_(False)
         prefix = torch.tensor(encoder.prefix, device=self.device)
-        before_text = len(encoder.prefix) + IMAGE_TOKENS
 
         def decode(features: Tensor, ids: Tensor, turn: Tensor, position: Tensor) -> Tensor:
-            states = self.model.model.language_model(
-                inputs_embeds=embed(self.model, prefix, features, ids),
-                attention_mask=shared_prefix_mask(turn, before_text, torch.bfloat16),
-                position_ids=sequence_positions(position, before_text),
-                use_cache=False,
-            )
-            text: Tensor = states.last_hidden_state[:, before_text:]
-            return text
+            return read_turns(self.model, prefix, features, ids, turn, position, torch.bfloat16)
 
         tower, decoder = self._compiled(self._tower), self._compiled(decode)
 
@@ -219,13 +207,11 @@ class Pretraining:
                 self.held_out, encoder, HELD_OUT_SIZES[1], HELD_OUT_SEED, pictures=self.sources,
                 at_step=step, steady_until=steady_until, phrases=recipe.seed,
             )  # fmt: skip
-            measured: dict[str, list[float]] = {}
-            for index in range(HELD_OUT_BATCHES):
-                held_out = {n: tensor.to(self.device) for n, tensor in batches[index].items()}
-                given = logits(held_out, self._tower, decode)
-                for topic, value in topic_accuracy(given, held_out).items():
-                    measured.setdefault(topic, []).append(value)
-            accuracy = {topic: float(np.mean(values)) for topic, values in measured.items()}
+            held_out = (
+                {n: tensor.to(self.device) for n, tensor in batches[index].items()}
+                for index in range(HELD_OUT_BATCHES)
+            )
+            accuracy = mean_accuracy(held_out, lambda batch: logits(batch, self._tower, decode))
             self.kept.report("answers", step, accuracy)
             # The families' phrases change until the end: knowing them is not the aim.
             drawn = [v for topic, v in accuracy.items() if topic not in {"record", "override"}]
