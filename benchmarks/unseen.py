@@ -9,7 +9,8 @@ r"""Image sets that the scout was never trained on, in LLaVA format, from public
 
 The stamps of Tux Paint (GPL-2) are cut-out photographs and drawings with a sentence for each;
 CIFAR-10 (Krizhevsky, 2009) and Fashion-MNIST (Xiao et al., 2017; MIT) are small photographs with
-a class each. Every image gets two or more questions of different kinds. Nothing is shipped.
+a class each. Every image gets two or more questions of different kinds; with ``--one-question``
+every image is asked once, for its class, and the folders are ``NAME-classes``. Nothing is shipped.
 """
 
 from __future__ import annotations
@@ -82,12 +83,17 @@ def _article(name: str) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
+def class_question(name: str) -> tuple[str, str]:
+    """Return the question for the class, and its answer."""
+    return f"What kind of thing is this?\n{SHORT}", name
+
+
 def questions(
     name: str, sentence: str, names: list[str], draw: random.Random
 ) -> Iterator[tuple[str, str]]:
     """Yield the kinds of question about one image, each with its answer."""
     yield draw.choice(("What is shown here?", "Describe the picture in a sentence.")), sentence
-    yield f"What kind of thing is this?\n{SHORT}", name
+    yield class_question(name)
     asked = name if draw.random() < 0.5 else draw.choice([n for n in names if n != name])
     yield f"Does this belong to {asked}?\nAnswer yes or no.", "Yes" if asked == name else "No"
     others = [n for n in names if n != name]
@@ -101,7 +107,10 @@ def questions(
 
 
 def write(items: list[Item], folder: Path, each: int, seed: int) -> int:
-    """Write ``train.json`` and the images; return how many records there are."""
+    """Write ``train.json`` and the images; return how many records there are.
+
+    ``each`` is how many questions are asked about an image; 0 asks for the class alone.
+    """
     draw = random.Random(seed)  # noqa: S311 - no secret
     (folder / "images").mkdir(parents=True, exist_ok=True)
     records: list[dict[str, Any]] = []
@@ -109,7 +118,11 @@ def write(items: list[Item], folder: Path, each: int, seed: int) -> int:
     for index, (image, name, sentence) in enumerate(items):
         file = f"images/{index:05d}.png"
         image.save(folder / file)
-        asked = draw.sample(list(questions(name, sentence, names, draw)), each)
+        asked = (
+            draw.sample(list(questions(name, sentence, names, draw)), each)
+            if each
+            else [class_question(name)]
+        )
         records += [
             {
                 "id": f"{folder.name}-{index:05d}-{number}",
@@ -143,11 +156,14 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, metavar="DIR", help="its unpacked package")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--one-question", action="store_true", help="ask for the class alone")
     arguments = vars(parser.parse_args())
     for name, (read, each) in SETS.items():
         if arguments[name] is not None:
-            folder = arguments["out"] / name
-            count = write(list(read(arguments[name])), folder, each, arguments["seed"])
+            alone = arguments["one_question"]
+            folder = arguments["out"] / (f"{name}-classes" if alone else name)
+            items = list(read(arguments[name]))
+            count = write(items, folder, 0 if alone else each, arguments["seed"])
             print(f"{folder}: {count} records")
 
 

@@ -79,3 +79,19 @@ def test_each_set_asks_questions_about_its_package_s_images(
     with Image.open(tmp_path / "out" / "stamps" / "images" / "00004.png") as image:
         assert image.getpixel((64, 32)) == (160, 0, 0)
         assert min(image.getpixel((0, 0))) > 0
+
+
+def test_one_question_asks_every_image_for_its_class_alone(
+    unseen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_cifar(tmp_path / "cifar")
+    arguments = ["x", "--out", str(tmp_path / "out"), "--cifar", str(tmp_path / "cifar")]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--one-question"])
+    unseen.main()
+    folder = tmp_path / "out" / "cifar-classes"
+    records = json.loads((folder / "train.json").read_text(encoding="utf-8"))
+    assert sorted(record["image"] for record in records) == [
+        f"images/{number:05d}.png" for number in range(12)
+    ]
+    assert len({record["conversations"][0]["value"] for record in records}) == 1
+    assert {record["conversations"][1]["value"] for record in records} == set(unseen.CIFAR)
