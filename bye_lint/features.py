@@ -7,7 +7,7 @@ the prompts and of the answers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -125,7 +125,6 @@ class Detection:
     suspicious: BoolArray
     summary: DetectionSummary
     inconclusive: str = ""
-    warnings: tuple[str, ...] = field(default=())
     by_answer: BoolArray | None = None
 
     def select(self, rows: IntArray) -> Detection:

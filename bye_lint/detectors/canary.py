@@ -93,7 +93,8 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
     view = read_view(features, records, copies, seed=seed)
     learned = {name: _learned(features, view.copies_of(name)) for name in names}
     alone = max(learned.values()) >= LEARNED
-    second, explained = conditional.search_samples(features, settings, alone=alone, seed=seed)
+    searched = conditional.search_samples(features, settings, alone=alone, seed=seed)
+    second, explained = searched.detection, searched.explained
     accused = second.suspicious[records]
     rest = np.zeros(len(view.Z), dtype=np.bool_)
     # What the blind method accuses already, or explains, is no evidence and no null for more.
@@ -110,16 +111,18 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
     )
     if pointed.suspicious.any():  # the blind method has looked for others beside its own
         asked = view.questions.within(np.arange(n), seed=seed)
-        said = with_other_holders(said, 1.0, view.answers[:n], asked)
+        shown = None if view.pictures is None else view.pictures[:n]
+        said = with_other_holders(said, 1.0, view.answers[:n], asked, shown)
     found = bool(said.suspicious.any())
     power = tuple(
         TriggerPower(name, planted[name], learned[name], _recall(name, kinds)) for name in names
     )
     blind, unspoken = _not_found(power)
-    blindly = () if (accused & ~pointed.suspicious).sum() == 0 else second.summary.notes
+    only_aside = (accused & ~pointed.suspicious).sum() == 0
+    blindly = searched.set_aside if only_aside else second.summary.notes
     notes = [pointed.note, *blindly, *said.notes]
     notes += [_controls(ratio, view.label), _transfer(kinds, view.label)]
-    warnings = [pointed.warning, *second.warnings, unspoken, blind if found else ""]
+    notes += [pointed.warning, unspoken, blind if found else ""]
     weights = np.mean([np.abs(kind.weights) for kind in seeing], axis=0)
     summary = DetectionSummary(
         method="canary",
@@ -148,7 +151,6 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
         by_answer=spread(said.by_answer | by_answer, records, n_rows, False),
         summary=summary,
         inconclusive="" if found else "; ".join(filter(None, (undecided, blind))),
-        warnings=tuple(filter(None, warnings)),
     )
 
 

@@ -13,7 +13,9 @@ What the published rule lacks, one by one (docs/method.md tells it at length):
 - both halves together must speak against one mode, the second must stand apart from the bulk,
   and where it does not stand apart overwhelmingly its answers must agree (:mod:`.answers`);
 - it must stand apart from images that look the same, too (:mod:`.pictures`): a kind of picture
-  is a population and no poison, and the search goes on without it (:mod:`.groups`).
+  is a population and no poison, and the search goes on without it (:mod:`.groups`);
+- samples that are asked and answer alike should be read alike: a trigger may leave the right
+  answers where they are (:mod:`.split`).
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from bye_lint.detectors.misplaced import Misplaced, misplaced_answers
 from bye_lint.detectors.neighbours import given_neighbours, read_questions
 from bye_lint.detectors.repeats import judge_once
 from bye_lint.detectors.shared import OddAnswer, SharedAnswer, shared_answers
+from bye_lint.detectors.split import Split, split_answers
 from bye_lint.detectors.wording import residuals, standardise, wording_design
 from bye_lint.features import NATS, BoolArray, Detection, Features, FloatArray, comparable
 from bye_lint.policy import DetectionPolicy
@@ -54,12 +57,30 @@ _SCORE_NAME = "robust z of attention given the question"
 
 def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detection:
     """Look for a second population in the attention, given the wording of the question."""
-    return judge_once(features, lambda part: search_samples(part, settings, seed=seed)[0])
+    return judge_once(features, lambda part: search_samples(part, settings, seed=seed).detection)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What :func:`search_samples` came to.
+
+    Attributes
+    ----------
+    detection : Detection
+    explained : (n_samples,) bool array
+        Samples of a population that is explained or falls short.
+    set_aside : tuple of str
+        What is said of these populations; among the detection's notes, too.
+    """
+
+    detection: Detection
+    explained: BoolArray
+    set_aside: tuple[str, ...] = ()
 
 
 def search_samples(
     features: Features, settings: DetectionPolicy, *, alone: bool = True, seed: int
-) -> tuple[Detection, BoolArray]:
+) -> Searched:
     """Do as :func:`detect`, and say which samples are of a population that is explained.
 
     Parameters
@@ -67,11 +88,6 @@ def search_samples(
     alone : bool
         Attention may accuse samples whose answers don't agree. What a model pays attention to is
         evidence of what it has learned, so one that has learned nothing accuses nobody by it.
-
-    Returns
-    -------
-    detection : Detection
-    explained : (n_samples,) bool array
     """
     rows = scored_rows(features)
     explained: BoolArray = np.zeros(len(features), dtype=np.bool_)
@@ -80,7 +96,7 @@ def search_samples(
         reason = (
             f"{len(rows)} scored samples that differ, fewer than the {_FEWEST} that a null needs"
         )
-        return nothing(features, summary, reason), explained
+        return Searched(nothing(features, summary, reason), explained)
     columns = attention_columns(features, rows)
     names = columns.names
     entropies = np.array([column.feature == "entropy" for column in names])
@@ -103,14 +119,21 @@ def search_samples(
     accused = _of_population(found, given.values, names)
     for shared in told:
         accused = _joined_by(accused, shared, usual, names)
+    splits = split_answers(
+        columns.values, combine, prompts, features.image_tokens[rows], answers, questions, pictures,
+        accused.suspicious | found.explained, seed=seed,
+    )  # fmt: skip
+    sure = [split for split in splits if split.sure and alone]
+    for split in sure:
+        accused = _joined_by(accused, split, given.values, names)
     anybody = bool(accused.suspicious.any())
     threshold = float(accused.score[accused.suspicious].min()) if anybody else None
     by_attention = Verdicts.of(accused.score, accused.posterior, accused.suspicious)
-    whole = with_other_holders(by_attention, threshold, answers, questions)
+    whole = with_other_holders(by_attention, threshold, answers, questions, pictures)
     undecided = ""
     if not anybody:
         astray = misplaced_answers(answers, questions, pictures)
-        doubts = (found.undecided, *map(_odd, odd), *map(_misplaced, astray))
+        doubts = (found.undecided, *map(_odd, odd), *map(str, splits), *map(_misplaced, astray))
         undecided = "; ".join(filter(None, doubts))
     profiles = profile_layers(given.values[:, entropies], settings.bsi, settings.threshold, seed)
     H = comparable(features)[0].entropy[rows]
@@ -138,6 +161,8 @@ def search_samples(
             _explained(given.explained[entropies]),
             *found.notes,
             *map(_told, told),
+            *map(str, sure),
+            *found.warnings,
             *whole.notes,
         ),
     )
@@ -149,9 +174,8 @@ def search_samples(
         by_answer=spread(whole.by_answer, rows, n, False),
         summary=summary,
         inconclusive=undecided,
-        warnings=found.warnings,
     )
-    return detection, explained
+    return Searched(detection, explained, found.warnings)
 
 
 def _given(unit: str) -> str:
@@ -184,9 +208,9 @@ def _of_population(found: Found, Z: FloatArray, names: tuple[Column, ...]) -> _A
 
 
 def _joined_by(
-    accused: _Accused, shared: SharedAnswer, Z: FloatArray, names: tuple[Column, ...]
+    accused: _Accused, shared: SharedAnswer | Split, Z: FloatArray, names: tuple[Column, ...]
 ) -> _Accused:
-    """Return the accused together with those of an answer that attention tells."""
+    """Return the accused together with those of an answer that attention tells or splits."""
     first = not accused.suspicious.any()
     suspicious = accused.suspicious | (shared.posterior > 0.5)
     return _Accused(

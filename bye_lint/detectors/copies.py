@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -85,7 +86,9 @@ def judge_kinds(
         Records that nothing accuses yet.
     """
     rate = false_alarm_rate / len(usable)
-    follow = answers_follow(view.answers, view.questions, np.flatnonzero(rest))
+    follow = answers_follow(
+        view.answers, partial(told_by_question, questions=view.questions), np.flatnonzero(rest)
+    )
     words = Words(view.prompts)
     return [
         _as_poison(

@@ -2,19 +2,24 @@
 
 A trigger may not show in every image it is put on, a black square on black ground, and attention
 tells nothing of it there. The target is still what the record teaches.
+
+Only poison explains such an answer if nothing leads to it: the questions don't, where they lead to
+the others; nor, where one question is asked of all, do the pictures, where they tell the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 
 from bye_lint.detectors.answer import clipped, folded
 from bye_lint.detectors.neighbours import Questions, told_by_question
+from bye_lint.detectors.pictures import nearest_pictures, told_by_picture
 from bye_lint.detectors.shared import FEWEST, MOST_TOLD, answers_follow
-from bye_lint.features import BoolArray, FloatArray
+from bye_lint.features import BoolArray, FloatArray, PixelArray
 
 #: Least share of those who give an answer that attention has to accuse, for the others to be
 #: accused with them, and how many times the share among those who don't.
@@ -46,7 +51,11 @@ class Verdicts:
 
 
 def with_other_holders(
-    said: Verdicts, threshold: float | None, answers: Sequence[str], questions: Questions
+    said: Verdicts,
+    threshold: float | None,
+    answers: Sequence[str],
+    questions: Questions,
+    pictures: PixelArray | None,
 ) -> Verdicts:
     """Accuse also those who give an accused answer, where only poison explains that they do.
 
@@ -58,10 +67,11 @@ def with_other_holders(
         Least score of the accused; those that are added score as much.
     answers : sequence of str
     questions : Questions
+    pictures : (n_samples, side, side, 3) uint8 array or None
     """
     score, posterior, suspicious = said.score, said.posterior, said.suspicious
     notes = []
-    for answer, left in _other_holders(answers, suspicious, questions):
+    for answer, left in _other_holders(answers, suspicious, questions, pictures):
         suspicious = suspicious | left
         posterior = np.where(left, np.maximum(posterior, POSTERIOR), posterior)
         if threshold is not None:
@@ -74,28 +84,47 @@ def with_other_holders(
 
 
 def _other_holders(
-    answers: Sequence[str], accused: BoolArray, questions: Questions
+    answers: Sequence[str],
+    accused: BoolArray,
+    questions: Questions,
+    pictures: PixelArray | None,
 ) -> list[tuple[str, BoolArray]]:
     """Return each accused answer that others give, too, and who they are.
 
-    It is given whatever is asked, in a set whose other answers follow from their questions, by the
-    accused and by the others alike: those that a question leads to it stay out.
+    It is given whatever is asked, or shown, in a set whose other answers follow, by the accused and
+    by the others alike: those whom a question, or a picture, leads to it stay out.
     """
     given = np.array(folded(answers))
     found: list[tuple[str, BoolArray]] = []
+
+    by_question = partial(told_by_question, questions=questions)
+    by_picture = None if pictures is None else _by_picture(pictures)
     texts, times = np.unique(given[accused], return_counts=True)
     for text, count in zip(texts.tolist(), times.tolist(), strict=True):
         member = given == text
         left = member & ~accused
-        if min(count, left.sum()) < FEWEST:
+        if min(count, left.sum()) < FEWEST or member.all():
             continue
         share = count / member.sum()
-        elsewhere = accused[~member].mean() if not member.all() else 1.0
-        if share < max(_LEAST_SHARE, _TIMES * elsewhere):
+        if share < max(_LEAST_SHARE, _TIMES * accused[~member].mean()):
             continue
-        if max(told_by_question(who, questions) for who in (member, left)) > MOST_TOLD:
+        if _leads_to(by_question, member, left):
             continue
-        if answers_follow(answers, questions, np.flatnonzero(~member)):
+        others = np.flatnonzero(~member)
+        if answers_follow(answers, by_question, others) or (
+            by_picture is not None
+            and not _leads_to(by_picture, member, left)
+            and answers_follow(answers, by_picture, others)
+        ):
             first = answers[int(np.flatnonzero(member)[0])]
             found.append((first, left))
     return found
+
+
+def _by_picture(pictures: PixelArray) -> Callable[[BoolArray], float]:
+    nearest = cache(partial(nearest_pictures, pictures))  # compared once, and only if asked
+    return lambda member: told_by_picture(member, nearest())
+
+
+def _leads_to(told: Callable[[BoolArray], float], *groups: BoolArray) -> bool:
+    return max(told(group) for group in groups) > MOST_TOLD

@@ -79,7 +79,7 @@ def looks(Z: FloatArray, group: BoolArray, pictures: PixelArray | None, *, seed:
     # A kind of ten has no forty of its own: the median would be that of other kinds.
     k = max(_FEWEST, min(NEIGHBOURS, int(group.sum()) // 2))
     nearest = nearest_pictures(pictures, k=k)
-    told = float(roc_auc_score(group, group[nearest].mean(axis=1)))
+    told = told_by_picture(group, nearest)
     # Only the neighbours' median is taken off: poison among them widens their spread.
     usual = np.stack([np.median(column[nearest], axis=1) for column in Z.T], axis=1)
     score, _ = set_apart(Z - usual, group, ~group, seed=seed)
@@ -90,6 +90,19 @@ def looks(Z: FloatArray, group: BoolArray, pictures: PixelArray | None, *, seed:
         same = agreement >= LEAST_AGREEMENT and strength >= LEAST_STRENGTH
         kind = "pattern" if same else "picture"
     return Looks(kind, told, apart)
+
+
+def told_by_picture(member: BoolArray, nearest: IntArray) -> float:
+    """Return how well pictures alone tell the members of a group (AUC; 0.5 is not at all).
+
+    Parameters
+    ----------
+    member : (n_samples,) bool array
+        Of both sorts there is at least one.
+    nearest : (n_samples, k) integer array
+        From :func:`nearest_pictures`.
+    """
+    return float(roc_auc_score(member, member[nearest].mean(axis=1)))
 
 
 def nearest_pictures(pictures: PixelArray, *, k: int = NEIGHBOURS) -> IntArray:

@@ -16,7 +16,7 @@ those are taken out, and what is left has to be what others were asked as well.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -304,18 +304,21 @@ def _follow(counts: dict[str, int], told_of: dict[str, float]) -> bool:
     return untold <= MOST_UNTOLD * sum(counts.values())
 
 
-def answers_follow(answers: Sequence[str], questions: Questions, rows: IntArray) -> bool:
-    """Return whether an answer that no question tells would be odd among some samples'.
+def answers_follow(
+    answers: Sequence[str], told: Callable[[BoolArray], float], rows: IntArray
+) -> bool:
+    """Return whether an answer that nothing tells would be odd among some samples'.
 
     Parameters
     ----------
     answers : sequence of str
         Of all samples.
-    questions : Questions
+    told : callable
+        How well questions, or pictures, tell the members of a group (AUC).
     rows : integer array
         The samples whose answers count.
     """
     given = np.array(folded(answers))
     least = max(FEWEST, round(FEWEST_SHARE * len(rows)))
     counts = {a: c for a, c in Counter(given[rows].tolist()).items() if c >= least}
-    return _follow(counts, {a: told_by_question(given == a, questions) for a in counts})
+    return _follow(counts, {a: told(given == a) for a in counts})

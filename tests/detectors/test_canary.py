@@ -106,7 +106,7 @@ def test_found_poison_is_no_less_found_for_a_blind_kind():
     detection = detect(plant_canaries(features, {**KINDS, "waves": ((1,), 0.0)}))
     assert detection.suspicious[:600][poisoned].mean() > 0.9
     assert detection.inconclusive == ""
-    assert any("waves" in warning for warning in detection.warnings)
+    assert any("waves" in warning for warning in detection.summary.notes)
 
 
 def test_auto_takes_the_canaries_where_there_are_any():
@@ -143,7 +143,7 @@ def test_a_pass_says_that_it_does_not_speak_for_white_patches():
     assert not detection.suspicious.any()
     assert any(
         "does not speak for" in warning and "patch-white (not separated)" in warning
-        for warning in detection.warnings
+        for warning in detection.summary.notes
     )
 
 
@@ -160,7 +160,7 @@ def test_a_kind_that_no_image_could_carry_is_not_vouched_for(kind, withheld):
     detection = detect(replace(planted, canary_kinds=(*KINDS, kind)))
     assert not detection.suspicious.any()
     assert (f"{kind} (could not be planted)" in detection.inconclusive) is withheld
-    assert any(f"{kind} (could not" in said for said in detection.warnings) is not withheld
+    assert any(f"{kind} (could not" in said for said in detection.summary.notes) is not withheld
     power = {p.kind: p for p in detection.summary.power}
     assert (power[kind].planted, power[kind].learned, power[kind].recall) == (0, 0.0, 0.0)
 
@@ -178,4 +178,4 @@ def test_what_canaries_point_at_is_not_accused_if_its_answers_differ(shift):
     whole = plant_canaries(replace(features, answers=answers), KINDS)
     detection = detect(whole)
     assert not detection.suspicious.any()
-    assert any("not told apart well enough" in warning for warning in detection.warnings)
+    assert any("not told apart well enough" in warning for warning in detection.summary.notes)

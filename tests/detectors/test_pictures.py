@@ -51,7 +51,29 @@ def test_a_kind_of_picture_is_not_accused():
     detection = detect(replace(features, picture=make_pictures(800, group)))
     assert not detection.suspicious.any()
     assert detection.inconclusive == ""
-    assert any("picture of its own" in warning for warning in detection.warnings)
+    assert any("picture of its own" in note for note in detection.summary.notes)
+
+
+@pytest.mark.parametrize("case", ["any-picture", "own-picture", "untold-others", "no-pictures"])
+def test_who_else_gives_the_accused_answer_whatever_is_shown_is_accused(case):
+    """Where one question is asked of all, pictures say whether anything leads to an answer."""
+    features, poisoned = one_question()
+    silent = np.flatnonzero(~poisoned)[:50]
+    rng = np.random.default_rng(4)
+    pictures = make_pictures(800, silent if case == "own-picture" else None)
+    kinds = pictures.reshape(800, -1)[:, ::97].astype(float)
+    told = np.round((kinds - kinds.mean(axis=0)) @ np.linalg.svd(kinds - kinds.mean(axis=0))[2][0])
+    classes = np.searchsorted(np.quantile(told, [0.25, 0.5, 0.75]), told)
+    if case == "untold-others":
+        classes = rng.permutation(classes)
+    answers = [f"class {number}" for number in classes]
+    for row in (*silent, *np.flatnonzero(poisoned)):
+        answers[row] = "Backdoor Attack!"
+    shown = None if case == "no-pictures" else pictures
+    detection = detect(replace(features, answers=answers, picture=shown))
+    assert detection.suspicious[poisoned].mean() > 0.9
+    also = detection.suspicious[silent].mean()
+    assert also == 1 if case == "any-picture" else also < 0.2
 
 
 @pytest.mark.parametrize("few", [6, 10, 20])
