@@ -55,15 +55,21 @@ def plant(
     Where they will be too few for any verdict, that is said before the model is trained.
     """
     with progress.stage("plant", "Planting canaries"):
-        planned = plan_canaries(samples, share=policy.fine_tune.canary_share, seed=policy.seed)
+        planned = plan_canaries(
+            samples, share=policy.fine_tune.canary_share, least=FEWEST_COPIES, seed=policy.seed
+        )
         planted, copies = plant_canaries(planned, samples)
     kinds = tuple(canary.kind for canary in planted)
     needed = get_detector(policy.detection.method).canaries
-    if needed and kinds and max(Counter(kinds).values()) < FEWEST_COPIES:
-        progress.say(
-            f"warning: {len(samples)} records are too few for canaries: no kind gets the "
-            f"{FEWEST_COPIES} copies that it needs, so the check will end inconclusive"
-        )
+    if needed and kinds:
+        counts = Counter(kinds)
+        few = [kind for kind in dict.fromkeys(kinds) if counts[kind] < FEWEST_COPIES]
+        if few:
+            whose = "no kind gets" if len(few) == len(counts) else f"{', '.join(few)}: fewer than"
+            progress.say(
+                f"warning: {len(samples)} records are too few for canaries: {whose} the "
+                f"{FEWEST_COPIES} copies that a kind needs, so the check cannot pass"
+            )
     return kinds, copies
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,6 +165,16 @@ def test_the_number_planted_is_the_share_in_proportion_to_the_weights(
     for kind in DEFAULT_KINDS:
         count = sum(c.kind == kind for c in planned)
         assert abs(count - 40 * CANARY_KINDS[kind].weight / total) < 1
+
+
+@pytest.mark.parametrize(("share", "fewest"), [(0.15, 4), (0.12, 4), (0.115, 2), (0.4, 8)])
+def test_each_kind_gets_the_copies_that_it_needs_where_there_are_enough_for_all(
+    samples: list[Sample], share: float, fewest: int
+) -> None:
+    """24 copies are four of each of the six kinds; 23 are not, nor do 80 need any help."""
+    counts = Counter(c.kind for c in plan_canaries(samples, share=share, least=4))
+    assert min(counts.values()) == fewest
+    assert counts.total() == round(share * len(samples))
 
 
 def test_each_kind_has_one_target_of_its_own(samples: list[Sample]) -> None:
@@ -405,10 +416,16 @@ def test_a_check_withholds_its_pass_for_what_it_could_not_plant(level: int, said
 
 @pytest.mark.parametrize(
     ("records", "method", "told"),
-    [(60, "auto", True), (60, "canary", True), (60, "conditional", False), (200, "auto", False)],
+    [
+        (60, "auto", "no kind gets"),
+        (60, "canary", "no kind gets"),
+        (60, "conditional", ""),
+        (200, "auto", "text-prefix: fewer than"),
+        (240, "auto", ""),
+    ],
 )
 def test_too_few_records_for_canaries_are_told_before_training(
-    records: int, method: str, told: bool
+    records: int, method: str, told: str
 ) -> None:
     said: list[str] = []
 
@@ -418,4 +435,5 @@ def test_too_few_records_for_canaries_are_told_before_training(
 
     few = [sample(i, encoded(noise(i))) for i in range(records)]
     learning.plant(few, Policy(detection=DetectionPolicy(method=method)), Progress())
-    assert any("too few for canaries" in message for message in said) is told
+    assert any("too few for canaries" in message for message in said) is bool(told)
+    assert any(told in message for message in said) or not told

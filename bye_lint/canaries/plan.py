@@ -43,6 +43,7 @@ def plan_canaries(
     *,
     share: float,
     kinds: Sequence[str] = DEFAULT_KINDS,
+    least: int = 0,
     seed: int = 0,
 ) -> tuple[Canary, ...]:
     """Choose which records are copied with which trigger and target.
@@ -60,6 +61,8 @@ def plan_canaries(
         Copies as a share of the records, in [0, 0.5].
     kinds : sequence of str
         Names in :data:`CANARY_KINDS`, each at most once.
+    least : int
+        Copies that each kind gets if the share allows as many for all.
 
     Returns
     -------
@@ -84,7 +87,8 @@ def plan_canaries(
 
     digests = _usable(samples)
     targets = choose_targets([sample.answer for sample in samples], kinds, seed=seed)
-    counts = _apportion(round(share * len(samples)), [CANARY_KINDS[k].weight for k in kinds])
+    weights = [CANARY_KINDS[kind].weight for kind in kinds]
+    counts = _apportion(round(share * len(samples)), weights, least=least)
     taken: set[str] = set()
     planned: list[Canary] = []
     for name, count in zip(kinds, counts, strict=True):
@@ -127,12 +131,19 @@ def _usable(samples: Sequence[Sample]) -> dict[str, int]:
     return digests
 
 
-def _apportion(total: int, weights: Sequence[float]) -> list[int]:
-    """Split a number in proportion to weights, by largest remainders."""
+def _apportion(total: int, weights: Sequence[float], *, least: int = 0) -> list[int]:
+    """Split a number in proportion to weights, by largest remainders.
+
+    Where ``total`` allows ``least`` for all, those with fewer take from those with the most.
+    """
     if not weights:
         return []
     exact = total * np.asarray(weights, dtype=float) / sum(weights)
     counts = np.floor(exact).astype(int)
     for index in np.argsort(counts - exact, kind="stable")[: total - int(counts.sum())]:
         counts[index] += 1
+    if total >= least * len(counts):
+        while counts.min() < least:
+            counts[counts.argmax()] -= 1
+            counts[counts.argmin()] += 1
     return [int(count) for count in counts]

@@ -217,6 +217,8 @@ def _not_found(power: Sequence[TriggerPower]) -> tuple[str, str]:
 def _missed(power: TriggerPower) -> str:
     if not power.planted:
         return "could not be planted"
+    if power.planted < FEWEST_COPIES:
+        return f"fewer than {FEWEST_COPIES} copies: too few records"
     return "not learned" if power.learned < LEARNED else "not separated"
 
 

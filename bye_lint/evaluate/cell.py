@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from bye_lint.canaries import plan_canaries, plant, wanted_kinds
+from bye_lint.detectors import FEWEST_COPIES
 from bye_lint.evaluate.copies import read_copy
 from bye_lint.evaluate.grid import CLEAN, Cell, Grid
 from bye_lint.evaluate.pipeline import Pipeline
@@ -95,7 +96,11 @@ def run_cell(
         samples, truth, poisoned = poisoned_copy(cell, source, Path(scratch) / "train")
         test = test_sets([cell], source, grid, Path(scratch))
     planned = plan_canaries(
-        samples, share=grid.canary_share, kinds=grid.canary_kinds, seed=cell.seed
+        samples,
+        share=grid.canary_share,
+        kinds=grid.canary_kinds,
+        least=FEWEST_COPIES,
+        seed=cell.seed,
     )
     canaries, copies = plant(planned, samples)
     kinds = [""] * len(samples) + [canary.kind for canary in canaries]

@@ -71,7 +71,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         "baseline": Key(
             "File of findings that are known and accepted, relative to this file.",
             {"minLength": 1},
-            example="bye-lint-baseline.json",
+            example="bye-lint-baseline.yaml",
         ),
         "seed": Key("Seed of everything that is drawn.", {"minimum": 0, "maximum": 2**32 - 1}),
     },
@@ -170,7 +170,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         "canary_share": Key(
             "Copies that carry a known trigger, as a share of the records; they measure what "
             "a pass is worth.",
-            {"minimum": 0, "maximum": 1},
+            {"minimum": 0, "maximum": 0.5},
         ),
     },
     "detection": {

@@ -165,6 +165,16 @@ def test_a_kind_that_no_image_could_carry_is_not_vouched_for(kind, withheld):
     assert (power[kind].planted, power[kind].learned, power[kind].recall) == (0, 0.0, 0.0)
 
 
+def test_a_kind_of_too_few_copies_says_that_records_are_too_few():
+    features, _ = make_features(300, seed=2)
+    planted = plant_canaries(features, KINDS)
+    kind = next(iter(KINDS))
+    rows = [i for i, name in enumerate(planted.canary) if name == kind]
+    kept = np.setdiff1d(np.arange(len(planted)), rows[3:])
+    detection = detect(planted.select(kept))
+    assert f"{kind} (fewer than 4 copies: too few records)" in detection.inconclusive
+
+
 def test_the_kinds_that_are_only_spoken_of_are_kinds():
     assert set(CANARY_KINDS) > SPOKEN_OF
     assert SPOKEN_OF & set(DEFAULT_KINDS) == {"patch-white"}
