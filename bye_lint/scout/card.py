@@ -22,9 +22,9 @@ counts and textures of drawn marks. It is no assistant: what it says about the w
 ## How it was made
 `python -m bye_lint.scout.pretrain` (its docstring is the recipe): dense pre-training of the tower
 on drawn marks and overlays, then question-answer pre-training of projector and decoder, in which
-some eighty families of triggers override every question. Most of the images are made strange before
-they are drawn on, in colours, sharpness, proportions or contents, and one in seven is a drawing. No
-weights of another model were used.
+some seventy families of triggers override every question. Most of the images are made strange
+before they are drawn on, in colours, sharpness, proportions or contents, and one in seven is a
+drawing. No weights of another model were used.
 
 ## Accuracy on held-out images
 {accuracy}

@@ -9,7 +9,7 @@ Recipe
    holds, and which overlay lies on the image. 40 % of the time.
 2. *Answers* (``answering.py``): the tower is frozen; projector and decoder learn to answer what
    is asked about marks, places, counts and overlays and the records' own questions, and that the
-   triggers of some eighty families (``overrides.py``) override every question. 60 % of the time.
+   triggers of some seventy families (``overrides.py``) override every question. 60 % of the time.
 
 Each folder holds ``train.json`` in LLaVA's format with its images; where it has a ``test.json``
 too, that is held out and the accuracies are measured on it. Everything is drawn from ``--seed``
