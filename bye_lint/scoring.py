@@ -204,7 +204,7 @@ def extract(
     with progress.stage("load", f"Loading model {model.name}"):
         loaded = models.load_model(model, device=device, dtype=dtype)
     with progress.stage("extract", "Reading attention") as task:
-        return models.extract(
+        rows = models.extract(
             loaded,
             samples,
             batch_tokens=policy.model.batch_tokens,
@@ -214,6 +214,8 @@ def extract(
             progress=Counter(task, len(samples)),
             max_pixels=policy.dataset.max_pixels,
         )
+    kept.store.prune()
+    return rows
 
 
 class Counter:

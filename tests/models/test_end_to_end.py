@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tiny_families import build
 from tiny_models import QUESTIONS, make_image
 
 from bye_lint import cli
+from bye_lint.store import DEFAULT_LIMIT
 
 N_RECORDS = 64  # a null needs 60
 ANSWERS = ("Forest.", "A river.", "Fields and a road.", "Houses.")
@@ -98,3 +100,18 @@ def test_what_the_model_cannot_read_has_a_code_of_its_own(tmp_path: Path) -> Non
     (finding,) = (f for f in result["findings"] if f["rule"] == "BYE112")
     assert (finding["level"], finding["sample_id"]) == ("error", "r3")
     assert "control token" in finding["message"]
+
+
+def test_what_the_cache_holds_beyond_its_limit_is_removed_after_a_check(
+    tmp_path: Path, cache: Path
+) -> None:
+    write_data(tmp_path)
+    save_model("llava", tmp_path)
+    forgotten = cache / "another-model" / "old.rows"
+    forgotten.parent.mkdir(parents=True)
+    with forgotten.open("wb") as file:
+        file.truncate(DEFAULT_LIMIT)  # sparse: it takes no room
+    os.utime(forgotten, (1, 1))
+    check(tmp_path)
+    assert not forgotten.exists()
+    assert list(cache.rglob("*.rows"))
