@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bye_lint.errors import UsageError
+from bye_lint.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
     from bye_lint.request import Request
@@ -104,23 +104,34 @@ def update(
     author: str | None,
     expires: date | None,
 ) -> int:
-    """Drop what matches nothing any more; accept what is new."""
-    from bye_lint.baseline import load_baseline, update_baseline, write_baseline
+    """Drop what matches nothing any more; accept what is new.
+
+    Entries that the check has no answer of are kept: those of suspects where no model looked at
+    the records, or where it is inconclusive.
+    """
+    from bye_lint.baseline import judged_rules, load_baseline, update_baseline, write_baseline
 
     request = _plan(paths)
     path = baseline_path(request, chosen)
     before = load_baseline(path)
     today = date.today()
+    result = _scan(request, saved)
+    judged = judged_rules(result)
     after = update_baseline(
         before,
-        _scan(request, saved).findings,
+        result.findings,
         reason=reason,
         author=author_of(request, author),
         expires=until(expires, today),
         today=today,
+        judged=judged,
     )
     write_baseline(after, path)
-    click.echo(f"wrote {path}: {len(before.entries)} entries before, {len(after.entries)} now")
+    unjudged = sum(entry.rule not in judged for entry in after.entries)
+    said = f", {unjudged} kept without a judgement" if unjudged else ""
+    click.echo(
+        f"wrote {path}: {len(before.entries)} entries before, {len(after.entries)} now{said}"
+    )
     return 0
 
 
@@ -130,19 +141,20 @@ def update(
 @_file
 def audit(paths: tuple[Path, ...], saved: Path | None, chosen: Path | None) -> int:
     """List the entries and whether they still serve; exit with 1 if one does not."""
-    from bye_lint.baseline import audit_baseline, load_baseline
+    from bye_lint.baseline import audit_baseline, judged_rules, load_baseline
     from bye_lint.escape import visible
 
     request = _plan(paths)
     known = load_baseline(baseline_path(request, chosen))
-    audited = audit_baseline(known, _scan(request, saved).findings, date.today())
+    result = _scan(request, saved)
+    audited = audit_baseline(known, result.findings, date.today(), judged=judged_rules(result))
     for item in audited:
         entry = item.entry
         click.echo(
             f"{visible(known.source)}:{entry.line}: {item.state:<11} {entry.rule} "
             f"{item.matched}/{entry.count} until {entry.expires}  {visible(entry.reason)}"
         )
-    return 0 if all(item.state == "active" for item in audited) else 1
+    return 0 if all(item.state in ("active", "not judged") for item in audited) else 1
 
 
 def _plan(paths: tuple[Path, ...]) -> Request:
@@ -161,11 +173,27 @@ def baseline_path(request: Request, chosen: Path | None = None) -> Path:
 
 
 def _scan(request: Request, saved: Path | None) -> ScanResult:
+    """Run the check, or read its result, and refuse one that is not of all the data."""
+    from bye_lint.escape import visible
     from bye_lint.progress import RichProgress
     from bye_lint.reports import load_result
+    from bye_lint.request import shown
     from bye_lint.scan import scan
 
-    return load_result(saved) if saved is not None else scan(request, progress=RichProgress())
+    if saved is None:
+        return scan(request, progress=RichProgress())
+    result = load_result(saved)
+    if result.counts.changed is not None:
+        raise ResultError(
+            f"{saved}: a check of what changed, and a baseline is of all data",
+            "Check without --changed-since, and name that result.",
+        )
+    if set(result.paths) != {shown(path, request.root) for path in request.paths}:
+        raise ResultError(
+            f"{saved}: a check of other data: {', '.join(map(visible, result.paths))}",
+            "Name the paths that were checked, from the folder where they were.",
+        )
+    return result
 
 
 def author_of(request: Request, author: str | None) -> str:
