@@ -604,3 +604,13 @@ def test_the_command_works_in_place_and_elsewhere(project, capsys):
     assert cli.run(["clean", "result.json", "-o", "new"]) == 2
     assert "data/train.jsonl:8: the record that was checked is not here" in capsys.readouterr().err
     assert not (project / "new").exists()
+
+
+@pytest.mark.parametrize("output", ["data/cleaned", "linked/cleaned"])
+def test_the_command_does_not_write_into_what_is_checked(project, output, capsys):
+    (project / "linked").symlink_to("data", target_is_directory=True)
+    before = tree(project)
+    assert cli.run(["clean", "result.json", "-o", output]) == 2
+    assert f"{output}: in " in capsys.readouterr().err
+    assert tree(project) == before
+    assert cli.run(["clean", "result.json", "-o", "data-cleaned"]) == 0

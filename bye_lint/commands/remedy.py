@@ -113,6 +113,8 @@ def clean(
         review = read_review(_text(review_file), loaded, source=str(review_file))
     paths = result_paths(loaded)
     request = plan_request(paths, Overrides(policy_path=policy_path))
+    if output is not None:
+        _keep_outside(output, request)
     rejecting = review is not None and bool(review.rejected)
     accepts = author_of(request, author) if rejecting else ""
     dataset, base = request.policy.dataset, request.policy.base
@@ -135,6 +137,19 @@ def clean(
     if review is not None and review.rejected:
         _suppress(request, loaded, review, accepts)
     return 0
+
+
+def _keep_outside(output: Path, request: Request) -> None:
+    """Refuse a folder that the next check would read beside the data."""
+    from bye_lint.errors import UsageError
+
+    real = output.resolve()
+    for path in request.paths:
+        if real.is_relative_to(path.resolve()):
+            raise UsageError(
+                f"{output}: in {path}, which is checked: both sets would be read as one",
+                "Choose a folder outside of it, or give the data a folder of their own.",
+            )
 
 
 def _text(path: Path) -> str:
