@@ -137,7 +137,7 @@ def report(
     from bye_lint.reports import load_result
 
     loaded = load_result(result)
-    output.write_reports(loaded, output.checked_targets(report_files))
+    output.write_reports(loaded, output.checked_targets(report_files, spare=result))
     click.echo(output.render_stdout(loaded, stdout_format, quiet=quiet, verbose=verbose), nl=False)
     return 0
 

@@ -177,6 +177,27 @@ def test_a_report_never_takes_the_place_of_what_is_checked(
     assert all(path.read_bytes() == data for path, data in before.items())
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["report", "r.json", "--report", "sarif=./r.json"],
+        ["report", "r.json", "--report", "sarif=link.json"],
+        ["explain", "r.json", "r0", "--png", "link.json"],
+        ["clean", "r.json", "--write-review", "r.json"],
+        ["verify", "r.json", "data", "-o", "data/../r.json"],
+    ],
+)
+def test_what_is_made_from_a_result_never_takes_its_place(
+    dataset: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["check", "--structural", "--quiet", "data", "--report", "json=r.json"]) == 0
+    Path("link.json").symlink_to("r.json")
+    before = Path("r.json").read_bytes()
+    assert cli.run(command) == 2
+    assert "would overwrite what it is made from" in capsys.readouterr().err
+    assert Path("r.json").read_bytes() == before
+
+
 def test_an_older_report_is_overwritten(dataset: Path) -> None:
     arguments = ["check", "--structural", "--quiet", "data", "--report", "json=data/result.json"]
     Path("data/result.json").write_text("[]")

@@ -29,7 +29,7 @@ def explain(result: Path, sample_id: str, png: Path | None) -> int:
 
     loaded = load_result(result)
     if png is not None:
-        check_writable(png)
+        check_writable(png, spare=result)
         write_bytes(explain_png(loaded, sample_id), png)
         click.echo(f"wrote {png}", err=True)
         return 0
@@ -104,7 +104,7 @@ def clean(
 
     loaded = load_result(result)
     if write_review is not None:
-        check_writable(write_review)
+        check_writable(write_review, spare=result)
         write_report(review_text(loaded), write_review)
         click.echo(f"wrote {write_review}: fill in the decisions, then use --review", err=True)
         return 0
