@@ -16,7 +16,7 @@ from bye_lint.models import cost
 from bye_lint.models.devices import Device, devices, is_here, throughput
 from bye_lint.models.memory import TOO_LARGE
 from bye_lint.planning import Plan, plan_text
-from bye_lint.policy import Policy, default_policy, find_policy, load_policy
+from bye_lint.policy import POLICY_NAMES, Policy, default_policy, find_policy, load_policy
 from bye_lint.progress import Progress
 from bye_lint.request import Overrides, plan_request
 from bye_lint.store import cache_folder, require_writable
@@ -115,7 +115,8 @@ def examine(paths: Sequence[Path], overrides: Overrides, *, progress: Progress) 
     """
     found = overrides.policy_path or find_policy(paths[0] if paths else Path.cwd())
     policy = load_policy(found, choices=tables.choices()) if found else default_policy(Path.cwd())
-    request = plan_request(paths, overrides) if paths or policy.dataset.paths else None
+    data = [path for path in paths if path.name not in POLICY_NAMES or not path.exists()]
+    request = plan_request(paths, overrides) if data or policy.dataset.paths else None
     policy = request.policy if request else _on(policy, overrides.device)
     problems: list[Problem] = []
     warnings: tuple[str, ...] = ()

@@ -332,6 +332,16 @@ def test_a_hook_is_no_way_past_what_holds_records(
     assert cli.run(hook) == 1
 
 
+def test_a_policy_that_names_no_data_is_nothing_to_check(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("bye-lint.yaml").write_text("seed: 1\n")
+    for named in ([], ["bye-lint.yaml"]):
+        assert cli.run(["check", "--structural", *named]) == 2
+        assert "no PATH of data was given and the policy names none" in capsys.readouterr().err
+    assert cli.run(["check", "--structural", "--hook", "bye-lint.yaml"]) == 0
+
+
 def test_a_hook_does_not_pass_over_what_the_policy_names(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,6 +59,17 @@ def test_the_json_form_tells_the_plan_of_the_data(capsys: pytest.CaptureFixture[
     assert told["policy"] == str(EXAMPLE / "bye-lint.yaml")
 
 
+def test_a_policy_may_be_named_that_names_no_data(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "bye-lint.yaml").write_text("seed: 1\n")
+    status, text = run(capsys, "bye-lint.yaml")
+    assert status == 0
+    assert "bye-lint.yaml\n" in text
+    assert cli.run(["doctor", "elsewhere/bye-lint.yaml"]) == 2
+    assert "no such file or folder" in capsys.readouterr().err
+
+
 def test_the_device_of_the_command_line_counts(capsys: pytest.CaptureFixture[str]) -> None:
     status, text = run(capsys, "--device", "cuda:77", "--format", "json")
     told = json.loads(text)
