@@ -23,7 +23,10 @@ _result = click.argument("result", type=click.Path(path_type=Path))
 @click.argument("sample_id", metavar="ID")
 @click.option("--png", type=click.Path(path_type=Path), help="Write a picture instead.")
 def explain(result: Path, sample_id: str, png: Path | None) -> int:
-    """Show one record of a saved RESULT: where the model looked, and why it was flagged or not."""
+    """Show one record of a saved RESULT: where the model looked, and why it was flagged or not.
+
+    ID is the record's id, or its place as reports print it, PATH:LINE.
+    """
     from bye_lint.explain import explain_png, explain_text
     from bye_lint.reports import check_writable, load_result, write_bytes
 
@@ -105,6 +108,7 @@ def clean(
     loaded = load_result(result)
     if write_review is not None:
         check_writable(write_review, spare=result)
+        cleaning.require_scored(loaded)
         write_report(review_text(loaded), write_review)
         click.echo(f"wrote {write_review}: fill in the decisions, then use --review", err=True)
         return 0
