@@ -27,6 +27,7 @@ from bye_lint.commands.options import (
     output_options,
     plan_options,
     progress_option,
+    structural_option,
 )
 from bye_lint.commands.remedy import clean, explain
 from bye_lint.commands.shards import extract, judge, tune
@@ -62,7 +63,7 @@ def cli() -> None:
 @click.option(
     "--plan", "show_plan", is_flag=True, help="Print what the check would cost, and stop."
 )
-@click.option("--structural", is_flag=True, help="Run the structural rules alone, without a model.")
+@structural_option
 @click.option(
     "--hook",
     is_flag=True,

@@ -123,6 +123,27 @@ def test_a_result_of_less_or_of_other_data_is_refused(
         assert (repo.root / FILE).read_bytes() == before
 
 
+def test_a_policy_of_another_name_and_the_structure_alone_can_be_asked_for(
+    repo: Repo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repo.root / "bye-lint.yaml").rename(repo.root / "pol.yaml")
+    policy = repo.root / "pol.yaml"
+    policy.write_text(f"{policy.read_text()}gate: {{min_samples: 1}}\n")
+
+    def loaded(*_: object, **__: object) -> None:
+        raise AssertionError("no model is asked")
+
+    monkeypatch.setattr("bye_lint.scoring.score", loaded)
+    told = ("--policy", "pol.yaml", "--structural", "--device", "cpu")
+    assert run("baseline", "create", *ACCEPT, *told) == 0
+    assert run("baseline", "update", *ACCEPT, *told) == 0
+    capsys.readouterr()
+    assert run("baseline", "audit", *told) == 0
+    assert "active      BYE103 2/2" in capsys.readouterr().out
+    assert run("baseline", "audit", *told[:3], "--device", "gpu") == 2
+    assert "--device 'gpu': no such device" in capsys.readouterr().err
+
+
 def test_what_expired_is_open_again_and_told(repo: Repo) -> None:
     assert run("baseline", "create", *ACCEPT, "--expires", "2090-01-31") == 0
     file = repo.root / FILE
