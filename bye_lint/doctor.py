@@ -18,7 +18,7 @@ from bye_lint.models.memory import TOO_LARGE
 from bye_lint.planning import Plan, plan_text
 from bye_lint.policy import POLICY_NAMES, Policy, default_policy, find_policy, load_policy
 from bye_lint.progress import Progress
-from bye_lint.request import Overrides, plan_request
+from bye_lint.request import Overrides, Request, plan_request
 from bye_lint.store import cache_folder, require_writable
 
 #: Packages that a full check uses, and those that it uses where they are asked for.
@@ -130,7 +130,7 @@ def examine(paths: Sequence[Path], overrides: Overrides, *, progress: Progress) 
         warnings = resolved.warnings
         model = _look(resolved, policy)
         if request is not None:
-            plan = scan.plan(request, progress=progress)
+            plan = _planned(request, problems, progress)
     except ByeLintError as error:
         problems.append(Problem(error.message, error.remedy))
     if model is not None and _version("torch") and not is_here(model.device):
@@ -169,6 +169,15 @@ def examine(paths: Sequence[Path], overrides: Overrides, *, progress: Progress) 
         warnings=warnings,
         problems=tuple(problems),
     )
+
+
+def _planned(request: Request, problems: list[Problem], progress: Progress) -> Plan | None:
+    """Return the plan of a check; where it could only be inconclusive, add why to the problems."""
+    found = scan.plan(request, progress=progress)
+    if not isinstance(found, str):
+        return found
+    problems.append(Problem(found, "Name more data, or lower the gate's limit in the policy."))
+    return None
 
 
 def _on(policy: Policy, device: str | None) -> Policy:
