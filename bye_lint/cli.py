@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import sys
 import tempfile
 import traceback
@@ -149,7 +150,7 @@ def report(
 def init(path: Path, force: bool) -> int:
     """Write a commented starter policy to PATH (bye-lint.yaml)."""
     from bye_lint.errors import UsageError
-    from bye_lint.policy import starter_policy
+    from bye_lint.policy import POLICY_NAMES, starter_policy
     from bye_lint.reports import write_report
 
     if path.is_dir():
@@ -159,7 +160,10 @@ def init(path: Path, force: bool) -> int:
     if not path.parent.is_dir():
         raise UsageError(f"{path}: its folder does not exist", "Create the folder first.")
     write_report(starter_policy(), path)
-    click.echo(f"wrote {path}; now set dataset.paths in it and run: bye-lint check", err=True)
+    found = path.name in POLICY_NAMES and path.resolve().parent == Path.cwd()
+    named = "" if found else f" --policy {shlex.quote(str(path))}"
+    said = f"wrote {path}; now set dataset.paths in it and run: bye-lint check{named}"
+    click.echo(said, err=True)
     return 0
 
 

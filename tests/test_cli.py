@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -366,12 +367,24 @@ def test_init_writes_a_policy_that_checks(
 ) -> None:
     assert cli.run(["init"]) == 0
     # it names no data yet, so that a check without a path would have nothing to do
-    assert "now set dataset.paths in it and run: bye-lint check" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith("in it and run: bye-lint check\n")
     assert cli.run(["check", "--structural", "--no-progress"]) == 2
     assert cli.run(["check", "--structural", "--no-progress", str(dataset)]) == 0
     capsys.readouterr()
     assert cli.run(["init"]) == 2
     assert "--force" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["pol.yaml", "my policy.yaml", "data/bye-lint.yaml"])
+def test_init_says_how_a_check_finds_the_policy(
+    dataset: Path, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["init", path]) == 0
+    command = shlex.split(capsys.readouterr().err.partition("run: bye-lint ")[2])
+    assert command == ["check", "--policy", path]
+    Path(path).write_text("dataset: {paths: [nowhere]}\n")
+    assert cli.run([*command, "--structural"]) == 2
+    assert "nowhere: no such file or folder (dataset.paths in" in capsys.readouterr().err
 
 
 def test_show_files_lists_them(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
