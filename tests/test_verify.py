@@ -395,6 +395,18 @@ def test_the_command(
     assert data["base"] == "known"
 
 
+def test_records_that_two_paths_name_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "_pipeline", known_pipeline)
+    saved = json.loads((tmp_path / "result.json").read_text())
+    saved["paths"] = ["raw", "raw/data.json"]
+    (tmp_path / "result.json").write_text(json.dumps(saved))
+    assert invoke() == 0
+
+
 def test_the_command_needs_images_a_base_and_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
