@@ -15,6 +15,7 @@ from typing import Literal
 
 from bye_lint.cut import Position
 from bye_lint.errors import ReportError, ResultError, UsageError
+from bye_lint.escape import visible
 from bye_lint.records import Sample, Skipped
 from bye_lint.results import ScanResult, ScoredSample
 from bye_lint.review import Review
@@ -50,6 +51,26 @@ class Cleaned:
     kept: int
     removed: int
     files: tuple[Path, ...]
+
+
+def require_scored(result: ScanResult) -> None:
+    """Refuse a result that knows no suspects, since no model looked at the records.
+
+    Raises
+    ------
+    ResultError
+    """
+    counts = result.counts
+    if result.structural_only:
+        raise ResultError(
+            "the result is of the structure alone: it knows no suspects",
+            "Run the check without --structural, then clean with its result.",
+        )
+    if not result.samples and counts.changed is None and counts.records > counts.skipped:
+        raise ResultError(
+            f"no record was scored: {'; '.join(map(visible, result.reasons))}",
+            "Run a check that comes to a verdict, then clean with its result.",
+        )
 
 
 def chosen_for_removal(
@@ -122,12 +143,13 @@ def clean(
     Raises
     ------
     ResultError
-        If the data on disk are not those of the result.
+        If the result knows no suspects, or the data on disk are not those of the result.
     UsageError
         If neither or both of ``out`` and ``in_place`` are given, or ``out`` exists.
     ReportError
         If something cannot be written; nothing half-written is left.
     """
+    require_scored(result)
     if (out is None) == (not in_place):
         raise UsageError("clean needs either an output folder or to be told to work in place")
     beside = root / "dataset" if out is None else out

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import sys
 import tempfile
 import traceback
@@ -27,6 +28,7 @@ from bye_lint.commands.options import (
     output_options,
     plan_options,
     progress_option,
+    structural_option,
 )
 from bye_lint.commands.remedy import clean, explain
 from bye_lint.commands.shards import extract, judge, tune
@@ -62,7 +64,7 @@ def cli() -> None:
 @click.option(
     "--plan", "show_plan", is_flag=True, help="Print what the check would cost, and stop."
 )
-@click.option("--structural", is_flag=True, help="Run the structural rules alone, without a model.")
+@structural_option
 @click.option(
     "--hook",
     is_flag=True,
@@ -137,7 +139,7 @@ def report(
     from bye_lint.reports import load_result
 
     loaded = load_result(result)
-    output.write_reports(loaded, output.checked_targets(report_files))
+    output.write_reports(loaded, output.checked_targets(report_files, spare=result))
     click.echo(output.render_stdout(loaded, stdout_format, quiet=quiet, verbose=verbose), nl=False)
     return 0
 
@@ -148,7 +150,7 @@ def report(
 def init(path: Path, force: bool) -> int:
     """Write a commented starter policy to PATH (bye-lint.yaml)."""
     from bye_lint.errors import UsageError
-    from bye_lint.policy import starter_policy
+    from bye_lint.policy import POLICY_NAMES, starter_policy
     from bye_lint.reports import write_report
 
     if path.is_dir():
@@ -158,7 +160,10 @@ def init(path: Path, force: bool) -> int:
     if not path.parent.is_dir():
         raise UsageError(f"{path}: its folder does not exist", "Create the folder first.")
     write_report(starter_policy(), path)
-    click.echo(f"wrote {path}; now set dataset.paths in it and run: bye-lint check", err=True)
+    found = path.name in POLICY_NAMES and path.resolve().parent == Path.cwd()
+    named = "" if found else f" --policy {shlex.quote(str(path))}"
+    said = f"wrote {path}; now set dataset.paths in it and run: bye-lint check{named}"
+    click.echo(said, err=True)
     return 0
 
 

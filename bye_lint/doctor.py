@@ -16,9 +16,9 @@ from bye_lint.models import cost
 from bye_lint.models.devices import Device, devices, is_here, throughput
 from bye_lint.models.memory import TOO_LARGE
 from bye_lint.planning import Plan, plan_text
-from bye_lint.policy import Policy, default_policy, find_policy, load_policy
+from bye_lint.policy import POLICY_NAMES, Policy, default_policy, find_policy, load_policy
 from bye_lint.progress import Progress
-from bye_lint.request import Overrides, plan_request
+from bye_lint.request import Overrides, Request, plan_request
 from bye_lint.store import cache_folder, require_writable
 
 #: Packages that a full check uses, and those that it uses where they are asked for.
@@ -115,7 +115,8 @@ def examine(paths: Sequence[Path], overrides: Overrides, *, progress: Progress) 
     """
     found = overrides.policy_path or find_policy(paths[0] if paths else Path.cwd())
     policy = load_policy(found, choices=tables.choices()) if found else default_policy(Path.cwd())
-    request = plan_request(paths, overrides) if paths or policy.dataset.paths else None
+    data = [path for path in paths if path.name not in POLICY_NAMES or not path.exists()]
+    request = plan_request(paths, overrides) if data or policy.dataset.paths else None
     policy = request.policy if request else _on(policy, overrides.device)
     problems: list[Problem] = []
     warnings: tuple[str, ...] = ()
@@ -129,7 +130,7 @@ def examine(paths: Sequence[Path], overrides: Overrides, *, progress: Progress) 
         warnings = resolved.warnings
         model = _look(resolved, policy)
         if request is not None:
-            plan = scan.plan(request, progress=progress)
+            plan = _planned(request, problems, progress)
     except ByeLintError as error:
         problems.append(Problem(error.message, error.remedy))
     if model is not None and _version("torch") and not is_here(model.device):
@@ -168,6 +169,15 @@ def examine(paths: Sequence[Path], overrides: Overrides, *, progress: Progress) 
         warnings=warnings,
         problems=tuple(problems),
     )
+
+
+def _planned(request: Request, problems: list[Problem], progress: Progress) -> Plan | None:
+    """Return the plan of a check; where it could only be inconclusive, add why to the problems."""
+    found = scan.plan(request, progress=progress)
+    if not isinstance(found, str):
+        return found
+    problems.append(Problem(found, "Name more data, or lower the gate's limit in the policy."))
+    return None
 
 
 def _on(policy: Policy, device: str | None) -> Policy:

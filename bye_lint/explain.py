@@ -20,6 +20,7 @@ from bye_lint.errors import UsageError
 from bye_lint.escape import visible
 from bye_lint.exhibits import Picture
 from bye_lint.portrait import drawn, sheet, thumbnail
+from bye_lint.records import Finding, Skipped
 from bye_lint.results import ScanResult, ScoredSample
 
 
@@ -44,22 +45,48 @@ class LayerStanding:
     sensitive: bool
 
 
-def find_sample(result: ScanResult, sample_id: str) -> ScoredSample:
-    """Return the record of an id; of several, the most suspicious.
+def find_sample(result: ScanResult, name: str) -> ScoredSample:
+    """Return the record of an id or of a place, ``path:line``; of several, the most suspicious.
 
     Raises
     ------
     UsageError
         If the result has none; the message suggests ids that look alike.
     """
-    found = [s for s in result.samples if s.sample_id == sample_id]
+    found = [s for s in result.samples if s.sample_id == name]
+    found = found or [s for s in result.samples if name in _places(s)]
     if found:
         return max(found, key=lambda s: (s.suspicious, s.score or -math.inf))
-    alike = [s.sample_id for s in result.samples if sample_id and sample_id in s.sample_id][:3]
+    remarked = [row.sample_id for row in _remarks(result) if row.sample_id]
+    ids = dict.fromkeys([*(s.sample_id for s in result.samples), *remarked])
+    alike = [other for other in ids if name and name in other and name != other][:3]
     suspects = [s.sample_id for s in result.samples if s.suspicious][:3]
-    names = ", ".join(visible(name, 60) for name in alike or suspects)
+    names = ", ".join(visible(other, 60) for other in alike or suspects)
     remedy = f"{'Did you mean' if alike else 'Suspects are'}: {names}" if names else ""
-    raise UsageError(f"no record with the id {visible(sample_id, 80)!r} was scored", remedy)
+    if result.structural_only:
+        remedy = remedy or "A check of the structure alone knows the records with findings."
+    raise UsageError(f"no record with the id {visible(name, 80)!r} was scored", remedy)
+
+
+def remarks(result: ScanResult, name: str) -> tuple[Finding | Skipped, ...]:
+    """Return what is said of a record that was not scored, by its id or its place."""
+    rows = _remarks(result)
+    found = [row for row in rows if row.sample_id == name]
+    return tuple(found or [row for row in rows if name in _places(row)])
+
+
+def _remarks(result: ScanResult) -> list[Finding | Skipped]:
+    """Return the findings, and what was skipped without one."""
+    rows: dict[tuple[str, str, int, int], Finding | Skipped] = {}
+    both: list[Finding | Skipped] = [*result.findings, *result.skipped]
+    for row in both:
+        rows.setdefault((row.rule, row.path, row.line, row.column), row)
+    return list(rows.values())
+
+
+def _places(row: ScoredSample | Finding | Skipped) -> tuple[str, str]:
+    """Return a record's place as reports print it."""
+    return f"{row.path}:{row.line}", f"{row.path}:{row.line}:{row.column}"
 
 
 def standings(result: ScanResult, sample: ScoredSample) -> tuple[LayerStanding, ...]:
@@ -140,7 +167,7 @@ def reasons(result: ScanResult, sample: ScoredSample) -> tuple[str, ...]:
 
 def explain_text(
     result: ScanResult,
-    sample_id: str,
+    name: str,
     *,
     width: int = 100,
     color: bool = False,
@@ -148,8 +175,12 @@ def explain_text(
 ) -> str:
     """Return the explanation for a terminal.
 
+    Of a record that was not scored it tells what was found in it.
+
     Parameters
     ----------
+    name : str
+        The record's id, or its place as ``path:line``.
     color : bool
         Draw the image itself, two pixels a character; without it the map is drawn in shades.
 
@@ -158,15 +189,13 @@ def explain_text(
     UsageError
         See :func:`find_sample`.
     """
-    sample = find_sample(result, sample_id)
-    console = Console(
-        width=width,
-        file=io.StringIO(),
-        force_terminal=color,
-        color_system="truecolor" if color else None,
-        highlight=False,
-        legacy_windows=False,
-    )
+    try:
+        sample = find_sample(result, name)
+    except UsageError:
+        said = remarks(result, name)
+        if not said:
+            raise
+        return _print(_remarked(name, said), width, color, ascii_only)
     verdict = "SUSPICIOUS" if sample.suspicious else "not flagged"
     parts: list[RenderableType] = [
         Text(f"{visible(sample.sample_id, 80)}: {verdict}", style="bold"),
@@ -183,13 +212,39 @@ def explain_text(
     table = _table(standings(result, sample), ascii_only)
     if table is not None:
         parts += [Text(), table]
+    return _print(parts, width, color, ascii_only)
+
+
+def _print(parts: Sequence[RenderableType], width: int, color: bool, ascii_only: bool) -> str:
+    console = Console(
+        width=width,
+        file=io.StringIO(),
+        force_terminal=color,
+        color_system="truecolor" if color else None,
+        highlight=False,
+        legacy_windows=False,
+    )
     console.print(Group(*parts))
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     text = "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
     return text.encode("ascii", "replace").decode("ascii") if ascii_only else text
 
 
-def explain_png(result: ScanResult, sample_id: str) -> bytes:
+def _remarked(name: str, said: Sequence[Finding | Skipped]) -> list[RenderableType]:
+    """Tell of a record that was not scored what was found in it."""
+    parts: list[RenderableType] = [Text(f"{visible(name, 80)}: not scored", style="bold")]
+    place = ""
+    for row in said:
+        if place != _places(row)[0]:
+            place = _places(row)[0]
+            parts += [Text(visible(place), style="dim"), Text()]
+        parts.append(Text(f"- {row.rule} {visible(row.message, 300)}"))
+        if isinstance(row, Finding) and row.suppressed:
+            parts.append(Text(f"- The finding is suppressed: {visible(row.suppressed)}"))
+    return parts
+
+
+def explain_png(result: ScanResult, name: str) -> bytes:
     """Return a PNG: the image, its attention above the background, and each sensitive layer's.
 
     Raises
@@ -197,12 +252,12 @@ def explain_png(result: ScanResult, sample_id: str) -> bytes:
     UsageError
         If there is no such record, or the result holds no picture of it.
     """
-    sample = find_sample(result, sample_id)
+    sample = find_sample(result, name)
     picture = _picture(result, sample)
     image = thumbnail(picture) if picture is not None else None
     if picture is None or image is None:
         raise UsageError(
-            f"the result holds no picture of {visible(sample_id, 80)}",
+            f"the result holds no picture of {visible(name, 80)}",
             "Pictures are kept for suspects, their look-alikes and the nearest misses.",
         )
     return sheet(picture, image)

@@ -61,12 +61,15 @@ def _spare(wanted: Iterable[Target], request: Request) -> None:
             )
 
 
-def checked_targets(wanted: Iterable[Target]) -> tuple[Target, ...]:
-    """Return the targets after checking that each can be written, and has a path of its own."""
+def checked_targets(wanted: Iterable[Target], *, spare: Path | None = None) -> tuple[Target, ...]:
+    """Return the targets after checking that each can be written, and has a path of its own.
+
+    ``spare`` is a file that none of them may take the place of.
+    """
     chosen = tuple(wanted)
     taken: dict[str, str] = {}
     for form, path in chosen:
-        check_writable(path)
+        check_writable(path, spare=spare)
         first = taken.setdefault(os.path.realpath(path), form)
         if first != form:
             raise ReportError(

@@ -199,10 +199,10 @@ def plan_line(plan: Plan) -> str:
     return f"plan: {', '.join(parts)}; {minutes(plan)}, {needs}"
 
 
-def plan_text(plan: Plan | None) -> str:
-    """Return the plan as the lines that ``check --plan`` prints; ``None`` needs no model."""
-    if plan is None:
-        return "no model would look at these records: structural rules alone, or too few records\n"
+def plan_text(plan: Plan | str) -> str:
+    """Return the plan as the lines that ``check --plan`` prints, or why there is none."""
+    if isinstance(plan, str):
+        return f"no model would look at these records: {plan}\n"
     tuning = {
         "none": "none, the model is read as it was given",
         "cached": "in the cache, these records were learned before",

@@ -217,9 +217,9 @@ def _dataset_paths(paths: Sequence[Path], policy: Policy) -> tuple[Path, ...]:
     if chosen:
         return chosen
     chosen = tuple(policy.base / path for path in policy.dataset.paths)
-    if not chosen and not paths:
+    if not chosen:
         raise UsageError(
-            "nothing to check: no PATH was given and the policy names none",
+            "nothing to check: no PATH of data was given and the policy names none",
             "Name a folder (bye-lint check data/), or set dataset.paths in bye-lint.yaml.",
         )
     for path in chosen:

@@ -25,7 +25,7 @@ from bye_lint.records import Checked, Finding, Sample
 from bye_lint.request import Request, passed_over, shown
 from bye_lint.results import Counts, Reproducibility, ScanResult
 from bye_lint.rules import check_pixels, check_samples
-from bye_lint.verdict import Verdict, judge, judge_structure
+from bye_lint.verdict import Verdict, judge, judge_structure, too_few
 
 if TYPE_CHECKING:
     from bye_lint.planning import Plan
@@ -127,8 +127,8 @@ def read(request: Request, progress: Progress) -> tuple[list[Checked], Chosen]:
     return checked, Chosen(usable, [True] * len(usable), unread=passed)
 
 
-def plan(request: Request, *, progress: Progress) -> Plan | None:
-    """Return what the check would take; ``None`` where no model would look at the records.
+def plan(request: Request, *, progress: Progress) -> Plan | str:
+    """Return what the check would take, or why no model would look at the records.
 
     Raises
     ------
@@ -136,8 +136,8 @@ def plan(request: Request, *, progress: Progress) -> Plan | None:
         As :func:`scan` does before its work.
     """
     _, chosen = read(request, progress)
-    if not worth_scoring(request, chosen):
-        return None
+    if why := _unscored(request, chosen):
+        return why
     from bye_lint.foresight import foresee_plan
 
     return foresee_plan(chosen.samples, request.policy, progress=progress)
@@ -191,10 +191,17 @@ def _choose(request: Request, checked: list[Checked], progress: Progress) -> Cho
 
 def worth_scoring(request: Request, chosen: Chosen) -> bool:
     """Whether a model looks at the records: there are enough to judge."""
-    gate = request.policy.gate
-    if request.structural or len(chosen.items) < max(1, gate.min_samples):
-        return False
-    return chosen.judged is None or sum(chosen.changed) >= max(1, gate.min_changed)
+    return not _unscored(request, chosen)
+
+
+def _unscored(request: Request, chosen: Chosen) -> str:
+    """Say why no model looks at the records, or nothing."""
+    if request.structural:
+        return "the structural rules need none"
+    changed = None if chosen.judged is None else sum(chosen.changed)
+    lacking = too_few(request.policy.gate, len(chosen.items), changed=changed)
+    none = "" if chosen.items and changed != 0 else "none of those to judge can be used"
+    return "; ".join(lacking) or none
 
 
 def _result(

@@ -87,6 +87,28 @@ def judge(
     return Verdict("pass", (reason,), gate)
 
 
+def too_few(
+    policy: GatePolicy, usable: int, *, changed: int | None = None, unread: int = 0
+) -> tuple[str, ...]:
+    """Say what there is too little of to judge: changed records that can be read, or all records.
+
+    Where nothing changed, nothing is lacking.
+    """
+    lacking = []
+    if changed and changed - unread < policy.min_changed:
+        but = f", {unread} of them skipped" if unread else ""
+        lacking.append(
+            f"{_plural(changed, 'changed record')}{but}: too few to judge; the policy asks "
+            f"for at least {policy.min_changed} (gate.min_changed)"
+        )
+    if usable < policy.min_samples and changed != 0:
+        lacking.append(
+            f"{_plural(usable, 'usable record')}; the policy asks for at least "
+            f"{policy.min_samples} (gate.min_samples)"
+        )
+    return tuple(lacking)
+
+
 def _gate(counts: Counts, policy: GatePolicy, suspicious: int) -> Gate:
     judged = counts.scored
     if counts.changed is not None and policy.scope == "changed":
@@ -103,21 +125,10 @@ def _gate(counts: Counts, policy: GatePolicy, suspicious: int) -> Gate:
 def _doubts(counts: Counts, policy: GatePolicy, inconclusive: str) -> tuple[str, ...]:
     if counts.records == 0:
         return ("no records were found",)
-    doubts = []
-    usable = counts.records - counts.skipped
     unread = counts.changed_skipped or 0
-    if counts.changed and counts.changed - unread < policy.min_changed:
-        but = f", {unread} of them skipped" if unread else ""
-        doubts.append(
-            f"{_plural(counts.changed, 'changed record')}{but}: too few to judge; the policy asks "
-            f"for at least {policy.min_changed} (gate.min_changed)"
-        )
-    if usable < policy.min_samples and counts.changed != 0:
-        doubts.append(
-            f"{_plural(usable, 'usable record')}; the policy asks for at least "
-            f"{policy.min_samples} (gate.min_samples)"
-        )
-    elif counts.scored == 0 and not inconclusive and counts.changed != 0 and not doubts:
+    usable = counts.records - counts.skipped
+    doubts = list(too_few(policy, usable, changed=counts.changed, unread=unread))
+    if not doubts and counts.scored == 0 and not inconclusive and counts.changed != 0:
         doubts.append("nothing was scored")
     parts = [(counts.skipped, counts.records, "record")]
     if counts.changed is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -101,10 +102,10 @@ def verify(
     """
     digests = [sample.digest() for sample in original]
     flagged = {s.digest for s in result.samples if s.suspicious}
+    if not flagged:
+        raise ResultError("nothing to verify: the result has no suspects")
     _match(result, digests, cleaned)
     suspects = [s for s, d in zip(original, digests, strict=True) if d in flagged]
-    if not suspects:
-        raise ResultError("nothing to verify: the result has no suspects")
     targets = shared_answers(result)
     whole = _whole_answers(targets, _asked(suspects, turns))
     goals = {normalise_answer(answer) for answer in whole}
@@ -164,16 +165,24 @@ def _whole_answers(targets: Sequence[str], suspects: Sequence[Sample]) -> tuple[
 
 def _match(result: ScanResult, digests: Sequence[str], cleaned: Sequence[Sample]) -> None:
     """Refuse data that are not those of the result, or not what cleaning made of them."""
-    gone = len({s.digest for s in result.samples} - set(digests))
+    # copies count: a set that is in the data twice would be trained on twice
+    there, checked = Counter(digests), Counter(s.digest for s in result.samples)
+    gone = (checked - there).total()
     if gone:
         raise ResultError(
             f"{gone} of {len(result.samples)} records that were checked are not in the data",
             "The data must be as they were when they were checked. Where clean has rewritten them "
             "in place, get the earlier ones back first.",
         )
+    added = (there - checked).total()
+    if added and result.counts.changed is None:
+        raise ResultError(
+            f"{added} of {len(digests)} records in the data were not part of the check",
+            "Keep the cleaned dataset, and whatever is new, out of the folders that were checked.",
+        )
     if not cleaned:
         raise ResultError("nothing to verify: the cleaned dataset is empty")
-    new = len({s.digest() for s in cleaned} - set(digests))
+    new = (Counter(s.digest() for s in cleaned) - there).total()
     if new:
         raise ResultError(
             f"{new} of {len(cleaned)} cleaned records are not in the data that were checked",

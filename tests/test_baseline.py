@@ -19,15 +19,18 @@ from bye_lint.baseline import (
     baseline_weakened,
     create_baseline,
     dump_baseline,
+    judged_rules,
     load_baseline,
     policy_weakened,
     update_baseline,
     write_baseline,
 )
 from bye_lint.baseline.weakened import HARMLESS, LOOSER
+from bye_lint.codes import RULES
 from bye_lint.errors import BaselineError
 from bye_lint.policy import Policy, load_policy
 from bye_lint.records import Finding
+from bye_lint.results import Counts, DetectionSummary, Gate, Reproducibility, ScanResult
 
 TODAY = date(2027, 1, 15)
 LATER = TODAY + timedelta(days=90)
@@ -139,6 +142,33 @@ def test_audit_names_every_state() -> None:
     assert [(a.state, a.matched) for a in audited] == [
         ("active", 1), ("unused", 0), ("partly used", 1), ("expired", 0),
     ]  # fmt: skip
+
+
+def test_what_was_not_judged_is_kept_as_it_is() -> None:
+    past = date(2026, 1, 1)
+    known = baseline(
+        entry(A, count=2), entry(B), entry(C, expires=past), entry(B, "BYE103"), entry(C, "BYE103")
+    )
+    found = [finding(A), finding(C, "BYE103")]
+    audited = audit_baseline(known, found, TODAY, judged=["BYE103"])
+    assert [a.state for a in audited] == [
+        "not judged", "not judged", "expired", "unused", "active",
+    ]  # fmt: skip
+    new = update_baseline(known, found, **WORDS, today=TODAY, judged=["BYE103"])
+    assert new.entries == (*known.entries[:3], known.entries[4])
+
+
+def test_the_detector_has_no_answer_where_no_model_looked_or_it_is_inconclusive() -> None:
+    looked = ScanResult(
+        verdict="pass", reasons=(), paths=("data",), counts=Counts(1, 1, 0, 0),
+        gate=Gate("0", 0, 0), findings=(), skipped=(), detection=DetectionSummary("canary"),
+        samples=(), campaigns=(), reproducibility=Reproducibility("0", 0),
+    )  # fmt: skip
+    assert judged_rules(looked) == set(RULES)
+    unsure = set(RULES) - judged_rules(replace(looked, verdict="inconclusive"))
+    assert unsure == {"BYE001", "BYE002"}
+    for unread in (replace(looked, structural_only=True), replace(looked, detection=None)):
+        assert set(RULES) - judged_rules(unread) == {"BYE001", "BYE002", "BYE112"}
 
 
 def test_create_counts_copies_and_says_where_they_stood() -> None:

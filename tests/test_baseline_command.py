@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from gitrepo import Repo, record
 
 from bye_lint import cli
-from bye_lint.baseline import load_baseline
+from bye_lint.baseline import Baseline, load_baseline, write_baseline
 
 FILE = "bye-lint-baseline.yaml"
 ACCEPT = ("--reason", "old scans, see #12", "--author", "Ada")
@@ -75,6 +76,72 @@ def test_audit_tells_what_no_longer_serves(repo: Repo, capsys: pytest.CaptureFix
     assert "unused      BYE103 0/2" in capsys.readouterr().out
     assert run("baseline", "update", *ACCEPT) == 0
     assert load_baseline(repo.root / FILE).entries == ()
+
+
+def test_what_the_check_has_no_answer_of_is_kept(
+    repo: Repo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("baseline", "create", *ACCEPT) == 0
+    file = repo.root / FILE
+    (missing,) = load_baseline(file).entries
+    suspect = replace(missing, rule="BYE001", fingerprint="c" * 64)
+    write_baseline(Baseline((missing, suspect)), file)
+    repo.image("data/old.png", 99)
+    check()
+    for result in ((), ("--result", "r.json")):  # too few records for a model; structure alone
+        assert run("baseline", "audit", *result) == 1
+        told = capsys.readouterr().out
+        assert "not judged  BYE001 0/2" in told
+        assert "unused      BYE103 0/2" in told
+        assert run("baseline", "update", *ACCEPT, *result) == 0
+        assert "now, 1 kept without a judgement" in capsys.readouterr().out
+        assert [e.rule for e in load_baseline(file).entries] == ["BYE001"]
+        assert run("baseline", "audit", *result) == 0
+        capsys.readouterr()
+        write_baseline(Baseline((missing, suspect)), file)
+
+
+@pytest.mark.parametrize("command", ["create", "update", "audit"])
+def test_a_result_of_less_or_of_other_data_is_refused(
+    repo: Repo, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = () if command == "audit" else ACCEPT
+    assert run("baseline", "create", *ACCEPT) == 0
+    before = (repo.root / FILE).read_bytes()
+    more = ("--force",) if command == "create" else ()
+    repo.commit()
+    repo.image("other/x.png", 3)
+    repo.records([record("x")], "other/train.jsonl")
+    for options, words in (
+        (("--changed-since", "HEAD"), "a check of what changed"),
+        (("other",), "a check of other data: other"),
+    ):
+        check(*options)
+        capsys.readouterr()
+        assert run("baseline", command, *said, *more, "--result", "r.json") == 2
+        assert words in capsys.readouterr().err
+        assert (repo.root / FILE).read_bytes() == before
+
+
+def test_a_policy_of_another_name_and_the_structure_alone_can_be_asked_for(
+    repo: Repo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repo.root / "bye-lint.yaml").rename(repo.root / "pol.yaml")
+    policy = repo.root / "pol.yaml"
+    policy.write_text(f"{policy.read_text()}gate: {{min_samples: 1}}\n")
+
+    def loaded(*_: object, **__: object) -> None:
+        raise AssertionError("no model is asked")
+
+    monkeypatch.setattr("bye_lint.scoring.score", loaded)
+    told = ("--policy", "pol.yaml", "--structural", "--device", "cpu")
+    assert run("baseline", "create", *ACCEPT, *told) == 0
+    assert run("baseline", "update", *ACCEPT, *told) == 0
+    capsys.readouterr()
+    assert run("baseline", "audit", *told) == 0
+    assert "active      BYE103 2/2" in capsys.readouterr().out
+    assert run("baseline", "audit", *told[:3], "--device", "gpu") == 2
+    assert "--device 'gpu': no such device" in capsys.readouterr().err
 
 
 def test_what_expired_is_open_again_and_told(repo: Repo) -> None:

@@ -437,6 +437,23 @@ def test_data_that_changed_since_the_check_are_refused(folder, change):
     assert [p.name for p in folder.parent.iterdir()] == ["data"]
 
 
+@pytest.mark.parametrize("structural", [True, False])
+def test_a_result_without_scores_is_said_to_know_no_suspects(folder, structural):
+    _, items, result = lay_out(folder, "lines")
+    unscored = replace(
+        result,
+        samples=(),
+        findings=(),
+        reasons=("8 usable records",),
+        counts=Counts(N, 0, 0, 0),
+        structural_only=structural,
+    )
+    said = "the structure alone" if structural else "no record was scored: 8 usable records"
+    with pytest.raises(ResultError, match=said):
+        clean(unscored, items, root=folder, out=folder.parent / "new")
+    assert [p.name for p in folder.parent.iterdir()] == ["data"]
+
+
 def test_records_outside_of_a_partial_check_are_kept(folder):
     _, items, result = lay_out(folder, "lines")
     partial = replace(
@@ -590,6 +607,14 @@ def test_the_command_needs_a_place_and_an_author(project, capsys, monkeypatch):
     assert tree(project) == before
 
 
+def test_the_command_makes_no_review_of_a_structural_result(project, capsys):
+    saved = replace(load_result(project / "result.json"), structural_only=True)
+    (project / "result.json").write_text(json.dumps(to_json(saved)))
+    assert cli.run(["clean", "result.json", "--write-review", "review.yaml"]) == 2
+    assert "Run the check without --structural" in capsys.readouterr().err
+    assert not (project / "review.yaml").exists()
+
+
 def nobody(*_: object) -> str:
     raise UsageError("nobody accepts these findings", "Say who does: --author NAME.")
 
@@ -604,3 +629,13 @@ def test_the_command_works_in_place_and_elsewhere(project, capsys):
     assert cli.run(["clean", "result.json", "-o", "new"]) == 2
     assert "data/train.jsonl:8: the record that was checked is not here" in capsys.readouterr().err
     assert not (project / "new").exists()
+
+
+@pytest.mark.parametrize("output", ["data/cleaned", "linked/cleaned"])
+def test_the_command_does_not_write_into_what_is_checked(project, output, capsys):
+    (project / "linked").symlink_to("data", target_is_directory=True)
+    before = tree(project)
+    assert cli.run(["clean", "result.json", "-o", output]) == 2
+    assert f"{output}: in " in capsys.readouterr().err
+    assert tree(project) == before
+    assert cli.run(["clean", "result.json", "-o", "data-cleaned"]) == 0

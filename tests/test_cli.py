@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -177,6 +178,27 @@ def test_a_report_never_takes_the_place_of_what_is_checked(
     assert all(path.read_bytes() == data for path, data in before.items())
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["report", "r.json", "--report", "sarif=./r.json"],
+        ["report", "r.json", "--report", "sarif=link.json"],
+        ["explain", "r.json", "r0", "--png", "link.json"],
+        ["clean", "r.json", "--write-review", "r.json"],
+        ["verify", "r.json", "data", "-o", "data/../r.json"],
+    ],
+)
+def test_what_is_made_from_a_result_never_takes_its_place(
+    dataset: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["check", "--structural", "--quiet", "data", "--report", "json=r.json"]) == 0
+    Path("link.json").symlink_to("r.json")
+    before = Path("r.json").read_bytes()
+    assert cli.run(command) == 2
+    assert "would overwrite what it is made from" in capsys.readouterr().err
+    assert Path("r.json").read_bytes() == before
+
+
 def test_an_older_report_is_overwritten(dataset: Path) -> None:
     arguments = ["check", "--structural", "--quiet", "data", "--report", "json=data/result.json"]
     Path("data/result.json").write_text("[]")
@@ -311,6 +333,16 @@ def test_a_hook_is_no_way_past_what_holds_records(
     assert cli.run(hook) == 1
 
 
+def test_a_policy_that_names_no_data_is_nothing_to_check(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("bye-lint.yaml").write_text("seed: 1\n")
+    for named in ([], ["bye-lint.yaml"]):
+        assert cli.run(["check", "--structural", *named]) == 2
+        assert "no PATH of data was given and the policy names none" in capsys.readouterr().err
+    assert cli.run(["check", "--structural", "--hook", "bye-lint.yaml"]) == 0
+
+
 def test_a_hook_does_not_pass_over_what_the_policy_names(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -335,12 +367,24 @@ def test_init_writes_a_policy_that_checks(
 ) -> None:
     assert cli.run(["init"]) == 0
     # it names no data yet, so that a check without a path would have nothing to do
-    assert "now set dataset.paths in it and run: bye-lint check" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith("in it and run: bye-lint check\n")
     assert cli.run(["check", "--structural", "--no-progress"]) == 2
     assert cli.run(["check", "--structural", "--no-progress", str(dataset)]) == 0
     capsys.readouterr()
     assert cli.run(["init"]) == 2
     assert "--force" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["pol.yaml", "my policy.yaml", "data/bye-lint.yaml"])
+def test_init_says_how_a_check_finds_the_policy(
+    dataset: Path, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["init", path]) == 0
+    command = shlex.split(capsys.readouterr().err.partition("run: bye-lint ")[2])
+    assert command == ["check", "--policy", path]
+    Path(path).write_text("dataset: {paths: [nowhere]}\n")
+    assert cli.run([*command, "--structural"]) == 2
+    assert "nowhere: no such file or folder (dataset.paths in" in capsys.readouterr().err
 
 
 def test_show_files_lists_them(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from bye_lint import cli, doctor
 from bye_lint.models.devices import Device
@@ -59,6 +60,17 @@ def test_the_json_form_tells_the_plan_of_the_data(capsys: pytest.CaptureFixture[
     assert told["policy"] == str(EXAMPLE / "bye-lint.yaml")
 
 
+def test_a_policy_may_be_named_that_names_no_data(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "bye-lint.yaml").write_text("seed: 1\n")
+    status, text = run(capsys, "bye-lint.yaml")
+    assert status == 0
+    assert "bye-lint.yaml\n" in text
+    assert cli.run(["doctor", "elsewhere/bye-lint.yaml"]) == 2
+    assert "no such file or folder" in capsys.readouterr().err
+
+
 def test_the_device_of_the_command_line_counts(capsys: pytest.CaptureFixture[str]) -> None:
     status, text = run(capsys, "--device", "cuda:77", "--format", "json")
     told = json.loads(text)
@@ -102,6 +114,30 @@ def test_a_check_that_does_not_fit_is_a_problem(
     status, text = run(capsys, str(EXAMPLE))
     assert status == 2
     assert "problem: the check needs about" in text
+
+
+@pytest.mark.parametrize(
+    ("least", "there", "why"),
+    [
+        (100, True, "9 usable records; the policy asks for at least 100 (gate.min_samples)"),
+        (100, False, "0 usable records; the policy asks for at least 100 (gate.min_samples)"),
+        (0, False, "none of those to judge can be used"),
+    ],
+)
+def test_data_that_can_only_be_inconclusive_are_a_problem(
+    place: Path, capsys: pytest.CaptureFixture[str], least: int, there: bool, why: str
+) -> None:
+    said = {"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "This."}
+    records = [{"id": str(i), "image": "a.png", "conversations": said} for i in range(9)]
+    (place / "data").mkdir()
+    (place / "data" / "train.json").write_text(json.dumps(records))
+    if there:
+        Image.new("RGB", (8, 8)).save(place / "data" / "a.png")
+    (place / "bye-lint.yaml").write_text(f"gate: {{min_samples: {least}}}\n")
+    status, text = run(capsys, "data")
+    assert status == 2
+    assert f"problem: {why}\n  Name more data" in text
+    assert text.endswith("A full check can't run here.\n")
 
 
 def test_a_cache_that_cannot_be_written_is_a_problem(

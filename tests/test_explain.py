@@ -14,7 +14,7 @@ from bye_lint.errors import UsageError
 from bye_lint.exhibits import Box, Campaign, Evidence, Picture, Reconstruction
 from bye_lint.explain import explain_png, explain_text, find_sample, reasons, standings
 from bye_lint.heat import encode_map
-from bye_lint.records import Finding
+from bye_lint.records import Finding, Skipped
 from bye_lint.results import (
     Counts,
     DetectionSummary,
@@ -167,6 +167,41 @@ def test_a_suppressed_finding_is_mentioned(result):
     finding = Finding("BYE001", "error", "", "data/train.json", 1, suppressed="a real sign")
     said = reasons(replace(result, findings=(finding,)), result.samples[0])
     assert said[-1] == "The finding is suppressed: a real sign"
+
+
+def test_a_record_that_was_not_scored_is_told_by_its_findings(result):
+    rows = (
+        Finding("BYE104", "error", "cannot \x1bdecode", "d.json", 3, 5, sample_id="trunc"),
+        Finding("BYE109", "warning", "again", "d.json", 9, sample_id="trunc", suppressed="known"),
+    )
+    skipped = (
+        Skipped("BYE104", "cannot \x1bdecode", "d.json", 3, 5, sample_id="trunc"),
+        Skipped("BYE101", "no such field", "d.json", 4),
+    )
+    made = replace(
+        result, samples=(), findings=rows, skipped=skipped, evidence=None, structural_only=True
+    )
+    text = explain_text(made, "trunc")
+    assert text.splitlines() == [
+        "trunc: not scored", "d.json:3", "", "- BYE104 cannot \\x1bdecode",
+        "d.json:9", "", "- BYE109 again", "- The finding is suppressed: known",
+    ]  # fmt: skip
+    assert "BYE104" in explain_text(made, "d.json:3")
+    assert "BYE104" in explain_text(made, "d.json:3:5")
+    assert "- BYE101 no such field" in explain_text(made, "d.json:4")
+    with pytest.raises(UsageError, match="no record") as raised:
+        explain_text(made, "tru")
+    assert raised.value.remedy == "Did you mean: trunc"
+    with pytest.raises(UsageError, match="no record") as raised:
+        explain_text(made, "x")
+    assert "the structure alone" in raised.value.remedy
+    with pytest.raises(UsageError, match="no record"):
+        explain_png(made, "trunc")
+
+
+def test_a_record_is_found_by_its_place(result):
+    assert explain_text(result, "data/train.json:1") == explain_text(result, "r0")
+    assert explain_text(result, "data/train.json:6:1") == explain_text(result, "r5")
 
 
 def test_an_unknown_id_names_others(result):

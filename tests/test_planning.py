@@ -128,7 +128,7 @@ def test_the_text_of_a_plan() -> None:
     assert "about 20.0 GiB of 24.0 GiB free\n" in text
     assert "too little" in plan_text(replace(BASE, free=2**30))
     assert "very roughly 900,000" in plan_text(replace(BASE, exact=False))
-    assert "no model would look" in plan_text(None)
+    assert "no model would look" in plan_text("too few")
 
 
 def test_a_plan_of_conversations_says_how_many_questions_are_read() -> None:
@@ -171,4 +171,7 @@ def test_too_few_records_need_no_model(tmp_path: Path, capsys: pytest.CaptureFix
     record = {"id": "a", "image": "a.png", "conversations": turns}
     (tmp_path / "train.json").write_text(json.dumps([record]))
     assert cli.run(["check", str(tmp_path), "--plan", "--quiet"]) == 0
-    assert "no model would look" in capsys.readouterr().out
+    said = "no model would look at these records: 1 usable record; the policy asks for at least 100"
+    assert capsys.readouterr().out == f"{said} (gate.min_samples)\n"
+    assert cli.run(["check", str(tmp_path), "--plan", "--quiet", "--structural"]) == 0
+    assert capsys.readouterr().out.endswith(": the structural rules need none\n")

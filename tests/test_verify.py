@@ -299,10 +299,25 @@ def test_data_that_are_not_those_of_the_result_are_refused() -> None:
 
     with pytest.raises(ResultError, match="2 of 60 records that were checked are not in the data"):
         compare(samples[2:], samples[POISONED:])
+    with pytest.raises(ResultError, match="48 of 108 records in the data were not part"):
+        compare([*samples, *samples[POISONED:]], samples[POISONED:])
+    with pytest.raises(ResultError, match="1 of 49 cleaned records are not in the data"):
+        compare(samples, [*samples[POISONED:], samples[-1]])
     with pytest.raises(ResultError, match="1 of 49 cleaned records are not in the data"):
         compare(samples, [*samples[POISONED:], sample(99)])
     with pytest.raises(ResultError, match="the cleaned dataset is empty"):
         compare(samples, [])
+
+
+def test_the_data_may_hold_more_than_a_check_of_changes_looked_at() -> None:
+    samples = dataset(patch=True)
+    checked = result(samples[:40], None, found=POISONED)
+    checked = replace(checked, counts=replace(checked.counts, changed=20, context=20))
+    seen = verify(
+        checked, samples, samples[POISONED:], KnownModel(),
+        base="known", probe=None, progress=SilentProgress(),
+    )  # fmt: skip
+    assert seen.verdict == "gone"
 
 
 def test_the_base_is_a_model_that_has_not_learned_the_data(tmp_path: Path) -> None:
@@ -378,6 +393,18 @@ def test_the_command(
     assert data["after"]["attack"]["share"] == float(status)
     assert data["targets"] == [TARGET]
     assert data["base"] == "known"
+
+
+def test_records_that_two_paths_name_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "_pipeline", known_pipeline)
+    saved = json.loads((tmp_path / "result.json").read_text())
+    saved["paths"] = ["raw", "raw/data.json"]
+    (tmp_path / "result.json").write_text(json.dumps(saved))
+    assert invoke() == 0
 
 
 def test_the_command_needs_images_a_base_and_the_extra(

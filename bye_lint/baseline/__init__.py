@@ -11,6 +11,7 @@ from bye_lint.baseline.match import (
     apply_baseline,
     audit_baseline,
     create_baseline,
+    judged_rules,
     update_baseline,
 )
 from bye_lint.baseline.weakened import baseline_weakened, policy_weakened, weakened_finding
@@ -24,6 +25,7 @@ __all__ = [
     "baseline_weakened",
     "create_baseline",
     "dump_baseline",
+    "judged_rules",
     "load_baseline",
     "policy_weakened",
     "update_baseline",

@@ -17,18 +17,36 @@ from bye_lint.codes import RULES
 from bye_lint.errors import BaselineError
 from bye_lint.escape import visible
 from bye_lint.records import Finding
+from bye_lint.results import ScanResult
 
 #: Rules about the judge itself; accepting one of their findings would defeat them.
 NEVER_ACCEPTED = ("BYE301", "BYE302")
 
+#: What the detector says, and what else is known once a model has read the records.
+_DETECTED, _UNREAD = ("BYE001", "BYE002"), "BYE112"
+
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """An entry and its state: ``active``, ``expired``, ``unused`` or ``partly used``."""
+    """An entry and its state.
+
+    That is ``active``, ``expired``, ``unused``, ``partly used`` or ``not judged``.
+    """
 
     entry: Entry
     state: str
     matched: int
+
+
+def judged_rules(result: ScanResult) -> frozenset[str]:
+    """Return the rules that a check of all data has an answer of, so that no finding says none.
+
+    The detector has none where no model looked at the records, or where it is inconclusive.
+    """
+    silent = set(_DETECTED) if result.verdict == "inconclusive" else set()
+    if result.structural_only or result.detection is None:
+        silent = {*_DETECTED, _UNREAD}
+    return frozenset(RULES) - silent
 
 
 def apply_baseline(
@@ -66,17 +84,26 @@ def apply_baseline(
         marked.append(_accepted(finding, waiting.pop(0)) if waiting else finding)
     problems = [
         _complaint(item, baseline.source)
-        for item in audit_baseline(baseline, findings, today)
-        if item.state == "expired"
-        or (item.state != "active" and (judged is None or item.entry.rule in judged))
+        for item in audit_baseline(baseline, findings, today, judged=judged)
+        if item.state not in ("active", "not judged")
     ]
     return tuple(marked), tuple(problems)
 
 
 def audit_baseline(
-    baseline: Baseline, findings: Iterable[Finding], today: date
+    baseline: Baseline,
+    findings: Iterable[Finding],
+    today: date,
+    *,
+    judged: Collection[str] | None = None,
 ) -> tuple[Audited, ...]:
-    """Say of each entry whether it still serves, given the findings of a check of all data."""
+    """Say of each entry whether it still serves, given the findings of a check of all data.
+
+    Parameters
+    ----------
+    judged : collection of str, optional
+        As in :func:`apply_baseline`.
+    """
     left = Counter((f.rule, f.fingerprint) for f in findings)
     audited = []
     for entry in baseline.entries:
@@ -86,6 +113,8 @@ def audit_baseline(
         matched = min(entry.count, left[entry.key])
         left[entry.key] -= matched
         state = "active" if matched == entry.count else "partly used" if matched else "unused"
+        if state != "active" and judged is not None and entry.rule not in judged:
+            state = "not judged"
         audited.append(Audited(entry, state, matched))
     return tuple(audited)
 
@@ -113,6 +142,7 @@ def update_baseline(
     author: str,
     expires: date,
     today: date,
+    judged: Collection[str] | None = None,
 ) -> Baseline:
     """Bring a baseline in line with the findings of a check of all data.
 
@@ -124,6 +154,8 @@ def update_baseline(
     ----------
     findings : iterable of Finding
         All of them, accepted ones included.
+    judged : collection of str, optional
+        As in :func:`apply_baseline`: entries of the other rules are kept as they are.
 
     Raises
     ------
@@ -143,9 +175,12 @@ def update_baseline(
     entries = []
     for entry in baseline.entries:
         covered = places.get(entry.key, [])[: entry.count]
+        unknown = judged is not None and entry.rule not in judged
         if covered and today <= entry.expires:
             del places[entry.key][: entry.count]
-            entries.append(replace(entry, count=len(covered)))
+            entries.append(entry if unknown else replace(entry, count=len(covered)))
+        elif unknown and not covered:
+            entries.append(entry)
     entries += [
         Entry(rule, fingerprint, reason.strip(), author.strip(), expires, len(where), where[0])
         for (rule, fingerprint), where in places.items()

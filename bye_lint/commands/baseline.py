@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bye_lint.errors import UsageError
+from bye_lint.commands.options import device_option, policy_option, several, structural_option
+from bye_lint.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bye_lint.request import Request
     from bye_lint.results import ScanResult
 
@@ -22,6 +25,9 @@ DEFAULT_DAYS = 180
 def baseline() -> None:
     """Accept known findings by their content, each with a reason, an author and a last day."""
 
+
+#: What a check that is run now is told, as ``bye-lint check`` is.
+_check_options = several(policy_option, structural_option, device_option)
 
 _paths = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 _result = click.option(
@@ -48,6 +54,7 @@ _expires = click.option(
 
 @baseline.command()
 @_paths
+@_check_options
 @_result
 @_file
 @_reason
@@ -62,11 +69,12 @@ def create(
     author: str | None,
     expires: date | None,
     force: bool,
+    **overrides: Any,
 ) -> int:
     """Accept every finding of a check of all data."""
     from bye_lint.baseline import create_baseline, write_baseline
 
-    request = _plan(paths)
+    request = _plan(paths, overrides)
     path = baseline_path(request, chosen)
     if path.exists() and not force:
         raise UsageError(
@@ -91,6 +99,7 @@ def create(
 
 @baseline.command()
 @_paths
+@_check_options
 @_result
 @_file
 @_reason
@@ -103,52 +112,68 @@ def update(
     reason: str,
     author: str | None,
     expires: date | None,
+    **overrides: Any,
 ) -> int:
-    """Drop what matches nothing any more; accept what is new."""
-    from bye_lint.baseline import load_baseline, update_baseline, write_baseline
+    """Drop what matches nothing any more; accept what is new.
 
-    request = _plan(paths)
+    Entries that the check has no answer of are kept: those of suspects where no model looked at
+    the records, or where it is inconclusive.
+    """
+    from bye_lint.baseline import judged_rules, load_baseline, update_baseline, write_baseline
+
+    request = _plan(paths, overrides)
     path = baseline_path(request, chosen)
     before = load_baseline(path)
     today = date.today()
+    result = _scan(request, saved)
+    judged = judged_rules(result)
     after = update_baseline(
         before,
-        _scan(request, saved).findings,
+        result.findings,
         reason=reason,
         author=author_of(request, author),
         expires=until(expires, today),
         today=today,
+        judged=judged,
     )
     write_baseline(after, path)
-    click.echo(f"wrote {path}: {len(before.entries)} entries before, {len(after.entries)} now")
+    unjudged = sum(entry.rule not in judged for entry in after.entries)
+    said = f", {unjudged} kept without a judgement" if unjudged else ""
+    click.echo(
+        f"wrote {path}: {len(before.entries)} entries before, {len(after.entries)} now{said}"
+    )
     return 0
 
 
 @baseline.command()
 @_paths
+@_check_options
 @_result
 @_file
-def audit(paths: tuple[Path, ...], saved: Path | None, chosen: Path | None) -> int:
+def audit(
+    paths: tuple[Path, ...], saved: Path | None, chosen: Path | None, **overrides: Any
+) -> int:
     """List the entries and whether they still serve; exit with 1 if one does not."""
-    from bye_lint.baseline import audit_baseline, load_baseline
+    from bye_lint.baseline import audit_baseline, judged_rules, load_baseline
     from bye_lint.escape import visible
 
-    request = _plan(paths)
+    request = _plan(paths, overrides)
     known = load_baseline(baseline_path(request, chosen))
-    audited = audit_baseline(known, _scan(request, saved).findings, date.today())
+    result = _scan(request, saved)
+    audited = audit_baseline(known, result.findings, date.today(), judged=judged_rules(result))
     for item in audited:
         entry = item.entry
         click.echo(
             f"{visible(known.source)}:{entry.line}: {item.state:<11} {entry.rule} "
             f"{item.matched}/{entry.count} until {entry.expires}  {visible(entry.reason)}"
         )
-    return 0 if all(item.state == "active" for item in audited) else 1
+    return 0 if all(item.state in ("active", "not judged") for item in audited) else 1
 
 
-def _plan(paths: tuple[Path, ...]) -> Request:
+def _plan(paths: tuple[Path, ...], overrides: Mapping[str, Any]) -> Request:
     from bye_lint.request import Overrides, plan_request
 
-    return plan_request(paths, Overrides(baseline=False))
+    return plan_request(paths, Overrides(baseline=False, **overrides))
 
 
 def baseline_path(request: Request, chosen: Path | None = None) -> Path:
@@ -161,11 +186,27 @@ def baseline_path(request: Request, chosen: Path | None = None) -> Path:
 
 
 def _scan(request: Request, saved: Path | None) -> ScanResult:
+    """Run the check, or read its result, and refuse one that is not of all the data."""
+    from bye_lint.escape import visible
     from bye_lint.progress import RichProgress
     from bye_lint.reports import load_result
+    from bye_lint.request import shown
     from bye_lint.scan import scan
 
-    return load_result(saved) if saved is not None else scan(request, progress=RichProgress())
+    if saved is None:
+        return scan(request, progress=RichProgress())
+    result = load_result(saved)
+    if result.counts.changed is not None:
+        raise ResultError(
+            f"{saved}: a check of what changed, and a baseline is of all data",
+            "Check without --changed-since, and name that result.",
+        )
+    if set(result.paths) != {shown(path, request.root) for path in request.paths}:
+        raise ResultError(
+            f"{saved}: a check of other data: {', '.join(map(visible, result.paths))}",
+            "Name the paths that were checked, from the folder where they were.",
+        )
+    return result
 
 
 def author_of(request: Request, author: str | None) -> str:

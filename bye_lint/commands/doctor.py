@@ -6,17 +6,12 @@ from pathlib import Path
 
 import click
 
-from bye_lint.commands.options import device_option
+from bye_lint.commands.options import device_option, policy_option
 
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "--policy",
-    "policy_path",
-    type=click.Path(path_type=Path),
-    help="Policy file. By default bye-lint.yaml is looked for from the first PATH upwards.",
-)
+@policy_option
 @device_option
 @click.option(
     "--format",

@@ -58,7 +58,9 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
         return int(found[1]), int(found[2])
 
 
-def _several(*options: Callable[[F], F]) -> Callable[[F], F]:
+def several(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds options in this order."""
+
     def decorate(command: F) -> F:
         for option in reversed(options):
             command = option(command)
@@ -78,15 +80,21 @@ def out_option(what: str) -> Callable[[F], F]:
     )
 
 
+policy_option = click.option(
+    "--policy",
+    "policy_path",
+    type=click.Path(path_type=Path),
+    help="Policy file. By default bye-lint.yaml is looked for from the first PATH upwards.",
+)
+
+structural_option = click.option(
+    "--structural", is_flag=True, help="Run the structural rules alone, without a model."
+)
+
 #: Which records are looked at, by which policy. The parameters of these, of the device and of the
 #: seed are fields of :class:`bye_lint.request.Overrides`, so that commands pass them on whole.
-plan_options = _several(
-    click.option(
-        "--policy",
-        "policy_path",
-        type=click.Path(path_type=Path),
-        help="Policy file. By default bye-lint.yaml is looked for from the first PATH upwards.",
-    ),
+plan_options = several(
+    policy_option,
     click.option(
         "--changed-since",
         metavar="REF",
@@ -119,7 +127,7 @@ seed_option = click.option(
 )
 
 #: How what was looked at is judged.
-judge_options = _several(
+judge_options = several(
     seed_option,
     click.option(
         "--no-baseline",
@@ -135,7 +143,7 @@ judge_options = _several(
 )
 
 #: What is printed and written.
-output_options = _several(
+output_options = several(
     click.option("--verbose", "-v", is_flag=True, help="Print everything that was measured."),
     click.option("--quiet", "-q", is_flag=True, help="Print the verdict and the suspects only."),
     click.option(

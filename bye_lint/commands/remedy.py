@@ -23,13 +23,16 @@ _result = click.argument("result", type=click.Path(path_type=Path))
 @click.argument("sample_id", metavar="ID")
 @click.option("--png", type=click.Path(path_type=Path), help="Write a picture instead.")
 def explain(result: Path, sample_id: str, png: Path | None) -> int:
-    """Show one record of a saved RESULT: where the model looked, and why it was flagged or not."""
+    """Show one record of a saved RESULT: where the model looked, and why it was flagged or not.
+
+    ID is the record's id, or its place as reports print it, PATH:LINE.
+    """
     from bye_lint.explain import explain_png, explain_text
     from bye_lint.reports import check_writable, load_result, write_bytes
 
     loaded = load_result(result)
     if png is not None:
-        check_writable(png)
+        check_writable(png, spare=result)
         write_bytes(explain_png(loaded, sample_id), png)
         click.echo(f"wrote {png}", err=True)
         return 0
@@ -104,7 +107,8 @@ def clean(
 
     loaded = load_result(result)
     if write_review is not None:
-        check_writable(write_review)
+        check_writable(write_review, spare=result)
+        cleaning.require_scored(loaded)
         write_report(review_text(loaded), write_review)
         click.echo(f"wrote {write_review}: fill in the decisions, then use --review", err=True)
         return 0
@@ -113,6 +117,8 @@ def clean(
         review = read_review(_text(review_file), loaded, source=str(review_file))
     paths = result_paths(loaded)
     request = plan_request(paths, Overrides(policy_path=policy_path))
+    if output is not None:
+        _keep_outside(output, request)
     rejecting = review is not None and bool(review.rejected)
     accepts = author_of(request, author) if rejecting else ""
     dataset, base = request.policy.dataset, request.policy.base
@@ -135,6 +141,19 @@ def clean(
     if review is not None and review.rejected:
         _suppress(request, loaded, review, accepts)
     return 0
+
+
+def _keep_outside(output: Path, request: Request) -> None:
+    """Refuse a folder that the next check would read beside the data."""
+    from bye_lint.errors import UsageError
+
+    real = output.resolve()
+    for path in request.paths:
+        if real.is_relative_to(path.resolve()):
+            raise UsageError(
+                f"{output}: in {path}, which is checked: both sets would be read as one",
+                "Choose a folder outside of it, or give the data a folder of their own.",
+            )
 
 
 def _text(path: Path) -> str:

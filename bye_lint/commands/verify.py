@@ -80,7 +80,7 @@ def verify(
 
     loaded = load_result(result)
     if output is not None:
-        check_writable(output)
+        check_writable(output, spare=result)
     for path in (cleaned, *([test_file] if test_file is not None else [])):
         if not path.exists():
             raise UsageError(f"{path}: no such file or folder", "Check the spelling of the path.")
@@ -95,11 +95,11 @@ def verify(
     if epochs is not None:
         policy = replace(policy, fine_tune=replace(policy.fine_tune, epochs=epochs))
 
-    def read(place: Path) -> list[Sample]:
-        items = read_datasets([place], policy.dataset, policy.base, display_root=request.root)
+    def read(*places: Path) -> list[Sample]:
+        items = read_datasets(places, policy.dataset, policy.base, display_root=request.root)
         return _usable(check_samples(items, policy.dataset))
 
-    before = [sample for path in request.paths for sample in read(path)]
+    before = read(*request.paths)
     after = read(cleaned)
     turns = policy.dataset.turns
     sizes = tuple(len(Readings.of(records, turns)) for records in (before, after))

@@ -18,14 +18,25 @@ from bye_lint.results import ScanResult, from_json
 _AGAIN = "Run the check again with --report json=PATH to write a fresh one."
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, *, spare: Path | None = None) -> None:
     """Check, before the work begins, that a report can be written to a path.
+
+    Parameters
+    ----------
+    spare : Path, optional
+        What the report is made from.
 
     Raises
     ------
     ReportError
-        If its folder does not exist or takes no new file, or it is a folder itself.
+        If its folder does not exist or takes no new file, it is a folder itself, or it is the file
+        to spare.
     """
+    if spare is not None and os.path.realpath(path) == os.path.realpath(spare):
+        raise ReportError(
+            f"{visible(str(path))}: the report would overwrite what it is made from",
+            "Choose another path.",
+        )
     target = _target(path)
     if _is_device(target):
         return
