@@ -111,15 +111,16 @@ def publish(
 def common(checked: Checked) -> dict[str, Any]:
     """Return what every benchmark keeps of a check."""
     detection = checked.result["detection"] or {}
+    # With a cache kept from an earlier run (--work) time and memory are none of a check's.
+    trained = "fine-tune" in checked.result["timings"]
     return {
         "records": checked.result["counts"]["records"],
         "exit": checked.status,
         "verdict": checked.result["verdict"],
         "reasons": checked.result["reasons"],
         "flagged": len(checked.flagged),
-        # With a cache kept from an earlier run (--work) the time is none of a check's.
-        "seconds": round(checked.seconds, 1) if "fine-tune" in checked.result["timings"] else None,
-        "peak_mib": checked.peak_mib,
+        "seconds": round(checked.seconds, 1) if trained else None,
+        "peak_mib": checked.peak_mib if trained else None,
         "power": detection.get("power", []),
         "notes": detection.get("notes", []),
         "comparison": detection.get("comparison", {}),

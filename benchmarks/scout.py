@@ -102,10 +102,11 @@ def table(results: list[dict[str, Any]]) -> str:
     for r in results:
         shown = ["–" if r[key] is None else f"{r[key]:.3f}" for key in ("precision", "recall")]
         seconds = "–" if r["seconds"] is None else f"{r['seconds']:.0f}"
+        peak = "–" if r["peak_mib"] is None else r["peak_mib"]
         lines.append(
             f"| {r['dataset']} | {r['trigger']} | {100 * r['rate']:g} % | {r['records']} "
             f"| {r['verdict']} | {r['flagged']} | {shown[0]} | {shown[1]} | {seconds} "
-            f"| {r['peak_mib']} | {r['weights'] or 'random'} |"
+            f"| {peak} | {r['weights'] or 'random'} |"
         )
     return "\n".join(lines) + "\n"
 
