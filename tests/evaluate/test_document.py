@@ -1,4 +1,4 @@
-"""docs/detection.md and docs/detection-former.md: their generated parts, and that they are not out of date."""
+"""docs/detection.md and its former page: their generated parts are not out of date."""
 
 from __future__ import annotations
 
