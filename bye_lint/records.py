@@ -209,6 +209,8 @@ class Checked:
         What the structural rules say, in the order of their codes.
     skipped : Skipped or None
         Why the record is not scored.
+    text_alone : bool
+        That is because there is no image in it, nor a place for one: nothing was left unread.
     """
 
     sample: Sample | None
@@ -216,6 +218,7 @@ class Checked:
     findings: tuple[Finding, ...] = ()
     skipped: Skipped | None = None
     identity: str = ""
+    text_alone: bool = False
 
     @property
     def usable(self) -> bool:

@@ -162,8 +162,9 @@ class Gate:
 class Counts:
     """How many records were read, scored, skipped, flagged.
 
-    ``changed`` are all that changed, ``changed_skipped`` those of them that were not scored,
-    ``context`` the others that were read beside them; ``None`` where everything was checked.
+    ``skipped`` should have been scored and were not; ``without_image`` have none to look at.
+    ``changed`` are all that changed, ``changed_skipped`` and ``changed_without_image`` those of
+    them, ``context`` the others that were read beside them; ``None`` where everything was checked.
     """
 
     records: int
@@ -174,6 +175,8 @@ class Counts:
     changed: int | None = None
     context: int | None = None
     changed_skipped: int | None = None
+    without_image: int = 0
+    changed_without_image: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,13 +219,15 @@ def _result(
         date.today(),
         judged=None if scores is not None and chosen.judged is None else (),
     )
-    skipped = tuple(item.skipped for item in checked if item.skipped is not None) + seen.unscored
+    skipped = tuple(item.skipped for item in checked if item.skipped and not item.text_alone)
+    skipped += seen.unscored
     counts = Counts(
         records=len(checked),
         scored=sum(row.score is not None for row in seen.samples),
         skipped=len(skipped),
         suspicious=sum(row.suspicious for row in seen.samples),
         structural=len(structural),
+        without_image=sum(item.text_alone for item in checked),
         **_changes(checked, chosen, seen),
     )
     verdict = _judge(request, counts, findings, scores)
@@ -251,12 +253,13 @@ def _changes(checked: Sequence[Checked], chosen: Chosen, seen: Weighed) -> dict[
     """Return the counts that a check of changes has beside those of any check."""
     if chosen.judged is None:
         return {}
-    pairs = zip(checked, chosen.judged, strict=True)
-    skipped = sum(new and item.skipped is not None for item, new in pairs)
+    new = [item for item, changed in zip(checked, chosen.judged, strict=True) if changed]
+    skipped = sum(item.skipped is not None and not item.text_alone for item in new)
     unread = {(row.path, row.line, row.column) for row in seen.unscored}
     return {
-        "changed": sum(chosen.judged),
+        "changed": len(new),
         "context": len(chosen.items) - sum(chosen.changed),
+        "changed_without_image": sum(item.text_alone for item in new),
         "changed_skipped": skipped
         + sum(row.changed and (row.path, row.line, row.column) in unread for row in seen.samples),
     }

@@ -31,11 +31,13 @@ def judge_structure(counts: Counts, policy: GatePolicy, errors: int) -> Verdict:
         return Verdict("fail", (f"{_plural(errors, 'structural error')}",), gate)
     if counts.records == 0:
         return Verdict("inconclusive", ("no records were found",), gate)
-    among = _plural(counts.records, "record")
+    among, textual = _plural(counts.records, "record"), counts.without_image
     if counts.changed is not None and policy.scope == "changed":
         if counts.changed == 0:
             return Verdict("pass", ("no record changed",), gate)
         among = _plural(counts.changed, "changed record")
+        textual = counts.changed_without_image or 0
+    among += f", {textual} of them without an image" if textual else ""
     return Verdict("pass", (f"no structural error in {among}",), gate)
 
 
@@ -90,7 +92,7 @@ def judge(
 def _gate(counts: Counts, policy: GatePolicy, suspicious: int) -> Gate:
     judged = counts.scored
     if counts.changed is not None and policy.scope == "changed":
-        judged = counts.changed
+        judged = counts.changed - (counts.changed_without_image or 0)
     return Gate(
         max_suspicious=str(policy.max_suspicious),
         allowed=parse_limit(policy.max_suspicious, judged),
@@ -104,24 +106,27 @@ def _doubts(counts: Counts, policy: GatePolicy, inconclusive: str) -> tuple[str,
     if counts.records == 0:
         return ("no records were found",)
     doubts = []
-    usable = counts.records - counts.skipped
-    unread = counts.changed_skipped or 0
-    if counts.changed and counts.changed - unread < policy.min_changed:
+    pictured = counts.records - counts.without_image
+    usable = pictured - counts.skipped
+    unread, textual = counts.changed_skipped or 0, counts.changed_without_image or 0
+    if counts.changed and counts.changed - unread - textual < policy.min_changed:
         but = f", {unread} of them skipped" if unread else ""
+        but += f", {textual} of them without an image" if textual else ""
         doubts.append(
             f"{_plural(counts.changed, 'changed record')}{but}: too few to judge; the policy asks "
             f"for at least {policy.min_changed} (gate.min_changed)"
         )
     if usable < policy.min_samples and counts.changed != 0:
+        but = f" ({counts.without_image} without an image)" if counts.without_image else ""
         doubts.append(
-            f"{_plural(usable, 'usable record')}; the policy asks for at least "
+            f"{_plural(usable, 'usable record')}{but}; the policy asks for at least "
             f"{policy.min_samples} (gate.min_samples)"
         )
     elif counts.scored == 0 and not inconclusive and counts.changed != 0 and not doubts:
         doubts.append("nothing was scored")
-    parts = [(counts.skipped, counts.records, "record")]
+    parts = [(counts.skipped, pictured, "record")]
     if counts.changed is not None:
-        parts.insert(0, (unread, counts.changed, "changed record"))
+        parts.insert(0, (unread, counts.changed - textual, "changed record"))
     for skipped, records, noun in parts[:1] if policy.scope == "changed" else parts:
         if skipped > parse_limit(policy.max_skipped, records):
             doubts.append(

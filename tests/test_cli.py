@@ -108,6 +108,19 @@ def test_ten_records_are_too_few_to_judge(
     assert "at least 100" in result["reasons"][0]
 
 
+def test_records_without_an_image_are_counted_by_themselves(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]
+    rows = [{"conversations": turns}, {"image": "none.png", "conversations": turns}]
+    (dataset / "text.json").write_text(json.dumps(rows), encoding="utf-8")
+    assert cli.run(["check", "--no-progress", "--format", "json", str(dataset)]) == 3
+    result = json.loads(capsys.readouterr().out)
+    assert result["counts"] | {"records": 12, "skipped": 1, "without_image": 1} == result["counts"]
+    assert [row["rule"] for row in result["skipped"]] == ["BYE103"]
+    assert "BYE111" in {f["rule"] for f in result["findings"]}
+
+
 def test_exit_zero_hides_a_verdict_but_no_error(dataset: Path) -> None:
     assert cli.run(["check", "--exit-zero", "--no-progress", str(dataset)]) == 0
     assert cli.run(["check", "--exit-zero", "--no-progress", "nowhere"]) == 2

@@ -79,6 +79,7 @@ def _counts(result: ScanResult) -> str:
         "records": counts.records,
         "scored": counts.scored,
         "skipped": counts.skipped,
+        "without an image": counts.without_image or None,
         "suspicious": counts.suspicious,
         "structural findings": counts.structural,
         "changed": counts.changed,

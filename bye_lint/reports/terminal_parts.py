@@ -68,6 +68,8 @@ def _facts(result: ScanResult) -> Iterator[tuple[str, str]]:
         f"{counts.scored:,} scored",
         f"{counts.skipped:,} skipped",
     ]
+    if counts.without_image:
+        numbers.append(f"{counts.without_image:,} without an image")
     if counts.changed is not None:
         numbers.append(f"{counts.changed:,} changed")
     if counts.context is not None:

@@ -46,6 +46,17 @@ def test_markdown_of_a_failed_check(failed: ScanResult) -> None:
     assert failed.reproducibility.model_digest in text
 
 
+@pytest.mark.parametrize("form", ["markdown", "terminal", "html"])
+def test_records_without_an_image_are_counted(form: str, results: dict[str, ScanResult]) -> None:
+    assert "without an image" not in render(results["pass"], form)
+    mixed = replace(results["pass"], counts=replace(results["pass"].counts, without_image=77))
+    text = render(mixed, form)
+    said = {"markdown": "| 77 |", "terminal": "77 without an image", "html": "<b>77</b>"}
+    assert said[form] in text
+    assert "without an image" in text
+    assert "Every record was read and looked at" not in text
+
+
 def test_markdown_of_the_other_ends(results: dict[str, ScanResult]) -> None:
     assert render(results["pass"], "markdown").startswith("## bye-lint: ✅ pass")
     unsure = render(results["inconclusive"], "markdown")
