@@ -39,7 +39,7 @@ if say["exit"] in (0, 1, 3):
         if option == "--report":
             form, _, path = sys.argv[at + 1].partition("=")
             Path(path).write_text({
-                "json": json.dumps({"verdict": say["verdict"], "counts": {"suspicious": 7}}),
+                "json": json.dumps({"verdict": say["verdict"], "gate": {"suspicious": 7}}),
                 "sarif": "{}",
                 "markdown": say.get("summary", "# summary\\n"),
                 "github": "::warning file=data/x.jsonl,line=3::annotation\\n",

@@ -80,10 +80,11 @@ def _counts(result: ScanResult) -> str:
         "scored": counts.scored,
         "skipped": counts.skipped,
         "without an image": counts.without_image or None,
-        "suspicious": counts.suspicious,
+        "suspicious": result.gate.suspicious,
         "structural findings": counts.structural,
         "changed": counts.changed,
         "context": counts.context,
+        "suspicious, unchanged": view.unjudged(result) or None,
         "suppressed": view.suppressed(result) or None,
     }
     shown = {name: f"{n:,}" for name, n in columns.items() if n is not None}

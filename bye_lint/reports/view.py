@@ -94,8 +94,29 @@ def active(result: ScanResult) -> tuple[Finding, ...]:
 
 
 def suspects(result: ScanResult) -> tuple[Finding, ...]:
-    """Return the suspicious samples, worst first."""
-    return tuple(f for f in active(result) if f.rule == SUSPICIOUS)
+    """Return the suspicious samples that the gate counts, worst first."""
+    return tuple(f for f in active(result) if f.rule == SUSPICIOUS and f.level == "error")
+
+
+def set_aside(result: ScanResult) -> tuple[Finding, ...]:
+    """Return the suspicious samples that were accepted, or that did not change, worst first."""
+    found = (f for f in result.findings if f.rule == SUSPICIOUS)
+    return ranked(f for f in found if f.suppressed is not None or f.level != "error")
+
+
+def unjudged(result: ScanResult) -> int:
+    """Return how many suspicious samples did not change, so that the gate does not count them."""
+    return sum(finding.suppressed is None for finding in set_aside(result))
+
+
+def why_set_aside(finding: Finding) -> str:
+    """Say who accepted a suspect, why and until when; or that it is not judged."""
+    if finding.suppressed is None:
+        return "unchanged, so not judged"
+    words = finding.properties
+    author, until = words.get("suppressed_by"), words.get("suppressed_until")
+    by = f" by {author}" if author else ""
+    return f"accepted{by}{f' until {until}' if until else ''}: {finding.suppressed}"
 
 
 def broken(result: ScanResult) -> tuple[Finding | Skipped, ...]:

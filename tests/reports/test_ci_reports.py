@@ -57,6 +57,16 @@ def test_records_without_an_image_are_counted(form: str, results: dict[str, Scan
     assert "Every record was read and looked at" not in text
 
 
+def test_markdown_counts_what_the_gate_counts(failed: ScanResult) -> None:
+    first, second, *rest = failed.findings
+    aside = (replace(first, suppressed="known"), replace(second, level="note"))
+    gate = replace(failed.gate, suspicious=8)
+    text = render(replace(failed, findings=(*aside, *rest), gate=gate), "markdown")
+    assert "| suspicious | structural findings | suspicious, unchanged | suppressed |" in text
+    assert "| 133 | 130 | 3 | 8 | 3 | 1 | 1 |" in text
+    assert "### Suspicious samples (8)" in text
+
+
 def test_markdown_of_the_other_ends(results: dict[str, ScanResult]) -> None:
     assert render(results["pass"], "markdown").startswith("## bye-lint: ✅ pass")
     unsure = render(results["inconclusive"], "markdown")

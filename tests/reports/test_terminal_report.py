@@ -159,6 +159,13 @@ def test_suppressed_findings_are_counted_not_shown(failed: ScanResult) -> None:
     assert first.sample_id not in text
 
 
+def test_suspects_that_did_not_change_are_counted_not_shown(failed: ScanResult) -> None:
+    first, *rest = failed.findings
+    text = shown(replace(failed, findings=(replace(first, level="note"), *rest)))
+    assert "1 suspicious sample, unchanged" in text
+    assert first.sample_id not in text
+
+
 def test_many_layers_are_cut_to_those_that_matter(failed: ScanResult) -> None:
     assert failed.detection is not None
     layers = tuple(
