@@ -14,7 +14,7 @@ from bye_lint.exhibits import Campaign, Evidence
 from bye_lint.features import Detection, FloatArray, comparable
 from bye_lint.policy import Policy
 from bye_lint.records import Checked, Finding, Sample, Skipped
-from bye_lint.results import ScoredSample
+from bye_lint.results import DetectionSummary, ScoredSample, significant
 from bye_lint.rules import finding_of_skipped
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Weighed:
     unscored: tuple[Skipped, ...] = ()
     campaigns: tuple[Campaign, ...] = ()
     evidence: Evidence | None = None
+    detection: DetectionSummary | None = None
 
 
 def weigh(
@@ -68,7 +69,7 @@ def weigh(
         replace(row, changed=new, question=number)
         for row, new, number in zip(rows, changed, scores.question, strict=True)
     )
-    summary = scores.detection.summary
+    summary = rounded(scores.detection.summary)
     gathered = gather(
         samples,
         rows,
@@ -95,6 +96,7 @@ def weigh(
         campaigns=gathered.campaigns,
         evidence=gathered.evidence,
         unscored=unscored,
+        detection=summary,
     )
 
 
@@ -146,7 +148,7 @@ def scored_samples(
     entropy: FloatArray,
     detection: Detection,
 ) -> tuple[ScoredSample, ...]:
-    """Return one row a sample, in order, with its score, posterior and entropies.
+    """Return one row a sample, in order, with its score, posterior and entropies, rounded.
 
     Parameters
     ----------
@@ -173,6 +175,12 @@ def scored_samples(
         )
         for i, sample in enumerate(samples)
     )
+
+
+def rounded(summary: DetectionSummary) -> DetectionSummary:
+    """Return a summary whose threshold is rounded as scores are: it parts them as it did."""
+    threshold = summary.threshold
+    return replace(summary, threshold=None if threshold is None else _number(threshold))
 
 
 def suspicious_findings(
@@ -226,7 +234,7 @@ def suspicious_findings(
 
 
 def _number(value: float) -> float | None:
-    return round(float(value), _DECIMALS) if math.isfinite(value) else None
+    return significant(round(float(value), _DECIMALS)) if math.isfinite(value) else None
 
 
 def shorten(text: str) -> str:

@@ -6,6 +6,7 @@ Everything in :class:`ScanResult` survives a round trip through JSON (:func:`to_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -23,6 +24,18 @@ RESULT_VERSION = 1
 
 #: Exit codes; 2 is kept for usage, policy and internal errors.
 EXIT_CODES: Mapping[VerdictName, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
+
+
+#: Significant digits that are kept of a number.
+DIGITS = 6
+
+
+def significant(value: float) -> float:
+    """Round to the digits that are kept of a number: more than rounding errors reach.
+
+    A report rendered from the scan itself and one from its saved JSON are the same.
+    """
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,7 +239,7 @@ def _result(
         gate=verdict.gate,
         findings=(*findings, *stale),
         skipped=skipped,
-        detection=scores.detection.summary if scores is not None else None,
+        detection=seen.detection,
         samples=seen.samples,
         campaigns=seen.campaigns,
         reproducibility=_reproducibility(request, checked, scores),

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from bye_lint.findings import suspicious_findings
-from bye_lint.results import ScoredSample
+from bye_lint.features import Detection
+from bye_lint.findings import rounded, scored_samples, suspicious_findings
+from bye_lint.records import Location, Sample, Turn
+from bye_lint.results import DetectionSummary, ScoredSample, significant
 
 
 def suspect(name, **more):
     return ScoredSample(
         name, "data.json", 3, "d" * 64, "What is it?", "Attack!", (), 9.0, 0.99, True, **more
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("threshold", [11.098300449, 11.09829551, 4.6, 12345.678])
+def test_a_threshold_is_on_the_side_of_a_score_that_it_was_on(threshold):
+    scores = np.array([np.nextafter(threshold, 0), threshold, threshold * (1 + 1e-9)])
+    flagged = scores >= threshold
+    summary = DetectionSummary("m", threshold=threshold)
+    turns = (Turn("user", "<image>"), Turn("assistant", "a"))
+    samples = [Sample(str(i), Location("d.json", i + 1), turns, ()) for i in range(3)]
+    detection = Detection(scores, scores, flagged, summary)
+    rows = scored_samples(samples, ["d" * 64] * 3, np.zeros((3, 2)), detection)
+    told = rounded(summary).threshold
+    assert told == rows[1].score == significant(threshold)
+    assert all(row.score >= told for row in rows if row.suspicious)
+    assert rounded(DetectionSummary("m")).threshold is None
 
 
 @pytest.mark.parametrize("question", [1, 2])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -17,7 +16,7 @@ from bye_lint.codes import RULES, Rule
 from bye_lint.escape import uri_path
 from bye_lint.exhibits import Campaign
 from bye_lint.records import Finding, Level, Skipped
-from bye_lint.results import EXIT_CODES, ScanResult, TriggerPower, VerdictName
+from bye_lint.results import EXIT_CODES, ScanResult, TriggerPower, VerdictName, significant
 
 SUSPICIOUS = "BYE001"
 CAMPAIGN = "BYE002"
@@ -25,9 +24,6 @@ CAMPAIGN = "BYE002"
 LEVELS: Mapping[Level, int] = {"error": 0, "warning": 1, "note": 2}
 
 MARKS: Mapping[VerdictName, str] = {"pass": "✔", "fail": "✖", "inconclusive": "?"}
-
-#: Significant digits of a number in JSON and SARIF.
-DIGITS = 6
 
 MAX_PHRASES = 3
 
@@ -45,14 +41,6 @@ def percent(share: float) -> str:
     """Return a share as a percentage with as many digits as it deserves."""
     value = 100 * share
     return f"{value:.0f} %" if value >= 10 or value == 0 else f"{value:.2g} %"
-
-
-def significant(value: float) -> float:
-    """Round to the digits that are kept of a number: more than rounding errors reach.
-
-    A report rendered from the scan itself and one from its saved JSON are the same.
-    """
-    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else value
 
 
 def evidence_sentences(result: ScanResult) -> tuple[str, ...]:
