@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bye_lint.codes import RULES
 from bye_lint.exhibits import Campaign, Evidence
 from bye_lint.features import Detection, FloatArray, comparable
 from bye_lint.policy import Policy
-from bye_lint.records import Checked, Finding, Sample, Skipped
+from bye_lint.records import Checked, Finding, Location, Sample, Skipped
 from bye_lint.results import DetectionSummary, ScoredSample, significant
 from bye_lint.rules import finding_of_skipped
 
@@ -140,6 +141,29 @@ def unread_file(path: str) -> Finding:
         line=1,
         fingerprint=_fingerprint(rule.code, path),
     )
+
+
+def with_image_paths(
+    findings: Iterable[Finding], checked: Iterable[Checked], root: Path
+) -> Iterator[Finding]:
+    """Yield the findings, with the path from the root of the image that each names, if it is there.
+
+    An image that the dataset embeds, or that lies elsewhere, has none.
+    """
+    records = {_place(item.sample.location): item.sample for item in checked if item.sample}
+    for finding in findings:
+        record, name = records.get(_place(finding)), finding.properties.get("image")
+        named = (i.path for i in record.images if i.name == name) if record is not None else ()
+        path = next(iter(named), None)
+        if path is not None and path.is_relative_to(root) and path.is_file():
+            properties = {**finding.properties, "image_path": path.relative_to(root).as_posix()}
+            yield replace(finding, properties=properties)
+        else:
+            yield finding
+
+
+def _place(at: Location | Finding) -> tuple[str, int, int]:
+    return at.path, at.line, at.column
 
 
 def scored_samples(

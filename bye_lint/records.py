@@ -174,7 +174,8 @@ class Finding:
     fingerprint : str
         Stable under renames, reordering and insertion of other records.
     properties : mapping of str to str
-        What else a reader wants to see: ``answer``, ``prompt``, ``image``.
+        What else a reader wants to see: ``answer``, ``prompt``, ``image`` as the record names it,
+        ``image_path`` of its file from the folder that paths are relative to.
     """
 
     rule: str

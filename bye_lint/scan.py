@@ -18,7 +18,7 @@ from bye_lint.baseline import apply_baseline
 from bye_lint.changes import find_changes, select
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import VcsError
-from bye_lint.findings import Weighed, unjudged, unread_file, weigh
+from bye_lint.findings import Weighed, unjudged, unread_file, weigh, with_image_paths
 from bye_lint.policy import ContextPolicy, show_policy
 from bye_lint.progress import Progress
 from bye_lint.records import Checked, Finding, Sample
@@ -212,7 +212,8 @@ def _result(
         for finding in item.findings
     )
     structural += tuple(unread_file(shown(path, request.root)) for path in chosen.unread)
-    findings = (*seen.findings, *structural, *request.weakened)
+    found = with_image_paths((*seen.findings, *structural), checked, request.root)
+    findings = (*found, *request.weakened)
     findings, stale = apply_baseline(
         findings,
         request.baseline,

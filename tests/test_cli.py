@@ -121,6 +121,21 @@ def test_records_without_an_image_are_counted_by_themselves(
     assert "BYE111" in {f["rule"] for f in result["findings"]}
 
 
+def test_a_finding_links_to_the_image_under_the_image_root(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (dataset / "images").rename(dataset.parent / "pictures")
+    rows = json.loads((dataset / "train.json").read_text("utf-8"))
+    rows = [{**row, "image": row["image"].removeprefix("images/")} for row in rows]
+    rows[3]["conversations"][1]["value"] = ""
+    (dataset / "train.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    Path("bye-lint.yaml").write_text("dataset: {paths: [data], image_root: pictures}\n", "utf-8")
+    cli.run(["check", "--structural", "--no-progress", "--format", "sarif"])
+    [found] = json.loads(capsys.readouterr().out)["runs"][0]["results"]
+    [related] = found["relatedLocations"]
+    assert related["physicalLocation"]["artifactLocation"]["uri"] == "pictures/3.png"
+
+
 def test_exit_zero_hides_a_verdict_but_no_error(dataset: Path) -> None:
     assert cli.run(["check", "--exit-zero", "--no-progress", str(dataset)]) == 0
     assert cli.run(["check", "--exit-zero", "--no-progress", "nowhere"]) == 2

@@ -243,17 +243,13 @@ def _stand_in(finding: Finding) -> str:
 def image_paths(finding: Finding) -> tuple[str, ...]:
     """Return the images of a finding, relative to the repository, that a link may point to.
 
-    ``properties["image_path"]`` is taken as it is; ``properties["image"]``, as the record names
-    it, is looked for beside the file of the record. Addresses, absolute paths and those that
-    climb out are left out.
+    Addresses, absolute paths and those that climb out are left out.
     """
-    exact = finding.properties.get("image_path")
-    name = exact or finding.properties.get("image", "")
-    if not name or re.match(r"[A-Za-z][\w+.-]*:|[\\/]", name):
+    name = finding.properties.get("image_path", "")
+    if re.match(r"[A-Za-z][\w+.-]*:|[\\/]", name):
         return ()
-    folder = "" if exact else finding.path.rpartition("/")[0]
-    parts = [p for p in f"{folder}/{name}".split("/") if p not in ("", ".")]
-    return () if ".." in parts else ("/".join(parts),)
+    parts = [p for p in name.split("/") if p not in ("", ".")]
+    return () if ".." in parts or not parts else ("/".join(parts),)
 
 
 @dataclass(frozen=True, slots=True)
