@@ -223,7 +223,8 @@ def test_nothing_of_the_checkout_is_imported(fake: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "target"), [("model", f"{ROOT}[model]"), ("structural", str(ROOT)), ("x", None)]
+    ("extra", "target"),
+    [("model", f"{ROOT}[model]"), ("structural", f"{ROOT}[parquet]"), ("x", None)],
 )
 def test_installs_the_action_s_own_version(
     fake: Any, tmp_path: Path, extra: str, target: str | None
