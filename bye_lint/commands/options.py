@@ -137,7 +137,12 @@ judge_options = _several(
 #: What is printed and written.
 output_options = _several(
     click.option("--verbose", "-v", is_flag=True, help="Print everything that was measured."),
-    click.option("--quiet", "-q", is_flag=True, help="Print the verdict and the suspects only."),
+    click.option(
+        "--quiet",
+        "-q",
+        is_flag=True,
+        help="Print the errors and warnings, one a line, and the verdict.",
+    ),
     click.option(
         "--format",
         "stdout_format",
