@@ -202,6 +202,8 @@ class Reproducibility:
         Git ref that the check compared with, where it judged a change.
     policy_ref : str or None
         Git ref that the policy and the baseline were of, where it was not the working tree.
+    policy_path : str or None
+        The policy file, as paths are shown, where the command line named it.
     """
 
     tool_version: str
@@ -218,6 +220,7 @@ class Reproducibility:
     policy_digest: str = ""
     changed_since: str | None = None
     policy_ref: str | None = None
+    policy_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

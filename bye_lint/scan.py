@@ -307,6 +307,7 @@ def _reproducibility(
         policy_digest=rules.hexdigest(),
         changed_since=request.changed_since,
         policy_ref=request.policy_ref,
+        policy_path=shown(request.policy_path, request.root) if request.policy_path else None,
     )
 
 

@@ -136,6 +136,21 @@ def test_a_finding_links_to_the_image_under_the_image_root(
     assert related["physicalLocation"]["artifactLocation"]["uri"] == "pictures/3.png"
 
 
+def test_the_command_that_repeats_a_check_names_its_policy(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def repeated(*options: str) -> str:
+        cli.run(["check", "--structural", "--no-progress", "--format", "markdown", *options])
+        lines = capsys.readouterr().out.splitlines()
+        return next(line for line in lines if line.startswith("bye-lint check"))
+
+    (dataset / "bye-lint.yaml").write_text("seed: 3\n", "utf-8")
+    Path("strict rules.yaml").write_text("seed: 4\n", "utf-8")
+    assert repeated("data") == "bye-lint check --seed 3 --structural -- data"
+    named = repeated("--policy", str(Path("strict rules.yaml").absolute()), "data")
+    assert named == "bye-lint check --seed 4 --structural '--policy=strict rules.yaml' -- data"
+
+
 def test_exit_zero_hides_a_verdict_but_no_error(dataset: Path) -> None:
     assert cli.run(["check", "--exit-zero", "--no-progress", str(dataset)]) == 0
     assert cli.run(["check", "--exit-zero", "--no-progress", "nowhere"]) == 2

@@ -195,6 +195,7 @@ def _again(result: ScanResult) -> str:
     made = result.reproducibility
     words = ["bye-lint", "check", "--seed", str(made.seed)]
     words += ["--structural"] if result.structural_only else []
+    words += [f"--policy={visible(made.policy_path)}"] if made.policy_path else []
     words += [f"--changed-since={visible(made.changed_since)}"] if made.changed_since else []
     if made.policy_ref is not None:
         same = made.policy_ref == made.changed_since
