@@ -159,7 +159,8 @@ _ROWS = (
         "The record has no answered question about an image.",
         "Records of text alone are common in multimodal sets. The check looks at the attention "
         "that an image gets, so that nothing can be said about them.\n\n"
-        "**What to do:** nothing, if it is meant so; such records are counted as not scored.",
+        "**What to do:** nothing, if it is meant so. Records that name no image and have no place "
+        "for one are counted by themselves; others of this rule count as skipped.",
     ),
     Rule(
         "BYE112",

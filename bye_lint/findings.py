@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bye_lint.codes import RULES
 from bye_lint.exhibits import Campaign, Evidence
 from bye_lint.features import Detection, FloatArray, comparable
 from bye_lint.policy import Policy
-from bye_lint.records import Checked, Finding, Sample, Skipped
-from bye_lint.results import ScoredSample
+from bye_lint.records import Checked, Finding, Location, Sample, Skipped
+from bye_lint.results import DetectionSummary, ScoredSample, significant
 from bye_lint.rules import finding_of_skipped
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Weighed:
     unscored: tuple[Skipped, ...] = ()
     campaigns: tuple[Campaign, ...] = ()
     evidence: Evidence | None = None
+    detection: DetectionSummary | None = None
 
 
 def weigh(
@@ -68,7 +70,7 @@ def weigh(
         replace(row, changed=new, question=number)
         for row, new, number in zip(rows, changed, scores.question, strict=True)
     )
-    summary = scores.detection.summary
+    summary = rounded(scores.detection.summary)
     gathered = gather(
         samples,
         rows,
@@ -95,6 +97,7 @@ def weigh(
         campaigns=gathered.campaigns,
         evidence=gathered.evidence,
         unscored=unscored,
+        detection=summary,
     )
 
 
@@ -140,13 +143,36 @@ def unread_file(path: str) -> Finding:
     )
 
 
+def with_image_paths(
+    findings: Iterable[Finding], checked: Iterable[Checked], root: Path
+) -> Iterator[Finding]:
+    """Yield the findings, with the path from the root of the image that each names, if it is there.
+
+    An image that the dataset embeds, or that lies elsewhere, has none.
+    """
+    records = {_place(item.sample.location): item.sample for item in checked if item.sample}
+    for finding in findings:
+        record, name = records.get(_place(finding)), finding.properties.get("image")
+        named = (i.path for i in record.images if i.name == name) if record is not None else ()
+        path = next(iter(named), None)
+        if path is not None and path.is_relative_to(root) and path.is_file():
+            properties = {**finding.properties, "image_path": path.relative_to(root).as_posix()}
+            yield replace(finding, properties=properties)
+        else:
+            yield finding
+
+
+def _place(at: Location | Finding) -> tuple[str, int, int]:
+    return at.path, at.line, at.column
+
+
 def scored_samples(
     samples: Sequence[Sample],
     digests: Sequence[str],
     entropy: FloatArray,
     detection: Detection,
 ) -> tuple[ScoredSample, ...]:
-    """Return one row a sample, in order, with its score, posterior and entropies.
+    """Return one row a sample, in order, with its score, posterior and entropies, rounded.
 
     Parameters
     ----------
@@ -173,6 +199,12 @@ def scored_samples(
         )
         for i, sample in enumerate(samples)
     )
+
+
+def rounded(summary: DetectionSummary) -> DetectionSummary:
+    """Return a summary whose threshold is rounded as scores are: it parts them as it did."""
+    threshold = summary.threshold
+    return replace(summary, threshold=None if threshold is None else _number(threshold))
 
 
 def suspicious_findings(
@@ -226,7 +258,7 @@ def suspicious_findings(
 
 
 def _number(value: float) -> float | None:
-    return round(float(value), _DECIMALS) if math.isfinite(value) else None
+    return significant(round(float(value), _DECIMALS)) if math.isfinite(value) else None
 
 
 def shorten(text: str) -> str:

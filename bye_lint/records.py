@@ -174,7 +174,8 @@ class Finding:
     fingerprint : str
         Stable under renames, reordering and insertion of other records.
     properties : mapping of str to str
-        What else a reader wants to see: ``answer``, ``prompt``, ``image``.
+        What else a reader wants to see: ``answer``, ``prompt``, ``image`` as the record names it,
+        ``image_path`` of its file from the folder that paths are relative to.
     """
 
     rule: str
@@ -209,6 +210,8 @@ class Checked:
         What the structural rules say, in the order of their codes.
     skipped : Skipped or None
         Why the record is not scored.
+    text_alone : bool
+        That is because there is no image in it, nor a place for one: nothing was left unread.
     """
 
     sample: Sample | None
@@ -216,6 +219,7 @@ class Checked:
     findings: tuple[Finding, ...] = ()
     skipped: Skipped | None = None
     identity: str = ""
+    text_alone: bool = False
 
     @property
     def usable(self) -> bool:

@@ -64,6 +64,8 @@ class Request:
         paths, in those of the policy, and under the names that they had.
     policy_ref : str or None
         Git ref that the policy and the baseline are of; None: they are the working tree's.
+    policy_path : Path or None
+        The policy file that the command line named.
     """
 
     paths: tuple[Path, ...]
@@ -75,6 +77,7 @@ class Request:
     weakened: tuple[Finding, ...] = ()
     known: tuple[Path, ...] | None = None
     policy_ref: str | None = None
+    policy_path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,7 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
         weakened=weakened,
         known=known,
         policy_ref=judge_ref,
+        policy_path=overrides.policy_path,
     )
 
 

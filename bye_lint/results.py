@@ -6,6 +6,7 @@ Everything in :class:`ScanResult` survives a round trip through JSON (:func:`to_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -23,6 +24,18 @@ RESULT_VERSION = 1
 
 #: Exit codes; 2 is kept for usage, policy and internal errors.
 EXIT_CODES: Mapping[VerdictName, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
+
+
+#: Significant digits that are kept of a number.
+DIGITS = 6
+
+
+def significant(value: float) -> float:
+    """Round to the digits that are kept of a number: more than rounding errors reach.
+
+    A report rendered from the scan itself and one from its saved JSON are the same.
+    """
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +175,9 @@ class Gate:
 class Counts:
     """How many records were read, scored, skipped, flagged.
 
-    ``changed`` are all that changed, ``changed_skipped`` those of them that were not scored,
-    ``context`` the others that were read beside them; ``None`` where everything was checked.
+    ``skipped`` should have been scored and were not; ``without_image`` have none to look at.
+    ``changed`` are all that changed, ``changed_skipped`` and ``changed_without_image`` those of
+    them, ``context`` the others that were read beside them; ``None`` where everything was checked.
     """
 
     records: int
@@ -174,6 +188,8 @@ class Counts:
     changed: int | None = None
     context: int | None = None
     changed_skipped: int | None = None
+    without_image: int = 0
+    changed_without_image: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +202,8 @@ class Reproducibility:
         Git ref that the check compared with, where it judged a change.
     policy_ref : str or None
         Git ref that the policy and the baseline were of, where it was not the working tree.
+    policy_path : str or None
+        The policy file, as paths are shown, where the command line named it.
     """
 
     tool_version: str
@@ -202,6 +220,7 @@ class Reproducibility:
     policy_digest: str = ""
     changed_since: str | None = None
     policy_ref: str | None = None
+    policy_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from bye_lint.baseline import apply_baseline
 from bye_lint.changes import find_changes, select
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import VcsError
-from bye_lint.findings import Weighed, unjudged, unread_file, weigh
+from bye_lint.findings import Weighed, unjudged, unread_file, weigh, with_image_paths
 from bye_lint.policy import ContextPolicy, show_policy
 from bye_lint.progress import Progress
 from bye_lint.records import Checked, Finding, Sample
@@ -219,20 +219,23 @@ def _result(
         for finding in item.findings
     )
     structural += tuple(unread_file(shown(path, request.root)) for path in chosen.unread)
-    findings = (*seen.findings, *structural, *request.weakened)
+    found = with_image_paths((*seen.findings, *structural), checked, request.root)
+    findings = (*found, *request.weakened)
     findings, stale = apply_baseline(
         findings,
         request.baseline,
         date.today(),
         judged=None if scores is not None and chosen.judged is None else (),
     )
-    skipped = tuple(item.skipped for item in checked if item.skipped is not None) + seen.unscored
+    skipped = tuple(item.skipped for item in checked if item.skipped and not item.text_alone)
+    skipped += seen.unscored
     counts = Counts(
         records=len(checked),
         scored=sum(row.score is not None for row in seen.samples),
         skipped=len(skipped),
         suspicious=sum(row.suspicious for row in seen.samples),
         structural=len(structural),
+        without_image=sum(item.text_alone for item in checked),
         **_changes(checked, chosen, seen),
     )
     verdict = _judge(request, counts, findings, scores)
@@ -244,7 +247,7 @@ def _result(
         gate=verdict.gate,
         findings=(*findings, *stale),
         skipped=skipped,
-        detection=scores.detection.summary if scores is not None else None,
+        detection=seen.detection,
         samples=seen.samples,
         campaigns=seen.campaigns,
         reproducibility=_reproducibility(request, checked, scores),
@@ -258,12 +261,13 @@ def _changes(checked: Sequence[Checked], chosen: Chosen, seen: Weighed) -> dict[
     """Return the counts that a check of changes has beside those of any check."""
     if chosen.judged is None:
         return {}
-    pairs = zip(checked, chosen.judged, strict=True)
-    skipped = sum(new and item.skipped is not None for item, new in pairs)
+    new = [item for item, changed in zip(checked, chosen.judged, strict=True) if changed]
+    skipped = sum(item.skipped is not None and not item.text_alone for item in new)
     unread = {(row.path, row.line, row.column) for row in seen.unscored}
     return {
-        "changed": sum(chosen.judged),
+        "changed": len(new),
         "context": len(chosen.items) - sum(chosen.changed),
+        "changed_without_image": sum(item.text_alone for item in new),
         "changed_skipped": skipped
         + sum(row.changed and (row.path, row.line, row.column) in unread for row in seen.samples),
     }
@@ -310,6 +314,7 @@ def _reproducibility(
         policy_digest=rules.hexdigest(),
         changed_since=request.changed_since,
         policy_ref=request.policy_ref,
+        policy_path=shown(request.policy_path, request.root) if request.policy_path else None,
     )
 
 

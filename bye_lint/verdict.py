@@ -31,11 +31,13 @@ def judge_structure(counts: Counts, policy: GatePolicy, errors: int) -> Verdict:
         return Verdict("fail", (f"{_plural(errors, 'structural error')}",), gate)
     if counts.records == 0:
         return Verdict("inconclusive", ("no records were found",), gate)
-    among = _plural(counts.records, "record")
+    among, textual = _plural(counts.records, "record"), counts.without_image
     if counts.changed is not None and policy.scope == "changed":
         if counts.changed == 0:
             return Verdict("pass", ("no record changed",), gate)
         among = _plural(counts.changed, "changed record")
+        textual = counts.changed_without_image or 0
+    among += f", {textual} of them without an image" if textual else ""
     return Verdict("pass", (f"no structural error in {among}",), gate)
 
 
@@ -88,22 +90,31 @@ def judge(
 
 
 def too_few(
-    policy: GatePolicy, usable: int, *, changed: int | None = None, unread: int = 0
+    policy: GatePolicy,
+    usable: int,
+    *,
+    without_image: int = 0,
+    changed: int | None = None,
+    unread: int = 0,
+    textual: int = 0,
 ) -> tuple[str, ...]:
     """Say what there is too little of to judge: changed records that can be read, or all records.
 
-    Where nothing changed, nothing is lacking.
+    ``unread`` and ``textual`` of the changed are skipped and without an image, ``without_image`` of
+    all records are beside the usable ones. Where nothing changed, nothing is lacking.
     """
     lacking = []
-    if changed and changed - unread < policy.min_changed:
+    if changed and changed - unread - textual < policy.min_changed:
         but = f", {unread} of them skipped" if unread else ""
+        but += f", {textual} of them without an image" if textual else ""
         lacking.append(
             f"{_plural(changed, 'changed record')}{but}: too few to judge; the policy asks "
             f"for at least {policy.min_changed} (gate.min_changed)"
         )
     if usable < policy.min_samples and changed != 0:
+        but = f" ({without_image} without an image)" if without_image else ""
         lacking.append(
-            f"{_plural(usable, 'usable record')}; the policy asks for at least "
+            f"{_plural(usable, 'usable record')}{but}; the policy asks for at least "
             f"{policy.min_samples} (gate.min_samples)"
         )
     return tuple(lacking)
@@ -112,7 +123,7 @@ def too_few(
 def _gate(counts: Counts, policy: GatePolicy, suspicious: int) -> Gate:
     judged = counts.scored
     if counts.changed is not None and policy.scope == "changed":
-        judged = counts.changed
+        judged = counts.changed - (counts.changed_without_image or 0)
     return Gate(
         max_suspicious=str(policy.max_suspicious),
         allowed=parse_limit(policy.max_suspicious, judged),
@@ -125,14 +136,22 @@ def _gate(counts: Counts, policy: GatePolicy, suspicious: int) -> Gate:
 def _doubts(counts: Counts, policy: GatePolicy, inconclusive: str) -> tuple[str, ...]:
     if counts.records == 0:
         return ("no records were found",)
-    unread = counts.changed_skipped or 0
-    usable = counts.records - counts.skipped
-    doubts = list(too_few(policy, usable, changed=counts.changed, unread=unread))
+    pictured = counts.records - counts.without_image
+    unread, textual = counts.changed_skipped or 0, counts.changed_without_image or 0
+    lacking = too_few(
+        policy,
+        pictured - counts.skipped,
+        without_image=counts.without_image,
+        changed=counts.changed,
+        unread=unread,
+        textual=textual,
+    )
+    doubts = list(lacking)
     if not doubts and counts.scored == 0 and not inconclusive and counts.changed != 0:
         doubts.append("nothing was scored")
-    parts = [(counts.skipped, counts.records, "record")]
+    parts = [(counts.skipped, pictured, "record")]
     if counts.changed is not None:
-        parts.insert(0, (unread, counts.changed, "changed record"))
+        parts.insert(0, (unread, counts.changed - textual, "changed record"))
     for skipped, records, noun in parts[:1] if policy.scope == "changed" else parts:
         if skipped > parse_limit(policy.max_skipped, records):
             doubts.append(

@@ -39,7 +39,7 @@ if say["exit"] in (0, 1, 3):
         if option == "--report":
             form, _, path = sys.argv[at + 1].partition("=")
             Path(path).write_text({
-                "json": json.dumps({"verdict": say["verdict"], "counts": {"suspicious": 7}}),
+                "json": json.dumps({"verdict": say["verdict"], "gate": {"suspicious": 7}}),
                 "sarif": "{}",
                 "markdown": say.get("summary", "# summary\\n"),
                 "github": "::warning file=data/x.jsonl,line=3::annotation\\n",
@@ -223,7 +223,8 @@ def test_nothing_of_the_checkout_is_imported(fake: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "target"), [("model", f"{ROOT}[model]"), ("structural", str(ROOT)), ("x", None)]
+    ("extra", "target"),
+    [("model", f"{ROOT}[model]"), ("structural", f"{ROOT}[parquet]"), ("x", None)],
 )
 def test_installs_the_action_s_own_version(
     fake: Any, tmp_path: Path, extra: str, target: str | None

@@ -109,6 +109,49 @@ def test_ten_records_are_too_few_to_judge(
     assert "at least 100" in result["reasons"][0]
 
 
+def test_records_without_an_image_are_counted_by_themselves(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]
+    rows = [{"conversations": turns}, {"image": "none.png", "conversations": turns}]
+    (dataset / "text.json").write_text(json.dumps(rows), encoding="utf-8")
+    assert cli.run(["check", "--no-progress", "--format", "json", str(dataset)]) == 3
+    result = json.loads(capsys.readouterr().out)
+    assert result["counts"] | {"records": 12, "skipped": 1, "without_image": 1} == result["counts"]
+    assert [row["rule"] for row in result["skipped"]] == ["BYE103"]
+    assert "BYE111" in {f["rule"] for f in result["findings"]}
+
+
+def test_a_finding_links_to_the_image_under_the_image_root(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (dataset / "images").rename(dataset.parent / "pictures")
+    rows = json.loads((dataset / "train.json").read_text("utf-8"))
+    rows = [{**row, "image": row["image"].removeprefix("images/")} for row in rows]
+    rows[3]["conversations"][1]["value"] = ""
+    (dataset / "train.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    Path("bye-lint.yaml").write_text("dataset: {paths: [data], image_root: pictures}\n", "utf-8")
+    cli.run(["check", "--structural", "--no-progress", "--format", "sarif"])
+    [found] = json.loads(capsys.readouterr().out)["runs"][0]["results"]
+    [related] = found["relatedLocations"]
+    assert related["physicalLocation"]["artifactLocation"]["uri"] == "pictures/3.png"
+
+
+def test_the_command_that_repeats_a_check_names_its_policy(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def repeated(*options: str) -> str:
+        cli.run(["check", "--structural", "--no-progress", "--format", "markdown", *options])
+        lines = capsys.readouterr().out.splitlines()
+        return next(line for line in lines if line.startswith("bye-lint check"))
+
+    (dataset / "bye-lint.yaml").write_text("seed: 3\n", "utf-8")
+    Path("strict rules.yaml").write_text("seed: 4\n", "utf-8")
+    assert repeated("data") == "bye-lint check --seed 3 --structural -- data"
+    named = repeated("--policy", str(Path("strict rules.yaml").absolute()), "data")
+    assert named == "bye-lint check --seed 4 --structural '--policy=strict rules.yaml' -- data"
+
+
 def test_exit_zero_hides_a_verdict_but_no_error(dataset: Path) -> None:
     assert cli.run(["check", "--exit-zero", "--no-progress", str(dataset)]) == 0
     assert cli.run(["check", "--exit-zero", "--no-progress", "nowhere"]) == 2

@@ -16,6 +16,7 @@ from bye_lint import cli
 from bye_lint.reports import RenderContext, load_result, render
 
 ROOT = Path(__file__).parents[1]
+FORMATS = ("json", "sarif", "terminal")
 POISONED = set(json.loads((ROOT / "examples/truth/quickstart.json").read_text())["poisoned"])
 
 
@@ -29,7 +30,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def check(example: str, out: Path, *options: str) -> int:
-    reports = [f"--report={form}={out / f'{example}.{form}'}" for form in ("json", "sarif")]
+    reports = [f"--report={form}={out / f'{example}.{form}'}" for form in FORMATS]
     return cli.run(["check", f"examples/{example}", "--quiet", *reports, *options])
 
 
@@ -64,6 +65,15 @@ def test_quickstart_finds_the_poison_where_it_stands(quickstart: Path) -> None:
         assert finding["path"] == "examples/quickstart/data.json"
         assert lines[finding["line"] - 1].strip().startswith("{")
         assert f'"id": "{finding["sample_id"]}"' in lines[finding["line"]]
+
+
+def test_a_saved_result_is_drawn_as_the_check_drew_it(quickstart: Path) -> None:
+    drawn = (quickstart / "quickstart.terminal").read_text("utf-8")
+    assert drawn == printed(quickstart / "quickstart.json")
+    above, line, below = drawn.partition("─ threshold ")
+    assert line
+    assert "█" not in above
+    assert below.partition("suspicious")[0].count("█") > 1
 
 
 def test_the_picture_in_the_readme_is_what_is_printed(quickstart: Path) -> None:

@@ -2,16 +2,63 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from bye_lint.findings import suspicious_findings
-from bye_lint.results import ScoredSample
+from bye_lint.features import Detection
+from bye_lint.findings import rounded, scored_samples, suspicious_findings, with_image_paths
+from bye_lint.records import Checked, Finding, ImageSource, Location, Sample, Turn
+from bye_lint.results import DetectionSummary, ScoredSample, significant
 
 
 def suspect(name, **more):
     return ScoredSample(
         name, "data.json", 3, "d" * 64, "What is it?", "Attack!", (), 9.0, 0.99, True, **more
     )  # fmt: skip
+
+
+def test_the_path_of_an_image_is_that_of_its_file(tmp_path):
+    for name in ("root/pictures/a.png", "root/pictures/b.png", "elsewhere.png"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+    images = (
+        ImageSource("a.png", tmp_path / "root/pictures/a.png"),
+        ImageSource("b.png", tmp_path / "root/pictures/b.png"),
+        ImageSource("p.png", data=b"embedded"),
+        ImageSource("gone.png", tmp_path / "root/pictures/gone.png"),
+        ImageSource("elsewhere.png", tmp_path / "elsewhere.png"),
+    )
+    samples = [Sample("x", Location("d.json", 3, column), (), images) for column in (1, 50)]
+    samples.append(Sample("y", Location("e.json", 3), (), (ImageSource("a.png", data=b""),)))
+    checked = [Checked(None), *map(Checked, samples)]
+
+    def told(name, path="d.json", column=50):
+        finding = Finding("BYE001", "error", "", path, 3, column, properties={"image": name})
+        (found,) = with_image_paths([finding], checked, tmp_path / "root")
+        return found.properties.get("image_path")
+
+    assert told("a.png") == "pictures/a.png"
+    assert told("b.png") == told("b.png", column=1) == "pictures/b.png"
+    others = ("p.png", "gone.png", "elsewhere.png", "none.png")
+    assert [told(name) for name in others] == [None] * 4
+    assert told("a.png", "e.json", 1) is None
+    assert told("a.png", "none.json") is None
+
+
+@pytest.mark.parametrize("threshold", [11.098300449, 11.09829551, 4.6, 12345.678])
+def test_a_threshold_is_on_the_side_of_a_score_that_it_was_on(threshold):
+    scores = np.array([np.nextafter(threshold, 0), threshold, threshold * (1 + 1e-9)])
+    flagged = scores >= threshold
+    summary = DetectionSummary("m", threshold=threshold)
+    turns = (Turn("user", "<image>"), Turn("assistant", "a"))
+    samples = [Sample(str(i), Location("d.json", i + 1), turns, ()) for i in range(3)]
+    detection = Detection(scores, scores, flagged, summary)
+    rows = scored_samples(samples, ["d" * 64] * 3, np.zeros((3, 2)), detection)
+    told = rounded(summary).threshold
+    assert told == rows[1].score == significant(threshold)
+    assert all(row.score >= told for row in rows if row.suspicious)
+    assert rounded(DetectionSummary("m")).threshold is None
 
 
 @pytest.mark.parametrize("question", [1, 2])

@@ -36,6 +36,10 @@ def changed(**values: int) -> Counts:
         pytest.param(
             changed(changed=20, changed_skipped=1), GATE, id="changed, skips within the allowance"
         ),
+        pytest.param(changed(scored=500, without_image=300), GATE, id="text is nothing unread"),
+        pytest.param(
+            changed(changed=20, changed_without_image=10), GATE, id="changed, text among it"
+        ),
     ],
 )
 def test_passes(counts: Counts, gate: GatePolicy) -> None:
@@ -82,6 +86,31 @@ def test_passes(counts: Counts, gate: GatePolicy) -> None:
         ),
         pytest.param(changed(scored=0), GATE, 0, "", "inconclusive", "nothing", id="unscored"),
         pytest.param(
+            changed(scored=0, without_image=800), GATE, 0, "", "inconclusive",
+            "0 usable records (800 without an image)", id="text alone",
+        ),
+        pytest.param(
+            changed(scored=0, without_image=800), GatePolicy(min_samples=0), 0, "", "inconclusive",
+            "nothing was scored", id="text alone, whatever is asked",
+        ),
+        pytest.param(
+            changed(scored=100, without_image=694, skipped=6), GATE, 0, "", "inconclusive",
+            "6 of 106 records skipped", id="skips hide in no text",
+        ),
+        pytest.param(
+            changed(changed=60, changed_without_image=60), GATE, 0, "", "inconclusive",
+            "60 changed records, 60 of them without an image: too few", id="changed, text alone",
+        ),
+        pytest.param(
+            changed(changed=60, changed_without_image=40, changed_skipped=2), GATE, 0, "",
+            "inconclusive", "2 of 20 changed records skipped", id="changed, skips hide in no text",
+        ),
+        pytest.param(
+            changed(changed=60, changed_without_image=40, suspicious=3),
+            GatePolicy(max_suspicious="10%"), 0, "", "fail", "2 allowed",
+            id="share of the changed that have an image",
+        ),
+        pytest.param(
             changed(scored=750, skipped=50), GATE, 50, "", "inconclusive", "skipped",
             id="too many skipped",
         ),
@@ -120,6 +149,20 @@ def test_a_change_that_loosens_the_gate_fails_whatever_is_in_doubt(doubt: str) -
 )
 def test_structure(counts: Counts, errors: int, expected: str) -> None:
     assert judge_structure(counts, GATE, errors).name == expected
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        (changed(without_image=800), "800 records, 800 of them without an image"),
+        (
+            changed(without_image=9, changed=3, changed_without_image=2),
+            "3 changed records, 2 of them without an image",
+        ),
+    ],
+)
+def test_structure_says_what_has_no_image(counts: Counts, words: str) -> None:
+    assert judge_structure(counts, GATE, 0).reasons == (f"no structural error in {words}",)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,12 @@ judge_options = several(
 #: What is printed and written.
 output_options = several(
     click.option("--verbose", "-v", is_flag=True, help="Print everything that was measured."),
-    click.option("--quiet", "-q", is_flag=True, help="Print the verdict and the suspects only."),
+    click.option(
+        "--quiet",
+        "-q",
+        is_flag=True,
+        help="Print the errors and warnings, one a line, and the verdict.",
+    ),
     click.option(
         "--format",
         "stdout_format",

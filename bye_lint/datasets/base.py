@@ -103,6 +103,11 @@ def to_sample(raw: RawRecord, settings: ReadSettings, convert: Convert) -> Sampl
 def _image(image: str | ImageSource, settings: ReadSettings) -> ImageSource:
     if isinstance(image, ImageSource):
         return image
+    if image[:5].lower() == "data:":
+        raise RecordError(
+            "an image is embedded as a data: URL, which is not read; save it as a file beside the "
+            "data, or as bytes in Parquet"
+        )
     found = settings.images.find(image)
     if isinstance(found, str):
         raise RecordError(f"the image {clip(image)} {found}", "BYE105")

@@ -23,18 +23,37 @@ from bye_lint.records import Turn
 
 #: Columns that are looked for where the policy names none, the first that says something.
 PROMPTS = ("prompt", "question", "instruction", "query", "input")
-ANSWERS = ("answer", "text", "caption")
+_PLAIN = ("answer", "text", "caption")
+ANSWERS = (*_PLAIN, *rivals.ANSWERS)
 
 #: All columns that a trainer might read as either.
-_RIVALS = {"prompt": PROMPTS, "answer": (*ANSWERS, *rivals.ANSWERS, rivals.PREFERRED)}
+_RIVALS = {"prompt": PROMPTS, "answer": (*ANSWERS, rivals.PREFERRED)}
+
+#: More names by which ms-swift finds questions and answers, where they hold text.
+_LOOSE = {
+    "prompt": ("problem",),
+    "answer": ("answers", "answer_key", "solution", "target", "targets", "content"),
+}
+
+#: What ms-swift reads in place of columns, or beside them, and is not read here.
+_OTHERS = ("conversation", "system_prompt")
 
 #: All columns that are looked at beside images and turns.
-COLUMNS = tuple(name for names in (*_RIVALS.values(), ("history",), MEDIA) for name in names)
+COLUMNS = tuple(
+    name
+    for names in (*_RIVALS.values(), *_LOOSE.values(), ("history",), _OTHERS, MEDIA)
+    for name in names
+)
 
 
 def has_columns(names: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
     """Tell whether a table with these columns has turns, or an answer."""
-    return turns_field(names, fields) in names or _column(names, fields, "answer", ANSWERS) in names
+    return turns_field(names, fields) in names or has_answer(names, fields)
+
+
+def has_answer(names: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
+    """Tell whether a record or table with these columns has one for the answer."""
+    return _column(names, fields, "answer", ANSWERS) in names
 
 
 def parse_columns(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
@@ -55,10 +74,15 @@ def parse_columns(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parse
         parsed = parse_chat(record, fields)
         if "conversations" not in fields or "answer" in fields:
             # what else may hold an answer was looked at with the turns
-            answers = {n: a for n, a in answers.items() if n in ANSWERS or "answer" in fields}
+            answers = {n: a for n, a in answers.items() if n in _PLAIN or "answer" in fields}
             _refuse_another(parsed, turns, answers, _said(record, fields, "prompt"))
         return parsed
+    for name in _OTHERS:
+        if record.get(name) and not (name == "conversation" and "answer" in fields):
+            raise RecordError(f"the record has {clip(name)}, which is not read beside columns")
     asked = _said(record, fields, "prompt")
+    _refuse_loose(record, fields, "answer", answers)
+    _refuse_loose(record, fields, "prompt", asked)
     if asked.keys() == {"instruction", "input"}:
         # the two halves of one question, which LLaMA-Factory and ms-swift put together
         asked = {"instruction": "\n".join(_text(record, name) for name in asked)}
@@ -105,6 +129,15 @@ def _said(record: Mapping[str, Any], fields: Mapping[str, str], role: str) -> di
     """Return what each column says that could be meant: the policy's, or all of the usual ones."""
     names = (fields[role],) if role in fields else _RIVALS[role]
     return {name: str(record[name]) for name in names if record.get(name) not in (None, "", [])}
+
+
+def _refuse_loose(
+    record: Mapping[str, Any], fields: Mapping[str, str], role: str, said: Mapping[str, str]
+) -> None:
+    if role not in fields:
+        more = {n: record[n] for n in _LOOSE[role] if isinstance(record.get(n), str) and record[n]}
+        for name, text in more.items():
+            _refuse_two({**dict(list(said.items())[:1]), name: text}, role)
 
 
 def _refuse_two(said: Mapping[str, str], role: str) -> None:

@@ -82,6 +82,10 @@ def image_values(record: Mapping[str, Any], fields: Mapping[str, str]) -> list[A
     found = [value if isinstance(value, list) else [value] for value in values]
     if len(found) == 2 and found[0] != found[1]:
         raise RecordError(f"both {clip(one)} and {clip(many)} name images, expected one of them")
+    for name, role in (("image", one), ("images", many)):
+        # a trainer that knows this name as well would show an image to what looks like text alone
+        if not found and record.get(name) not in (None, "", []):
+            raise RecordError(f"the field {clip(name)} holds an image, expected it in {clip(role)}")
     return found[0] if found else []
 
 

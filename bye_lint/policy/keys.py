@@ -199,7 +199,8 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         "min_samples": Key("Fewer scored samples are inconclusive.", {"minimum": 0}),
         "max_skipped": Key(
             "More skipped records are inconclusive: a count, or a percentage of all; with "
-            "--changed-since and scope changed, of the changed.",
+            "--changed-since and scope changed, of the changed. Records without an image count "
+            "on neither side.",
             _LIMIT,
         ),
         "scope": Key(

@@ -14,7 +14,7 @@ import binascii
 import hashlib
 import io
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -27,6 +27,7 @@ from PIL import Image
 from bye_lint.escape import visible
 from bye_lint.exhibits import Evidence, Picture
 from bye_lint.heat import decode_map, overlay_png
+from bye_lint.records import Finding
 from bye_lint.reports import html_plots as plots
 from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
@@ -74,7 +75,8 @@ def render(result: ScanResult, context: RenderContext) -> str:
     """Return the page; see the module's description for what keeps it safe."""
     style, script = _asset("report.css"), _asset("report.js")
     evidence = result.evidence or Evidence()
-    cards, neighbours = _cards(result, evidence, context)
+    aside = _set_aside(result, context)
+    cards, neighbours = _cards(result, evidence, context, {_place(f) for f, _ in aside})
     template = _environment().get_template("report.html.j2")
     return (
         template.render(
@@ -82,6 +84,7 @@ def render(result: ScanResult, context: RenderContext) -> str:
             evidence=evidence,
             view=view,
             cards=cards,
+            aside=aside,
             neighbours=neighbours,
             near=[n for d in evidence.near_misses if (n := neighbours.get(d)) is not None],
             style=Markup(style),  # noqa: S704 - a file of this package
@@ -169,10 +172,29 @@ def _question(text: str) -> str:
     return " ".join(text.replace("<image>", " ").split())
 
 
+def _place(item: Finding | ScoredSample) -> tuple[str, int, int]:
+    return item.path, item.line, item.column
+
+
+def _set_aside(result: ScanResult, context: RenderContext) -> list[tuple[Finding, str | None]]:
+    """Return the suspects that were accepted or are not judged, with the address of their line."""
+    found = view.set_aside(result)
+    return [(f, view.line_url(context.environ, f.path, f.line)) for f in found]
+
+
 def _cards(
-    result: ScanResult, evidence: Evidence, context: RenderContext
+    result: ScanResult,
+    evidence: Evidence,
+    context: RenderContext,
+    aside: Collection[tuple[str, int, int]],
 ) -> tuple[list[Card], dict[str, Card]]:
-    """Return the suspects' cards, by falling score, and the other pictured records by digest."""
+    """Return the open suspects' cards, by falling score, and the unflagged pictured records.
+
+    Parameters
+    ----------
+    aside : collection of tuple
+        Places of suspects that have no card.
+    """
     pictures = {p.digest: p for p in evidence.pictures}
     by_digest: dict[str, ScoredSample] = {}
     for sample in result.samples:
@@ -184,7 +206,7 @@ def _cards(
         for i, (digest, sample) in enumerate(by_digest.items())
         if not sample.suspicious
     }
-    suspects = [s for s in result.samples if s.suspicious]
+    suspects = [s for s in result.samples if s.suspicious and _place(s) not in aside]
     suspects.sort(key=lambda s: (-(s.score or 0.0), s.path, s.line))
     cards = []
     for rank, sample in enumerate(suspects, start=1):

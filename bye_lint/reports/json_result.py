@@ -12,9 +12,8 @@ import sys
 from typing import Any
 
 from bye_lint.escape import json_text
-from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
-from bye_lint.results import ScanResult, to_json
+from bye_lint.results import ScanResult, significant, to_json
 
 
 def render(result: ScanResult, context: RenderContext) -> str:
@@ -50,7 +49,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         if math.isinf(value):
             return math.copysign(sys.float_info.max, value)
-        return None if math.isnan(value) else view.significant(value)
+        return None if math.isnan(value) else significant(value)
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -79,10 +79,12 @@ def _counts(result: ScanResult) -> str:
         "records": counts.records,
         "scored": counts.scored,
         "skipped": counts.skipped,
-        "suspicious": counts.suspicious,
+        "without an image": counts.without_image or None,
+        "suspicious": result.gate.suspicious,
         "structural findings": counts.structural,
         "changed": counts.changed,
         "context": counts.context,
+        "suspicious, unchanged": view.unjudged(result) or None,
         "suppressed": view.suppressed(result) or None,
     }
     shown = {name: f"{n:,}" for name, n in columns.items() if n is not None}
@@ -193,6 +195,7 @@ def _again(result: ScanResult) -> str:
     made = result.reproducibility
     words = ["bye-lint", "check", "--seed", str(made.seed)]
     words += ["--structural"] if result.structural_only else []
+    words += [f"--policy={visible(made.policy_path)}"] if made.policy_path else []
     words += [f"--changed-since={visible(made.changed_since)}"] if made.changed_since else []
     if made.policy_ref is not None:
         same = made.policy_ref == made.changed_since

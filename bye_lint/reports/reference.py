@@ -32,11 +32,11 @@ _FAMILIES = {
 _NOTES: Mapping[str, str] = {
     "terminal": (
         "Printed unless `--format` says otherwise. Colour only on a terminal and without "
-        "`NO_COLOR`. `--quiet` prints one line a finding, which editors and `grep` understand, "
-        "and the verdict; `--verbose` prints every layer, every finding and every setting. The "
-        "histogram shows the scores of all records with the threshold between two bars; the "
-        "table of methods shows how many records the published rule and the others would have "
-        "flagged on the same attention."
+        "`NO_COLOR`. `--quiet` prints one line an error or warning, which editors and `grep` "
+        "understand, how many notes there are, and the verdict; `--verbose` prints every layer, "
+        "every finding and every setting. The histogram shows the scores of all records with the "
+        "threshold between two bars; the table of methods shows how many records the published "
+        "rule and the others would have flagged on the same attention."
     ),
     "json": (
         "Everything that was found, from which `bye-lint report result.json --format FORMAT` "

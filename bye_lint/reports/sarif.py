@@ -17,7 +17,7 @@ from bye_lint.records import Finding, Skipped
 from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
 from bye_lint.reports.sarif_tool import NOTIFICATIONS, driver, rule_table
-from bye_lint.results import ScanResult, to_json
+from bye_lint.results import ScanResult, significant, to_json
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -90,7 +90,7 @@ def _result(finding: Finding, rule_index: int, fingerprint: str) -> dict[str, An
         "properties": _finding_properties(finding),
     }
     if finding.posterior is not None:
-        record["rank"] = round(100 * min(max(view.significant(finding.posterior), 0.0), 1.0), 2)
+        record["rank"] = round(100 * min(max(significant(finding.posterior), 0.0), 1.0), 2)
     images = view.image_paths(finding)
     if images:
         record["relatedLocations"] = [
@@ -139,7 +139,7 @@ def _finding_properties(finding: Finding) -> dict[str, Any]:
     numbers = {"score": finding.score, "posterior": finding.posterior}
     return {
         **{key: visible(text) for key, text in texts.items() if text},
-        **{key: view.significant(number) for key, number in numbers.items() if number is not None},
+        **{key: significant(number) for key, number in numbers.items() if number is not None},
     }
 
 

@@ -34,7 +34,10 @@ def place(path: str, line: int) -> str:
 
 
 def _quiet(result: ScanResult) -> str:
-    lines = [_line(finding) for finding in view.active(result)]
+    findings = view.active(result)
+    lines = [_line(finding) for finding in findings if finding.level != "note"]
+    if len(lines) < len(findings):
+        lines.append(f"{view.plural(len(findings) - len(lines), 'note')} not shown")
     reasons = "; ".join(visible(reason, MAX_MESSAGE) for reason in result.reasons)
     lines.append(f"{result.verdict}: {reasons}")
     return "\n".join(lines) + "\n"

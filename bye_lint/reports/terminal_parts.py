@@ -68,6 +68,8 @@ def _facts(result: ScanResult) -> Iterator[tuple[str, str]]:
         f"{counts.scored:,} scored",
         f"{counts.skipped:,} skipped",
     ]
+    if counts.without_image:
+        numbers.append(f"{counts.without_image:,} without an image")
     if counts.changed is not None:
         numbers.append(f"{counts.changed:,} changed")
     if counts.context is not None:
@@ -79,6 +81,9 @@ def _facts(result: ScanResult) -> Iterator[tuple[str, str]]:
         yield "model", " · ".join(visible(part) for part in model if part)
     if found is not None:
         yield "detector", " · ".join(_detector(result))
+    if view.unjudged(result):
+        unchanged = view.plural(view.unjudged(result), "suspicious sample")
+        yield "not judged", f"{unchanged}, unchanged"
     if view.suppressed(result):
         yield "suppressed", f"{view.plural(view.suppressed(result), 'finding')}, not shown here"
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -17,7 +16,7 @@ from bye_lint.codes import RULES, Rule
 from bye_lint.escape import uri_path
 from bye_lint.exhibits import Campaign
 from bye_lint.records import Finding, Level, Skipped
-from bye_lint.results import EXIT_CODES, ScanResult, TriggerPower, VerdictName
+from bye_lint.results import EXIT_CODES, ScanResult, TriggerPower, VerdictName, significant
 
 SUSPICIOUS = "BYE001"
 CAMPAIGN = "BYE002"
@@ -25,9 +24,6 @@ CAMPAIGN = "BYE002"
 LEVELS: Mapping[Level, int] = {"error": 0, "warning": 1, "note": 2}
 
 MARKS: Mapping[VerdictName, str] = {"pass": "✔", "fail": "✖", "inconclusive": "?"}
-
-#: Significant digits of a number in JSON and SARIF.
-DIGITS = 6
 
 MAX_PHRASES = 3
 
@@ -45,14 +41,6 @@ def percent(share: float) -> str:
     """Return a share as a percentage with as many digits as it deserves."""
     value = 100 * share
     return f"{value:.0f} %" if value >= 10 or value == 0 else f"{value:.2g} %"
-
-
-def significant(value: float) -> float:
-    """Round to the digits that are kept of a number: more than rounding errors reach.
-
-    A report rendered from the scan itself and one from its saved JSON are the same.
-    """
-    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else value
 
 
 def evidence_sentences(result: ScanResult) -> tuple[str, ...]:
@@ -94,8 +82,29 @@ def active(result: ScanResult) -> tuple[Finding, ...]:
 
 
 def suspects(result: ScanResult) -> tuple[Finding, ...]:
-    """Return the suspicious samples, worst first."""
-    return tuple(f for f in active(result) if f.rule == SUSPICIOUS)
+    """Return the suspicious samples that the gate counts, worst first."""
+    return tuple(f for f in active(result) if f.rule == SUSPICIOUS and f.level == "error")
+
+
+def set_aside(result: ScanResult) -> tuple[Finding, ...]:
+    """Return the suspicious samples that were accepted, or that did not change, worst first."""
+    found = (f for f in result.findings if f.rule == SUSPICIOUS)
+    return ranked(f for f in found if f.suppressed is not None or f.level != "error")
+
+
+def unjudged(result: ScanResult) -> int:
+    """Return how many suspicious samples did not change, so that the gate does not count them."""
+    return sum(finding.suppressed is None for finding in set_aside(result))
+
+
+def why_set_aside(finding: Finding) -> str:
+    """Say who accepted a suspect, why and until when; or that it is not judged."""
+    if finding.suppressed is None:
+        return "unchanged, so not judged"
+    words = finding.properties
+    author, until = words.get("suppressed_by"), words.get("suppressed_until")
+    by = f" by {author}" if author else ""
+    return f"accepted{by}{f' until {until}' if until else ''}: {finding.suppressed}"
 
 
 def broken(result: ScanResult) -> tuple[Finding | Skipped, ...]:
@@ -234,17 +243,13 @@ def _stand_in(finding: Finding) -> str:
 def image_paths(finding: Finding) -> tuple[str, ...]:
     """Return the images of a finding, relative to the repository, that a link may point to.
 
-    ``properties["image_path"]`` is taken as it is; ``properties["image"]``, as the record names
-    it, is looked for beside the file of the record. Addresses, absolute paths and those that
-    climb out are left out.
+    Addresses, absolute paths and those that climb out are left out.
     """
-    exact = finding.properties.get("image_path")
-    name = exact or finding.properties.get("image", "")
-    if not name or re.match(r"[A-Za-z][\w+.-]*:|[\\/]", name):
+    name = finding.properties.get("image_path", "")
+    if re.match(r"[A-Za-z][\w+.-]*:|[\\/]", name):
         return ()
-    folder = "" if exact else finding.path.rpartition("/")[0]
-    parts = [p for p in f"{folder}/{name}".split("/") if p not in ("", ".")]
-    return () if ".." in parts else ("/".join(parts),)
+    parts = [p for p in name.split("/") if p not in ("", ".")]
+    return () if ".." in parts or not parts else ("/".join(parts),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from bye_lint.conversation import questions
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Checked, Finding, ImageSource, Sample, Skipped, identity
 from bye_lint.rules.images import ImageCheck, check_image
-from bye_lint.rules.turns import empty_answer, no_image_asked, placeholders
+from bye_lint.rules.turns import empty_answer, is_text_alone, no_image_asked, placeholders
 
 #: Records that are worked on together. Nothing goes on between two blocks, while the caller
 #: has control.
@@ -29,10 +29,13 @@ _BLOCK = 256
 #: Warnings say nothing that makes a record unusable: a duplicate id is ambiguous, no more.
 _STILL_SCORED = ("BYE109",)
 
+#: Rule of a record that asks nothing about an image.
+_NOT_ASKED = "BYE111"
+
 _RULES: tuple[tuple[str, Callable[[Sample], Iterator[str]]], ...] = (
     ("BYE107", empty_answer),
     ("BYE108", placeholders),
-    ("BYE111", no_image_asked),
+    (_NOT_ASKED, no_image_asked),
 )
 
 #: Records of one task: handing each over by itself costs more than a small image does.
@@ -159,12 +162,14 @@ def _checked(item: Sample | Skipped, images: list[ImageCheck], seen: dict[str, s
     found.sort(key=lambda pair: pair[0])
     hashes = [image.digest.hex() or None for image in images]
     told = identity(item.turns, list(zip((i.name for i in item.images), hashes, strict=True)))
+    skipped = _skipped(item, told, found)
     return Checked(
         item,
         "" if None in hashes else told,
         tuple(_finding(item, told, code, message) for code, message in found),
-        _skipped(item, told, found),
+        skipped,
         told,
+        skipped is not None and skipped.rule == _NOT_ASKED and is_text_alone(item),
     )
 
 

@@ -11,6 +11,9 @@ from bye_lint.records import Sample
 #: An image in the text, as Qwen-VL and ms-swift read it. HTML has no such closing tag.
 _TAG = re.compile(r"<img>[^<>\n]{1,4096}</img>")
 
+#: Where a trainer might put an image: the marks and control tokens of any model family.
+_ANY_MARK = re.compile(r"[<\[][^<>\[\]\s]{0,64}(?:image|img|vision)[^<>\[\]\s]{0,64}[>\]]", re.I)
+
 
 def empty_answer(sample: Sample) -> Iterator[str]:
     """BYE107: no answer, or an answer of nothing that can be seen."""
@@ -46,6 +49,11 @@ def no_image_asked(sample: Sample) -> Iterator[str]:
         yield "the record has no image"
     else:
         yield "no question about an image has an answer"
+
+
+def is_text_alone(sample: Sample) -> bool:
+    """Tell whether a record names no image, and has no place for one in any turn."""
+    return not sample.images and not any(_ANY_MARK.search(turn.text) for turn in sample.turns)
 
 
 def _number(count: int, what: str) -> str:

@@ -62,6 +62,19 @@ def test_an_answer_beside_the_turns_is_one_of_theirs(
     assert named.turns[1].text == "a river"
 
 
+@pytest.mark.parametrize("name", ["image", "images"])
+def test_an_image_by_its_usual_name_is_not_left_out(tmp_path: Path, read: Read, name: str) -> None:
+    """What looks like text alone would be learned with it by a trainer that knows both names."""
+    fields = {"image": "photo", "images": "photos"}
+    role = fields[name]
+    turns = {"messages": messages("What?", "a river")}
+    item = one(tmp_path, read, {**turns, name: "a.png"}, fields=fields)
+    assert isinstance(item, Skipped)
+    assert item.message == f"the field '{name}' holds an image, expected it in '{role}'"
+    both = one(tmp_path, read, {**turns, name: 7, "photo": "a.png"}, fields=fields)
+    assert [image.name for image in both.images] == ["a.png"]
+
+
 @pytest.mark.parametrize("value", [None, "", [], {}, 200, {"score": 3}, [None, 1]])
 def test_what_is_no_answer_says_nothing_else(tmp_path: Path, read: Read, value: Any) -> None:
     assert isinstance(one(tmp_path, read, {**TALK, "output": value}), Sample)

@@ -46,6 +46,27 @@ def test_markdown_of_a_failed_check(failed: ScanResult) -> None:
     assert failed.reproducibility.model_digest in text
 
 
+@pytest.mark.parametrize("form", ["markdown", "terminal", "html"])
+def test_records_without_an_image_are_counted(form: str, results: dict[str, ScanResult]) -> None:
+    assert "without an image" not in render(results["pass"], form)
+    mixed = replace(results["pass"], counts=replace(results["pass"].counts, without_image=77))
+    text = render(mixed, form)
+    said = {"markdown": "| 77 |", "terminal": "77 without an image", "html": "<b>77</b>"}
+    assert said[form] in text
+    assert "without an image" in text
+    assert "Every record was read and looked at" not in text
+
+
+def test_markdown_counts_what_the_gate_counts(failed: ScanResult) -> None:
+    first, second, *rest = failed.findings
+    aside = (replace(first, suppressed="known"), replace(second, level="note"))
+    gate = replace(failed.gate, suspicious=8)
+    text = render(replace(failed, findings=(*aside, *rest), gate=gate), "markdown")
+    assert "| suspicious | structural findings | suspicious, unchanged | suppressed |" in text
+    assert "| 133 | 130 | 3 | 8 | 3 | 1 | 1 |" in text
+    assert "### Suspicious samples (8)" in text
+
+
 def test_markdown_of_the_other_ends(results: dict[str, ScanResult]) -> None:
     assert render(results["pass"], "markdown").startswith("## bye-lint: ✅ pass")
     unsure = render(results["inconclusive"], "markdown")

@@ -116,7 +116,9 @@ def poisoned(result: ScanResult, payload: str) -> ScanResult:
             score_name=payload,
             method=payload,
         ),
-        reproducibility=replace(result.reproducibility, model=payload, packages={payload: payload}),
+        reproducibility=replace(
+            result.reproducibility, model=payload, packages={payload: payload}, policy_path=payload
+        ),
     )
 
 

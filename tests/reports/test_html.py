@@ -16,7 +16,7 @@ from PIL import Image
 
 from bye_lint.exhibits import Box, Campaign, Evidence, Phrase, Picture, Reconstruction
 from bye_lint.heat import encode_map
-from bye_lint.records import Skipped
+from bye_lint.records import Finding, Skipped
 from bye_lint.reports.base import RenderContext
 from bye_lint.reports.html import REPORT
 from bye_lint.results import (
@@ -285,6 +285,57 @@ def test_a_fail_shows_what_a_reviewer_needs():
 def test_a_question_of_a_conversation_is_numbered():
     assert "of the conversation" not in page(failing())[0]
     assert "<dt>Question 3 of the conversation</dt>" in page(failing(question=3))[0]
+
+
+def finding(s: ScoredSample, **changes: object) -> Finding:
+    made = Finding(
+        "BYE001", "error", "unlike", s.path, s.line, s.column, s.end_column, s.sample_id, s.score,
+        properties={"answer": s.answer, "suppressed_by": "Ann", "suppressed_until": "2027-01-31"},
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def accepted(n_open: int, **changes: object) -> ScanResult:
+    """Four suspects, of which the gate counts the first so many."""
+    result = failing()
+    suspects = [s for s in result.samples if s.suspicious]
+    return replace(
+        result,
+        verdict="fail" if n_open else "pass",
+        gate=replace(result.gate, suspicious=n_open),
+        findings=tuple(
+            finding(s, **({} if i < n_open else changes)) for i, s in enumerate(suspects)
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        (
+            {"suppressed": "checked by <hand>"},
+            "accepted by Ann until 2027-01-31: checked by <hand>",
+        ),
+        ({"level": "note"}, "unchanged, so not judged"),
+    ],
+)
+def test_what_the_gate_does_not_count_stands_by_itself(changes, why):
+    _, parsed = page(accepted(1, **changes))
+    assert "1 suspicious record " in parsed.words
+    assert len([a for a in parsed.all("li") if "suspect" in (a.get("class") or "")]) == 1
+    assert parsed.words.count(why) == 3
+    assert "bye-lint clean" in parsed.words
+    _, parsed = page(accepted(0, **changes))
+    assert "Nothing else stands out" in parsed.words
+    assert parsed.words.count(why) == 4
+    assert "bye-lint clean" not in parsed.words
+    assert "suspects" not in [a.get("id") for a in parsed.all("section")]
+    assert "aside" not in [a.get("id") for a in page(failing())[1].all("section")]
+
+
+def test_suspects_that_the_gate_allows_are_counted():
+    words = page(replace(accepted(4), verdict="pass"))[1].words
+    assert "4 suspicious records, as the gate allows" in words
 
 
 def test_a_pass_shows_no_suspects_and_no_remedy():

@@ -109,13 +109,14 @@ def test_paths_are_encoded(failed: ScanResult, path: str, uri: str) -> None:
 @pytest.mark.parametrize(
     ("properties", "uri"),
     [
-        ({"image": "images/1.jpg"}, "data/eurosat/images/1.jpg"),
-        ({"image": "./images/1.jpg"}, "data/eurosat/images/1.jpg"),
         ({"image": "1.jpg", "image_path": "pictures/1.jpg"}, "pictures/1.jpg"),
-        ({"image": "../secret.jpg"}, None),
-        ({"image": "/etc/passwd"}, None),
-        ({"image": "https://evil.example/1.jpg"}, None),
-        ({"image": "file:///etc/passwd"}, None),
+        ({"image_path": "./images/1.jpg"}, "images/1.jpg"),
+        ({"image": "images/1.jpg"}, None),
+        ({"image_path": "../secret.jpg"}, None),
+        ({"image_path": "/etc/passwd"}, None),
+        ({"image_path": "https://evil.example/1.jpg"}, None),
+        ({"image_path": "file:///etc/passwd"}, None),
+        ({"image_path": ""}, None),
         ({}, None),
     ],
 )

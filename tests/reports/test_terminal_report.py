@@ -129,6 +129,17 @@ def test_quiet_is_a_line_a_finding_and_the_verdict(failed: ScanResult) -> None:
     assert lines[-1] == f"fail: {failed.reasons[0]}"
 
 
+def test_quiet_counts_notes_and_does_not_show_them(failed: ScanResult) -> None:
+    first, second, *rest = failed.findings
+    warning, note = replace(first, level="warning"), replace(second, level="note")
+    lines = shown(replace(failed, findings=(warning, note, *rest)), verbosity=-1).splitlines()
+    assert len([line for line in lines if first.sample_id in line]) == 1
+    assert not [line for line in lines if second.message in line]
+    assert lines[-2:] == ["1 note not shown", f"fail: {failed.reasons[0]}"]
+    lines = shown(replace(failed, findings=(note,) * 49), verbosity=-1).splitlines()
+    assert lines == ["49 notes not shown", f"fail: {failed.reasons[0]}"]
+
+
 def test_verbose_shows_every_finding_and_setting(failed: ScanResult) -> None:
     many = replace(failed, findings=failed.findings * 3)
     short, long = shown(many), shown(many, verbosity=1)
@@ -156,6 +167,13 @@ def test_suppressed_findings_are_counted_not_shown(failed: ScanResult) -> None:
     first, *rest = failed.findings
     text = shown(replace(failed, findings=(replace(first, suppressed="known"), *rest)))
     assert "1 finding, not shown here" in text
+    assert first.sample_id not in text
+
+
+def test_suspects_that_did_not_change_are_counted_not_shown(failed: ScanResult) -> None:
+    first, *rest = failed.findings
+    text = shown(replace(failed, findings=(replace(first, level="note"), *rest)))
+    assert "1 suspicious sample, unchanged" in text
     assert first.sample_id not in text
 
 

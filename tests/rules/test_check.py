@@ -160,6 +160,37 @@ def test_wrong(item: Sample, rules: list[str]) -> None:
         assert finding.properties["answer"] == item.answer
 
 
+@pytest.mark.parametrize(
+    ("item", "alone"),
+    [
+        (sample(images=(), turns=(Turn("user", "Hi"), Turn("assistant", "a"))), True),
+        (sample(images=(), turns=(Turn("user", "Hi"), Turn("assistant", "<img src='a'>"))), True),
+        (sample(images=(), turns=(Turn("user", "a list[int]"), Turn("assistant", "a"))), True),
+        (sample(), False),
+        (sample(images=()), False),
+        (sample(turns=(Turn("user", "Hi"), Turn("assistant", "a"))), False),
+        (sample(images=(ImageSource("x", Path("none")),)), False),
+        (sample(images=(ImageSource("x", data=b"x"),)), False),
+        (sample(images=(), turns=(Turn("user", "Hi"),)), False),
+        *(
+            (sample(images=(), turns=(Turn(role, f"Hi {mark}"), *turns)), False)  # type: ignore[arg-type]
+            for mark in (
+                "<|image_pad|>", "<|vision_start|>", "<start_of_image>", "<IMG_CONTEXT>",
+                "<image_placeholder>", "[IMG]", "<img>a.png</img>", "<|image_1|>",
+            )
+            for role, *turns in (
+                ("user", Turn("assistant", "a")),
+                ("system", Turn("user", "Hi"), Turn("assistant", "a")),
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_text_alone_is_what_has_no_image_and_no_place_for_one(item: Sample, alone: bool) -> None:
+    (found,) = check(item)
+    assert found.text_alone is alone
+    assert not (alone and found.usable)
+
+
 def test_the_gravest_reason_is_why_a_record_is_skipped() -> None:
     (found,) = check(sample(turns=(Turn("user", "What?"), Turn("assistant", ""))))
     assert [finding.rule for finding in found.findings] == ["BYE107", "BYE108"]
