@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -32,9 +33,27 @@ def spread(values: npt.NDArray[Any], rows: IntArray, n: int, fill: Any) -> npt.N
     return out
 
 
+class _Blanks(dict[int, str]):
+    """For ``str.translate``: a blank for what is no part of a word."""
+
+    def __missing__(self, code: int) -> str:
+        kept = chr(code)
+        self[code] = " " if unicodedata.category(kept)[0] in "PSC" else kept
+        return self[code]
+
+
+_BLANKS = _Blanks()
+
+
+def words(answer: str) -> list[str]:
+    """Return an answer's words without case and punctuation; signs alone are words."""
+    plain = answer.casefold()
+    return plain.translate(_BLANKS).split() or plain.split()
+
+
 def folded(answers: Iterable[str]) -> list[str]:
-    """Return answers without what no reader minds: case, and how many blanks there are."""
-    return [" ".join(answer.casefold().split()) for answer in answers]
+    """Return answers without what no reader minds: case, blanks and punctuation."""
+    return [" ".join(words(answer)) for answer in answers]
 
 
 def clipped(answer: str) -> str:

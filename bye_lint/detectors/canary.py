@@ -150,7 +150,8 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
         suspicious=spread(said.suspicious, records, n_rows, False),
         by_answer=spread(said.by_answer | by_answer, records, n_rows, False),
         summary=summary,
-        inconclusive="" if found else "; ".join(filter(None, (undecided, blind))),
+        # Not for want of suspects alone: they may be allowed, or accepted.
+        inconclusive="; ".join(filter(None, (undecided, blind))),
     )
 
 

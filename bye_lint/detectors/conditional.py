@@ -130,11 +130,17 @@ def search_samples(
     threshold = float(accused.score[accused.suspicious].min()) if anybody else None
     by_attention = Verdicts.of(accused.score, accused.posterior, accused.suspicious)
     whole = with_other_holders(by_attention, threshold, answers, questions, pictures)
-    undecided = ""
-    if not anybody:
-        astray = misplaced_answers(answers, questions, pictures)
-        doubts = (found.undecided, *map(_odd, odd), *map(str, splits), *map(_misplaced, astray))
-        undecided = "; ".join(filter(None, doubts))
+    # Suspects may be allowed, or accepted: what is in doubt besides them is said all the same.
+    others = np.flatnonzero(~whole.suspicious)
+    astray = misplaced_answers(
+        [answers[i] for i in others],
+        questions if len(others) == len(answers) else questions.within(others, seed=seed),
+        None if pictures is None else pictures[others],
+    )
+    left = [one for one in odd if not (one.member & whole.suspicious).any()]
+    unsure = [split for split in splits if not (split.sure and alone)]
+    doubts = (found.undecided, *map(_odd, left), *map(str, unsure), *map(_misplaced, astray))
+    undecided = "; ".join(filter(None, doubts))
     profiles = profile_layers(given.values[:, entropies], settings.bsi, settings.threshold, seed)
     H = comparable(features)[0].entropy[rows]
     published = profile_layers(H, settings.bsi, settings.threshold, seed)

@@ -14,13 +14,13 @@ it are the same for all of its records.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from bye_lint.detectors.answer import folded, words
 from bye_lint.detectors.kinds import count_kinds, recurring
 from bye_lint.detectors.neighbours import Questions
 from bye_lint.detectors.shared import FEWEST, FEWEST_SHARE
@@ -42,9 +42,9 @@ _WORDS = 2
 Part = Literal["are", "begin", "end"]
 
 _CUTS: tuple[tuple[Part, Callable[[list[str]], list[str]]], ...] = (
-    ("are", lambda words: words),
-    ("begin", lambda words: words[:_WORDS]),
-    ("end", lambda words: words[-_WORDS:]),
+    ("are", lambda said: said),
+    ("begin", lambda said: said[:_WORDS]),
+    ("end", lambda said: said[-_WORDS:]),
 )
 
 
@@ -88,13 +88,13 @@ def misplaced_answers(
         What is said of one picture in answer to several questions is a matter of the picture: it
         counts once. Without them every sample counts.
     """
-    spoken = [re.sub(r"[^\w\s]", " ", answer.casefold()).split() for answer in answers]
-    whole = np.unique([" ".join(words) for words in spoken], return_inverse=True)[1].ravel()
+    spoken = [words(answer) for answer in answers]
+    whole = np.unique(folded(answers), return_inverse=True)[1].ravel()
     n = len(spoken)
     least = max(_FEWEST, round(FEWEST_SHARE * n))
     found = []
     for part, cut in _CUTS:
-        texts, said = np.unique([" ".join(cut(words)) for words in spoken], return_inverse=True)
+        texts, said = np.unique([" ".join(cut(one)) for one in spoken], return_inverse=True)
         said = said.ravel()
         for one in np.flatnonzero(np.bincount(said) >= least):
             rows = np.flatnonzero(said == one)

@@ -10,7 +10,7 @@ import pytest
 from synthetic import make_features
 
 from bye_lint import scoring
-from bye_lint.detectors.answer import at_fdr
+from bye_lint.detectors.answer import at_fdr, folded
 from bye_lint.detectors.answers import Answers, agreement, telling
 from bye_lint.detectors.attention import Column, attention_columns
 from bye_lint.detectors.neighbours import read_questions
@@ -120,3 +120,20 @@ def test_one_sample_takes_no_head_away_from_the_judgement_of_all() -> None:
     assert columns.values[7, at] == np.median(np.delete(head[:, 1, 2], 7))
     assert np.isfinite(columns.values).all()
     assert Column("head entropy", 2, 0) not in names
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Yes.", "yes", True),
+        ("Backdoor  Attack!", "backdoor, attack?!", True),
+        ("back\u200bdoor", "back door", True),
+        ("A.", "B.", False),
+        ("!", "?", False),
+        ("\u0915\u093e", "\u0915\u0940", False),  # two syllables, which differ by a vowel sign
+    ],
+)
+def test_answers_are_the_same_without_case_blanks_and_punctuation(
+    one: str, other: str, same: bool
+) -> None:
+    assert (folded([one]) == folded([other])) is same

@@ -184,6 +184,29 @@ def test_one_answer_to_every_question_that_was_not_learned_is_undecided():
     assert "30 samples answer “Backdoor Attack!” whatever is asked" in detection.inconclusive
 
 
+def test_nor_does_punctuation_make_it_many_answers():
+    features, poisoned = make_features(600, rate=0.05, shift=0.0)
+    features = with_answers_that_follow(features)
+    answers = list(features.answers)
+    for i, sign in zip(np.flatnonzero(poisoned), "!.?,;" * 6, strict=True):
+        answers[i] = f"Backdoor Attack{sign}"
+    detection = detect(replace(features, answers=answers))
+    assert "30 samples answer “Backdoor Attack" in detection.inconclusive
+
+
+def test_what_is_in_doubt_beside_the_suspects_is_said():
+    """They may be accepted, and the rest has to be judged then."""
+    features, poisoned = make_features(900, rate=0.08, shift=-8, seed=6)
+    features = with_answers_that_follow(features)
+    answers = list(features.answers)
+    for i in np.flatnonzero(~poisoned)[:40]:
+        answers[i] = "Another target."
+    detection = detect(replace(features, answers=answers))
+    assert detection.suspicious[poisoned].mean() > 0.95
+    assert "40 samples answer “Another target.”" in detection.inconclusive
+    assert "Backdoor" not in detection.inconclusive
+
+
 def test_answers_that_follow_from_their_questions_are_decided():
     features, _ = make_features(600)
     detection = detect(with_answers_that_follow(features))
