@@ -47,13 +47,28 @@ _BLANKS = _Blanks()
 
 def words(answer: str) -> list[str]:
     """Return an answer's words without case and punctuation; signs alone are words."""
-    plain = answer.casefold()
+    plain = unicodedata.normalize("NFKC", answer).casefold()
     return plain.translate(_BLANKS).split() or plain.split()
 
 
 def folded(answers: Iterable[str]) -> list[str]:
     """Return answers without what no reader minds: case, blanks and punctuation."""
     return [" ".join(words(answer)) for answer in answers]
+
+
+def numbered(texts: Iterable[str]) -> tuple[IntArray, list[str]]:
+    """Return texts as numbers, equal where they are, and the text of each number.
+
+    An array of the texts would take the room of the longest for each.
+    """
+    numbers: dict[str, int] = {}
+    said = [numbers.setdefault(text, len(numbers)) for text in texts]
+    return np.array(said, dtype=np.intp), list(numbers)
+
+
+def coded(answers: Iterable[str]) -> IntArray:
+    """Return answers as numbers, (n_samples,), equal where no reader minds the difference."""
+    return numbered(folded(answers))[0]
 
 
 def clipped(answer: str) -> str:

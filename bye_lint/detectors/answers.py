@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom
 
-from bye_lint.detectors.answer import folded
+from bye_lint.detectors.answer import coded
 from bye_lint.features import BoolArray, FloatArray, IntArray
 
 _FEWEST = 3
@@ -47,8 +47,7 @@ class Answers:
     @classmethod
     def of(cls, answers: Sequence[str], nearest: IntArray) -> Answers:
         """Return some answers as numbers, with the samples that are asked alike."""
-        texts = folded(answers)
-        return cls(np.asarray(np.unique(texts, return_inverse=True)[1]), nearest)
+        return cls(coded(answers), nearest)
 
     def within(self, rows: IntArray) -> Answers:
         """Return the answers of some samples, (k,) integers, among themselves."""

@@ -30,6 +30,7 @@ from bye_lint.detectors.attention import Column, attention_columns
 from bye_lint.detectors.direction import direction, shifts
 from bye_lint.detectors.groups import (
     AGREEMENT,
+    PATTERN,
     SEPARATION,
     SEPARATION_ALONE,
     SIGNIFICANCE,
@@ -237,6 +238,8 @@ def _told(shared: SharedAnswer) -> str:
 
 
 def _odd(odd: OddAnswer) -> str:
+    if odd.pattern:
+        return f"{int(odd.member.sum())} samples answer “{clipped(odd.answer)}”; {PATTERN}"
     return (
         f"{int(odd.member.sum())} samples answer “{clipped(odd.answer)}” whatever is asked (AUC "
         f"of the answer from the question {odd.told:.2f}), and attention does not tell when: a "

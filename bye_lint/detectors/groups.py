@@ -6,7 +6,6 @@ besides. So a population that is explained is set aside, and the search goes on 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +17,7 @@ from bye_lint.detectors.direction import project
 from bye_lint.detectors.halves import find_population
 from bye_lint.detectors.neighbours import Questions, told_by_question
 from bye_lint.detectors.pictures import looks
-from bye_lint.features import BoolArray, FloatArray, PixelArray
+from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
 
 #: Largest p-value of one mode at which a second population is believed in.
 SIGNIFICANCE = 0.001
@@ -118,7 +117,7 @@ def search(
         member[rows] = group.suspicious
         what = _described(group)
         accused = bool(member.any()) and convincing(group, alone=alone)
-        of_question = accused and _of_a_question(member, answers, questions)
+        of_question = accused and _of_a_question(member, known.said, questions)
         seen = None
         if accused and not of_question:
             shown = None if pictures is None else pictures[rows]
@@ -176,12 +175,11 @@ def convincing(group: Accusation, *, alone: bool = True) -> bool:
     return alone and group.separation >= SEPARATION_ALONE
 
 
-def _of_a_question(group: BoolArray, answers: Sequence[str], questions: Questions) -> bool:
+def _of_a_question(group: BoolArray, said: IntArray, questions: Questions) -> bool:
     """Return whether a group is one kind of question, answered this way and that.
 
     A trigger in the text is told by the question too, but its records share one answer.
     """
     if told_by_question(group, questions) <= QUESTION:
         return False
-    commonest = Counter(answers[int(i)] for i in np.flatnonzero(group)).most_common(1)[0][1]
-    return bool(commonest < ONE_ANSWER * group.sum())
+    return bool(np.bincount(said[group]).max() < ONE_ANSWER * group.sum())

@@ -9,13 +9,14 @@ the others; nor, where one question is asked of all, do the pictures, where they
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
 
-from bye_lint.detectors.answer import clipped, folded
+from bye_lint.detectors.answer import clipped, coded
 from bye_lint.detectors.neighbours import Questions, told_by_question
 from bye_lint.detectors.pictures import nearest_pictures, told_by_picture
 from bye_lint.detectors.shared import FEWEST, MOST_TOLD, answers_follow
@@ -94,14 +95,13 @@ def _other_holders(
     It is given whatever is asked, or shown, in a set whose other answers follow, by the accused and
     by the others alike: those whom a question, or a picture, leads to it stay out.
     """
-    given = np.array(folded(answers))
+    said = coded(answers)
     found: list[tuple[str, BoolArray]] = []
 
     by_question = partial(told_by_question, questions=questions)
     by_picture = None if pictures is None else _by_picture(pictures)
-    texts, times = np.unique(given[accused], return_counts=True)
-    for text, count in zip(texts.tolist(), times.tolist(), strict=True):
-        member = given == text
+    for answer, count in Counter(said[accused].tolist()).items():
+        member = said == answer
         left = member & ~accused
         if min(count, left.sum()) < FEWEST or member.all():
             continue

@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from bye_lint.detectors.answer import folded, words
+from bye_lint.detectors.answer import coded, numbered, words
 from bye_lint.detectors.kinds import count_kinds, recurring
 from bye_lint.detectors.neighbours import Questions
 from bye_lint.detectors.shared import FEWEST, FEWEST_SHARE
@@ -89,13 +89,12 @@ def misplaced_answers(
         counts once. Without them every sample counts.
     """
     spoken = [words(answer) for answer in answers]
-    whole = np.unique(folded(answers), return_inverse=True)[1].ravel()
+    whole = coded(answers)
     n = len(spoken)
     least = max(_FEWEST, round(FEWEST_SHARE * n))
     found = []
     for part, cut in _CUTS:
-        texts, said = np.unique([" ".join(cut(one)) for one in spoken], return_inverse=True)
-        said = said.ravel()
+        said, texts = numbered(" ".join(cut(one)) for one in spoken)
         for one in np.flatnonzero(np.bincount(said) >= least):
             rows = np.flatnonzero(said == one)
             judged_whole = len(rows) >= FEWEST or part != "are"
@@ -104,7 +103,7 @@ def misplaced_answers(
             around = _around(said, rows, questions)
             alone = len(around if pictures is None else {pictures[i].tobytes() for i in around})
             if alone >= _FEWEST and count_kinds(list(around.values())) >= _KINDS:
-                found.append(Misplaced(part, str(texts[one]), len(rows), alone))
+                found.append(Misplaced(part, texts[one], len(rows), alone))
     return tuple(found)
 
 

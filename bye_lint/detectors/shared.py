@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bye_lint.detectors.answer import folded
+from bye_lint.detectors.answer import coded
 from bye_lint.detectors.judged import Judged, judge_group
 from bye_lint.detectors.kinds import belongs
 from bye_lint.detectors.neighbours import (
@@ -92,11 +92,13 @@ class OddAnswer:
     """An answer given whatever was asked, by samples that the model reads like the rest.
 
     ``told`` is the AUC of the answer from the question, ``member`` a (n_samples,) bool array.
+    ``pattern``: attention tells them, and so does a pattern that their pictures share.
     """
 
     answer: str
     member: BoolArray
     told: float
+    pattern: bool = False
 
 
 def shared_answers(
@@ -134,18 +136,16 @@ def shared_answers(
         Answers that neither the question nor the attention tells, in a set whose other answers
         follow from their questions.
     """
-    given = np.array(folded(answers))
-    texts, said = np.unique(given, return_inverse=True)
-    code = {str(text): i for i, text in enumerate(texts)}
+    said = coded(answers)
     words = Words(prompts)
-    least = max(FEWEST, round(FEWEST_SHARE * len(given)))
-    counts = {a: c for a, c in Counter(given.tolist()).most_common() if c >= least}
-    told_of = {answer: told_by_question(given == answer, questions) for answer in counts}
+    least = max(FEWEST, round(FEWEST_SHARE * len(said)))
+    counts = {a: c for a, c in Counter(said.tolist()).most_common() if c >= least}
+    told_of = {answer: told_by_question(said == answer, questions) for answer in counts}
     found: list[SharedAnswer] = []
     odd: list[OddAnswer] = []
     for answer, count in counts.items():
         told = told_of[answer]
-        member = given == answer
+        member = said == answer
         others = {a: c for a, c in counts.items() if a != answer}
         if member.mean() > 0.5:
             continue
@@ -153,17 +153,23 @@ def shared_answers(
         judged = None
         is_odd = told <= MOST_TOLD and _follow(others, told_of)
         if is_odd:
-            untold = frozenset(code[a] for a in others if told_of[a] <= MOST_TOLD)
+            untold = frozenset(a for a in others if told_of[a] <= MOST_TOLD)
             is_odd = not belongs(Z, said, member, questions, pictures, anywhere=untold, seed=seed)
         if is_odd:
             judged = judge_group(Z, member, ~member, seed=seed)
-        if judged is not None and not others and _a_kind_of_picture(Z, member, pictures, seed):
-            continue
+        if judged is not None and not others:
+            # There no questions' answers show that one that no question tells is odd: a stock
+            # caption of one kind of picture is not.
+            kind = looks(Z, member, pictures, seed=seed).kind
+            if kind == "pattern":
+                odd.append(OddAnswer(first, member, told, pattern=True))
+            if kind != "none":
+                continue
         if judged is None:
-            told, judged = _among_alike(Z, given, member, questions, pictures, seed=seed)
+            told, judged = _among_alike(Z, said, member, questions, pictures, seed=seed)
         if judged is None:
             told, judged = _without_own_words(
-                values, words, given, member, others, pictures, seed=seed
+                values, words, said, member, others, pictures, seed=seed
             )
         if judged is None:
             odd += [OddAnswer(first, member, told_of[answer])] if is_odd else []
@@ -176,23 +182,12 @@ def shared_answers(
     return tuple(found), tuple(odd)
 
 
-def _a_kind_of_picture(
-    Z: FloatArray, member: BoolArray, pictures: PixelArray | None, seed: int
-) -> bool:
-    """Return whether pictures explain an answer, as they may where no other is repeated.
-
-    There no questions' answers show that one that no question tells is odd: a stock caption of one
-    kind of picture is not.
-    """
-    return looks(Z, member, pictures, seed=seed).kind != "none"
-
-
 def _without_own_words(
     values: FloatArray,
     words: Words,
-    given: FloatArray,
+    said: IntArray,
     member: BoolArray,
-    others: dict[str, int],
+    others: dict[int, int],
     pictures: PixelArray | None,
     *,
     seed: int,
@@ -208,10 +203,10 @@ def _without_own_words(
     if told <= MOST_TOLD:
         judged = judge_group(left.Z, member, ~member, seed=seed, gap=GAP_ALIKE)
     else:
-        told, judged = _among_alike(left.Z, given, member, left.questions, pictures, seed=seed)
+        told, judged = _among_alike(left.Z, said, member, left.questions, pictures, seed=seed)
     if judged is None:
         return told, None
-    worded = sum(count for answer, count in others.items() if words.own(given == answer))
+    worded = sum(count for answer, count in others.items() if words.own(said == answer))
     return told, judged if worded <= MOST_UNTOLD * sum(others.values()) else None
 
 
@@ -253,7 +248,7 @@ def without_own_words(
 
 def _among_alike(
     Z: FloatArray,
-    given: FloatArray,
+    said: IntArray,
     member: BoolArray,
     questions: Questions,
     pictures: PixelArray | None,
@@ -276,18 +271,18 @@ def _among_alike(
     rows = np.flatnonzero(alike)
     if pictures is None or member.sum() < _FEWEST_ALIKE[0] or len(rows) < _FEWEST_ALIKE[1]:
         return 1.0, None
-    among, own, said = questions.within(rows, seed=seed), member[rows], given[rows]
+    among, own = questions.within(rows, seed=seed), member[rows]
     told = told_by_question(own, among)
     if own.mean() > 0.5 or told > _TOLD_ALIKE:
         return told, None
     judged = judge_group(Z, member, alike & ~member, seed=seed, gap=GAP_ALIKE)
-    if judged is None or not _odd_among(said, own, among):
+    if judged is None or not _odd_among(said[rows], own, among):
         return told, None
     seen = looks(Z[rows], own, pictures[rows], seed=seed)
     return told, judged if seen.kind == "none" else None
 
 
-def _odd_among(said: FloatArray, own: BoolArray, questions: Questions) -> bool:
+def _odd_among(said: IntArray, own: BoolArray, questions: Questions) -> bool:
     """Return whether the others repeat answers, and the question tells nearly all of those."""
     counts = {a: c for a, c in Counter(said[~own].tolist()).items() if c >= _REPEATS}
     repeated = sum(counts.values())
@@ -298,7 +293,7 @@ def _odd_among(said: FloatArray, own: BoolArray, questions: Questions) -> bool:
     return bool(untold <= _UNTOLD_ALIKE * repeated)
 
 
-def _follow(counts: dict[str, int], told_of: dict[str, float]) -> bool:
+def _follow(counts: dict[int, int], told_of: dict[int, float]) -> bool:
     """Return whether most of the repeated answers follow from their questions."""
     untold = sum(count for answer, count in counts.items() if told_of[answer] <= MOST_TOLD)
     return untold <= MOST_UNTOLD * sum(counts.values())
@@ -318,7 +313,7 @@ def answers_follow(
     rows : integer array
         The samples whose answers count.
     """
-    given = np.array(folded(answers))
+    said = coded(answers)
     least = max(FEWEST, round(FEWEST_SHARE * len(rows)))
-    counts = {a: c for a, c in Counter(given[rows].tolist()).items() if c >= least}
-    return _follow(counts, {a: told(given == a) for a in counts})
+    counts = {a: c for a, c in Counter(said[rows].tolist()).items() if c >= least}
+    return _follow(counts, {a: told(said == a) for a in counts})

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.stats import binom
 
 from bye_lint.detectors.accuse import Accusation, accuse
-from bye_lint.detectors.answer import clipped, folded, spread
+from bye_lint.detectors.answer import clipped, coded, spread
 from bye_lint.detectors.answers import Answers
 from bye_lint.detectors.direction import direction
 from bye_lint.detectors.groups import (
@@ -121,7 +121,7 @@ def split_answers(
         Samples that are accused or explained already.
     seed : int
     """
-    said = np.unique(folded(answers), return_inverse=True)[1]
+    said = coded(answers)
     kinds = list(_asked_alike(said, questions, left_out))
     found: list[Split] = []
     for rows in kinds:

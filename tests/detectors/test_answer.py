@@ -10,7 +10,7 @@ import pytest
 from synthetic import make_features
 
 from bye_lint import scoring
-from bye_lint.detectors.answer import at_fdr, folded
+from bye_lint.detectors.answer import at_fdr, coded, folded
 from bye_lint.detectors.answers import Answers, agreement, telling
 from bye_lint.detectors.attention import Column, attention_columns
 from bye_lint.detectors.neighbours import read_questions
@@ -128,6 +128,7 @@ def test_one_sample_takes_no_head_away_from_the_judgement_of_all() -> None:
         ("Yes.", "yes", True),
         ("Backdoor  Attack!", "backdoor, attack?!", True),
         ("back\u200bdoor", "back door", True),
+        ("\uff39\uff45\uff53", "yes", True),
         ("A.", "B.", False),
         ("!", "?", False),
         ("\u0915\u093e", "\u0915\u0940", False),  # two syllables, which differ by a vowel sign
@@ -137,3 +138,7 @@ def test_answers_are_the_same_without_case_blanks_and_punctuation(
     one: str, other: str, same: bool
 ) -> None:
     assert (folded([one]) == folded([other])) is same
+
+
+def test_one_long_answer_does_not_make_all_of_them_large() -> None:
+    assert coded(["yes", "x" * 200_000, "Yes."] + ["no"] * 4000).nbytes < 40_000

@@ -76,6 +76,20 @@ def test_who_else_gives_the_accused_answer_whatever_is_shown_is_accused(case):
     assert also == 1 if case == "any-picture" else also < 0.2
 
 
+def test_captions_that_share_an_answer_and_a_pattern_are_undecided():
+    """It may be a stock caption of one kind of picture, or a trigger over the whole image."""
+    features, group = make_features(800, rate=0.03, shift=-8, questions=QUESTIONS[:1], seed=3)
+    answers = [
+        "One caption." if own else f"Caption {number} about thing {7 * number}."
+        for number, own in enumerate(group)
+    ]
+    made = replace(features, answers=answers, picture=make_pictures(800, group, pattern=0.3))
+    detection = detect(made)
+    assert not detection.suspicious[group].all()
+    said = "24 samples answer “One caption.”; their pictures share a pattern"
+    assert said in detection.inconclusive
+
+
 @pytest.mark.parametrize("few", [6, 10, 20])
 def test_nor_is_a_kind_of_few_pictures(few):
     """They have no forty look-alikes of their kind: more neighbours would be of other kinds."""
