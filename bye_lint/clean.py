@@ -16,7 +16,7 @@ from typing import Literal
 from bye_lint.cut import Position
 from bye_lint.errors import ReportError, ResultError, UsageError
 from bye_lint.escape import visible
-from bye_lint.records import Sample, Skipped
+from bye_lint.records import Sample, Skipped, place_of
 from bye_lint.results import ScanResult, ScoredSample
 from bye_lint.review import Review
 from bye_lint.rewrite import (
@@ -84,9 +84,7 @@ def chosen_for_removal(
         If an id to keep is not a suspect's.
     """
     suppressed = {
-        (f.path, f.line, f.column)
-        for f in result.findings
-        if f.rule == "BYE001" and f.suppressed is not None
+        place_of(f) for f in result.findings if f.rule == "BYE001" and f.suppressed is not None
     }
     suspects = [s for s in result.samples if s.suspicious]
     unknown = sorted(set(keep) - {s.sample_id for s in suspects})
@@ -99,9 +97,7 @@ def chosen_for_removal(
     return tuple(
         s
         for s in suspects
-        if s.sample_id not in keep
-        and s.digest not in rejected
-        and (s.path, s.line, s.column) not in suppressed
+        if s.sample_id not in keep and s.digest not in rejected and place_of(s) not in suppressed
     )
 
 
@@ -198,10 +194,10 @@ def _position(sample: Sample) -> Position:
 
 def _match(result: ScanResult, samples: Sequence[Sample]) -> None:
     """Refuse data that are not those that were checked."""
-    there = {(s.location.path, *_position(s)): s for s in samples}
+    there = {place_of(s.location): s for s in samples}
     for scored in result.samples:
         place = f"{scored.path}:{scored.line}"
-        sample = there.pop((scored.path, scored.line, scored.column), None)
+        sample = there.pop(place_of(scored), None)
         if sample is None:
             raise ResultError(f"{place}: the record that was checked is not here", _AGAIN)
         try:
@@ -222,10 +218,7 @@ def _match(result: ScanResult, samples: Sequence[Sample]) -> None:
 def _row(result: ScanResult, sample: ScoredSample, text: str) -> dict[str, object]:
     """Return what the quarantine says of a record."""
     reasons = [
-        f.message
-        for f in result.findings
-        if f.rule == "BYE001"
-        and (f.path, f.line, f.column) == (sample.path, sample.line, sample.column)
+        f.message for f in result.findings if f.rule == "BYE001" and place_of(f) == place_of(sample)
     ]
     shared = [f"{c.kind}: {c.value}" for c in result.campaigns if sample.sample_id in c.sample_ids]
     return {

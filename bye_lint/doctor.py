@@ -6,7 +6,6 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bye_lint import __version__, learning, models, scan, scoring, tables
@@ -18,6 +17,7 @@ from bye_lint.models.memory import TOO_LARGE
 from bye_lint.planning import Plan, plan_text
 from bye_lint.policy import POLICY_NAMES, Policy, default_policy, find_policy, load_policy
 from bye_lint.progress import Progress
+from bye_lint.provenance import installed
 from bye_lint.request import Overrides, Request, plan_request
 from bye_lint.store import cache_folder, require_writable
 
@@ -133,11 +133,11 @@ def examine(paths: Sequence[Path], overrides: Overrides, *, progress: Progress) 
             plan = _planned(request, problems, progress)
     except ByeLintError as error:
         problems.append(Problem(error.message, error.remedy))
-    if model is not None and _version("torch") and not is_here(model.device):
+    if model is not None and installed("torch") and not is_here(model.device):
         problems.append(
             Problem(f"device {model.device} is not there", "Use one of the devices above.")
         )
-    if policy.model.quantization != "none" and not _version("bitsandbytes"):
+    if policy.model.quantization != "none" and not installed("bitsandbytes"):
         problems.append(
             Problem(
                 f"quantization {policy.model.quantization} needs bitsandbytes",
@@ -159,7 +159,7 @@ def examine(paths: Sequence[Path], overrides: Overrides, *, progress: Progress) 
         except CacheError as error:
             problems.append(Problem(error.message, error.remedy))
     return Diagnosis(
-        packages={name: _version(name) for name in (*NEEDED, *OPTIONAL)},
+        packages={name: installed(name) for name in (*NEEDED, *OPTIONAL)},
         devices=devices(),
         speed=throughput(model.device, model.dtype) if model else None,
         cache=(str(folder), *cost.cache_size(folder)),
@@ -211,13 +211,6 @@ def _look(resolved: models.ResolvedModel, policy: Policy) -> Looked:
         fixed=shape.fixed,
         training=training,
     )
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def to_json(found: Diagnosis) -> str:

@@ -20,7 +20,7 @@ from bye_lint.errors import UsageError
 from bye_lint.escape import visible
 from bye_lint.exhibits import Picture
 from bye_lint.portrait import drawn, sheet, thumbnail
-from bye_lint.records import Finding, Skipped
+from bye_lint.records import Finding, Skipped, place_of
 from bye_lint.results import ScanResult, ScoredSample
 
 
@@ -80,7 +80,7 @@ def _remarks(result: ScanResult) -> list[Finding | Skipped]:
     rows: dict[tuple[str, str, int, int], Finding | Skipped] = {}
     both: list[Finding | Skipped] = [*result.findings, *result.skipped]
     for row in both:
-        rows.setdefault((row.rule, row.path, row.line, row.column), row)
+        rows.setdefault((row.rule, *place_of(row)), row)
     return list(rows.values())
 
 

@@ -14,7 +14,7 @@ from bye_lint.codes import RULES
 from bye_lint.exhibits import Campaign, Evidence
 from bye_lint.features import Detection, FloatArray, comparable
 from bye_lint.policy import Policy
-from bye_lint.records import Checked, Finding, Location, Sample, Skipped
+from bye_lint.records import Checked, Finding, Sample, Skipped, place_of
 from bye_lint.results import DetectionSummary, ScoredSample, significant
 from bye_lint.rules import finding_of_skipped
 
@@ -89,8 +89,8 @@ def weigh(
     found = suspicious_findings(rows, summary.score_name, summary.threshold)
     found += tuple(map(finding_of_skipped, unscored))
     if policy.gate.scope == "changed":
-        old = {(row.path, row.line, row.column) for row in rows if not row.changed}
-        found = tuple(unjudged(f) if (f.path, f.line, f.column) in old else f for f in found)
+        old = {place_of(row) for row in rows if not row.changed}
+        found = tuple(unjudged(f) if place_of(f) in old else f for f in found)
     return Weighed(
         samples=rows,
         findings=found + gathered.findings,
@@ -150,9 +150,12 @@ def with_image_paths(
 
     An image that the dataset embeds, or that lies elsewhere, has none.
     """
-    records = {_place(item.sample.location): item.sample for item in checked if item.sample}
-    for finding in findings:
-        record, name = records.get(_place(finding)), finding.properties.get("image")
+    found = tuple(findings)
+    wanted = {place_of(f) for f in found if "image" in f.properties}
+    samples = (item.sample for item in checked if wanted and item.sample is not None)
+    records = {at: s for s in samples if (at := place_of(s.location)) in wanted}
+    for finding in found:
+        record, name = records.get(place_of(finding)), finding.properties.get("image")
         named = (i.path for i in record.images if i.name == name) if record is not None else ()
         path = next(iter(named), None)
         if path is not None and path.is_relative_to(root) and path.is_file():
@@ -160,10 +163,6 @@ def with_image_paths(
             yield replace(finding, properties=properties)
         else:
             yield finding
-
-
-def _place(at: Location | Finding) -> tuple[str, int, int]:
-    return at.path, at.line, at.column
 
 
 def scored_samples(

@@ -61,15 +61,14 @@ def plant(
         planted, copies = plant_canaries(planned, samples)
     kinds = tuple(canary.kind for canary in planted)
     needed = get_detector(policy.detection.method).canaries
-    if needed and kinds:
-        counts = Counter(kinds)
-        few = [kind for kind in dict.fromkeys(kinds) if counts[kind] < FEWEST_COPIES]
-        if few:
-            whose = "no kind gets" if len(few) == len(counts) else f"{', '.join(few)}: fewer than"
-            progress.say(
-                f"warning: {len(samples)} records are too few for canaries: {whose} the "
-                f"{FEWEST_COPIES} copies that a kind needs, so the check cannot pass"
-            )
+    counts = Counter(kinds)
+    few = [kind for kind, count in counts.items() if count < FEWEST_COPIES]
+    if needed and few:
+        whose = "no kind gets" if len(few) == len(counts) else f"{', '.join(few)}: fewer than"
+        progress.say(
+            f"warning: {len(samples)} records are too few for canaries: {whose} the "
+            f"{FEWEST_COPIES} copies that a kind needs, so the check cannot pass"
+        )
     return kinds, copies
 
 

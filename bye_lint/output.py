@@ -29,7 +29,7 @@ def targets(request: Request, extra: Iterable[Target]) -> tuple[Target, ...]:
     for _, path in wanted:
         _keep_inside(path)
     chosen = checked_targets([*wanted, *extra])
-    _spare(chosen, request)
+    spare_sources(chosen, request)
     return chosen
 
 
@@ -47,8 +47,13 @@ def _keep_inside(path: Path) -> None:
         )
 
 
-def _spare(wanted: Iterable[Target], request: Request) -> None:
-    """Refuse reports that would overwrite the dataset, the policy or the baseline."""
+def spare_sources(wanted: Iterable[Target], request: Request) -> None:
+    """Refuse reports that would overwrite the dataset, the policy or the baseline.
+
+    Raises
+    ------
+    ReportError
+    """
     there = {os.path.realpath(path): path for _, path in wanted if path.is_file()}
     if not there:
         return

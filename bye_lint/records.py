@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 Role = Literal["system", "user", "assistant"]
 
@@ -30,6 +30,27 @@ class Location:
     line: int
     column: int = 1
     end_column: int = 2
+
+
+class Placed(Protocol):
+    """Whatever says at which record it stands."""
+
+    @property
+    def path(self) -> str:
+        """Path as shown to the user."""
+
+    @property
+    def line(self) -> int:
+        """Line, from 1."""
+
+    @property
+    def column(self) -> int:
+        """Column, from 1."""
+
+
+def place_of(row: Placed) -> tuple[str, int, int]:
+    """Return what tells a record from all others of a check: path, line and column."""
+    return row.path, row.line, row.column
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +241,11 @@ class Checked:
     skipped: Skipped | None = None
     identity: str = ""
     text_alone: bool = False
+
+    @property
+    def unread(self) -> bool:
+        """The record is skipped, and there was something to score in it."""
+        return self.skipped is not None and not self.text_alone
 
     @property
     def usable(self) -> bool:

@@ -13,6 +13,7 @@ import yaml
 from bye_lint.baseline import Baseline, Entry
 from bye_lint.errors import UsageError
 from bye_lint.escape import visible
+from bye_lint.records import place_of
 from bye_lint.results import ScanResult
 
 _HEADER = """\
@@ -112,10 +113,10 @@ def suppressions(
         Last day of what is new.
     """
     covered = Counter({e.key: e.count for e in known.entries if today <= e.expires})
-    digests = {(s.path, s.line, s.column): s.digest for s in result.samples}
+    digests = {place_of(s): s.digest for s in result.samples}
     new: dict[tuple[str, str], Entry] = {}
     for finding in result.findings:
-        reason = review.rejected.get(digests.get((finding.path, finding.line, finding.column), ""))
+        reason = review.rejected.get(digests.get(place_of(finding), ""))
         key = (finding.rule, finding.fingerprint)
         if finding.rule != "BYE001" or reason is None or not finding.fingerprint:
             continue

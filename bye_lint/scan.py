@@ -4,26 +4,24 @@ no model, no detector and no report by name.
 
 from __future__ import annotations
 
-import hashlib
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bye_lint import __version__, authorship, vcs
-from bye_lint.baseline import apply_baseline
+from bye_lint import authorship, vcs
+from bye_lint.baseline import answered_rules, apply_baseline
 from bye_lint.changes import find_changes, select
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import VcsError
 from bye_lint.findings import Weighed, unjudged, unread_file, weigh, with_image_paths
-from bye_lint.policy import ContextPolicy, show_policy
+from bye_lint.policy import ContextPolicy
 from bye_lint.progress import Progress
-from bye_lint.records import Checked, Finding, Sample
+from bye_lint.provenance import reproducibility
+from bye_lint.records import Checked, Finding, Sample, place_of
 from bye_lint.request import Request, passed_over, shown
-from bye_lint.results import Counts, Reproducibility, ScanResult
+from bye_lint.results import Counts, ScanResult
 from bye_lint.rules import check_pixels, check_samples
 from bye_lint.verdict import Verdict, judge, judge_structure, too_few
 
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
 
 #: Rules of the detector; the others are errors in themselves.
 SUSPICIOUS, CAMPAIGN, WEAKENED = "BYE001", "BYE002", "BYE301"
-
-#: Packages whose version can change a score.
-_PACKAGES = ("numpy", "pillow", "scikit-learn", "torch", "transformers")
 
 
 @dataclass(frozen=True)
@@ -221,13 +216,10 @@ def _result(
     structural += tuple(unread_file(shown(path, request.root)) for path in chosen.unread)
     found = with_image_paths((*seen.findings, *structural), checked, request.root)
     findings = (*found, *request.weakened)
-    findings, stale = apply_baseline(
-        findings,
-        request.baseline,
-        date.today(),
-        judged=None if scores is not None and chosen.judged is None else (),
-    )
-    skipped = tuple(item.skipped for item in checked if item.skipped and not item.text_alone)
+    whole = scores is not None and chosen.judged is None
+    answered = answered_rules(scored=True, sure=not _doubt(scores)) if whole else ()
+    findings, stale = apply_baseline(findings, request.baseline, date.today(), judged=answered)
+    skipped = tuple(item.skipped for item in checked if item.skipped and item.unread)
     skipped += seen.unscored
     counts = Counts(
         records=len(checked),
@@ -250,7 +242,7 @@ def _result(
         detection=seen.detection,
         samples=seen.samples,
         campaigns=seen.campaigns,
-        reproducibility=_reproducibility(request, checked, scores),
+        reproducibility=reproducibility(request, checked, scores),
         structural_only=request.structural,
         evidence=seen.evidence,
         timings={name: round(seconds, 3) for name, seconds in progress.timings.items()},
@@ -262,14 +254,14 @@ def _changes(checked: Sequence[Checked], chosen: Chosen, seen: Weighed) -> dict[
     if chosen.judged is None:
         return {}
     new = [item for item, changed in zip(checked, chosen.judged, strict=True) if changed]
-    skipped = sum(item.skipped is not None and not item.text_alone for item in new)
-    unread = {(row.path, row.line, row.column) for row in seen.unscored}
+    skipped = sum(item.unread for item in new)
+    unread = {place_of(row) for row in seen.unscored}
     return {
         "changed": len(new),
         "context": len(chosen.items) - sum(chosen.changed),
         "changed_without_image": sum(item.text_alone for item in new),
         "changed_skipped": skipped
-        + sum(row.changed and (row.path, row.line, row.column) in unread for row in seen.samples),
+        + sum(row.changed and place_of(row) in unread for row in seen.samples),
     }
 
 
@@ -281,45 +273,16 @@ def _judge(
     errors = sum(rule not in (SUSPICIOUS, CAMPAIGN) for rule in open_errors)
     if request.structural:
         return judge_structure(counts, request.policy.gate, errors)
-    doubt = scores.detection.inconclusive if scores is not None else ""
     return judge(
         counts,
         request.policy.gate,
         suspicious=suspicious,
         errors=errors,
-        inconclusive=doubt,
+        inconclusive=_doubt(scores),
         weakened=open_errors.count(WEAKENED),
     )
 
 
-def _reproducibility(
-    request: Request, checked: Sequence[Checked], scores: Scores | None
-) -> Reproducibility:
-    policy = request.policy
-    content = hashlib.sha256("\n".join(sorted(item.digest for item in checked)).encode())
-    rules = hashlib.sha256(show_policy(policy).encode())
-    model = scores.model if scores is not None else None
-    return Reproducibility(
-        tool_version=__version__,
-        seed=policy.seed,
-        python=platform.python_version(),
-        packages={name: _version(name) for name in _PACKAGES if _version(name)},
-        device=scores.device if scores is not None else "",
-        dtype=scores.dtype if scores is not None else "",
-        model=model.name if model is not None else "",
-        model_digest=model.whole_digest if model is not None else "",
-        fine_tuned=scores.fine_tuned if scores is not None else "",
-        family=model.family if model is not None else "",
-        dataset_digest=content.hexdigest(),
-        policy_digest=rules.hexdigest(),
-        changed_since=request.changed_since,
-        policy_ref=request.policy_ref,
-        policy_path=shown(request.policy_path, request.root) if request.policy_path else None,
-    )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
+def _doubt(scores: Scores | None) -> str:
+    """Return why the detector has no answer, or nothing."""
+    return scores.detection.inconclusive if scores is not None else ""

@@ -242,6 +242,17 @@ def test_what_is_made_from_a_result_never_takes_its_place(
     assert Path("r.json").read_bytes() == before
 
 
+def test_what_verify_writes_never_takes_the_place_of_the_data(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["check", "--structural", "--quiet", "data", "--report", "json=r.json"]) == 0
+    before = Path("data/train.json").read_bytes()
+    command = ["verify", "r.json", "data", "--trigger", "patch-centre", "-o", "data/train.json"]
+    assert cli.run(command) == 2
+    assert "would overwrite what is checked" in capsys.readouterr().err
+    assert Path("data/train.json").read_bytes() == before
+
+
 def test_an_older_report_is_overwritten(dataset: Path) -> None:
     arguments = ["check", "--structural", "--quiet", "data", "--report", "json=data/result.json"]
     Path("data/result.json").write_text("[]")

@@ -96,8 +96,8 @@ def test_what_stops_a_check_is_a_problem_with_a_remedy(
     remedy: str,
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(place))
-    known = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda p: None if p == "bitsandbytes" else known(p))
+    known = doctor.installed
+    monkeypatch.setattr(doctor, "installed", lambda p: None if p == "bitsandbytes" else known(p))
     (place / "bye-lint.yaml").write_text(f"model: {model}\n")
     status, text = run(capsys)
     assert status == 2

@@ -21,8 +21,8 @@ LAYERS = (
     {
         "authorship", "changes", "clean", "comparison", "cut", "doctor", "evaluate", "explain",
         "findings", "foresight", "learning", "lfs", "output", "places", "planning", "portrait",
-        "probes", "reference", "request", "review", "rewrite", "scan", "scoring", "shards",
-        "snapshot", "tables", "tuned", "verify",
+        "probes", "provenance", "reference", "request", "review", "rewrite", "scan", "scoring",
+        "shards", "snapshot", "tables", "tuned", "verify",
     },
     {
         "baseline", "canaries", "datasets", "detectors", "evidence", "models", "reports", "rules",

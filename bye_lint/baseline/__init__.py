@@ -8,6 +8,7 @@ Entries and their file in :mod:`~bye_lint.baseline.file`; what they mean for fin
 from bye_lint.baseline.file import Baseline, Entry, dump_baseline, load_baseline, write_baseline
 from bye_lint.baseline.match import (
     Audited,
+    answered_rules,
     apply_baseline,
     audit_baseline,
     create_baseline,
@@ -20,6 +21,7 @@ __all__ = [
     "Audited",
     "Baseline",
     "Entry",
+    "answered_rules",
     "apply_baseline",
     "audit_baseline",
     "baseline_weakened",

@@ -38,15 +38,24 @@ class Audited:
     matched: int
 
 
-def judged_rules(result: ScanResult) -> frozenset[str]:
+def answered_rules(*, scored: bool, sure: bool) -> frozenset[str]:
     """Return the rules that a check of all data has an answer of, so that no finding says none.
 
-    The detector has none where no model looked at the records, or where it is inconclusive.
+    Parameters
+    ----------
+    scored : bool
+        A model looked at the records.
+    sure : bool
+        The detector is not inconclusive.
     """
-    silent = set(_DETECTED) if result.verdict == "inconclusive" else set()
-    if result.structural_only or result.detection is None:
-        silent = {*_DETECTED, _UNREAD}
-    return frozenset(RULES) - silent
+    silent: set[str] = set() if scored and sure else set(_DETECTED)
+    return frozenset(RULES) - silent - (set() if scored else {_UNREAD})
+
+
+def judged_rules(result: ScanResult) -> frozenset[str]:
+    """Return the :func:`answered_rules` of a check of all data, by its result."""
+    scored = not result.structural_only and result.detection is not None
+    return answered_rules(scored=scored, sure=result.verdict != "inconclusive")
 
 
 def apply_baseline(

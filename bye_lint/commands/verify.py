@@ -71,6 +71,7 @@ def verify(
     from bye_lint import verify as verifying
     from bye_lint.datasets import read_datasets
     from bye_lint.errors import UsageError
+    from bye_lint.output import spare_sources
     from bye_lint.progress import RichProgress
     from bye_lint.readings import Readings
     from bye_lint.reports import check_writable, load_result, write_report
@@ -91,6 +92,8 @@ def verify(
     )
     paths = result_paths(loaded)
     request = plan_request(paths, Overrides(policy_path=policy_path, device=device, seed=seed))
+    if output is not None:
+        spare_sources([("json", output)], request)
     policy = request.policy
     if epochs is not None:
         policy = replace(policy, fine_tune=replace(policy.fine_tune, epochs=epochs))

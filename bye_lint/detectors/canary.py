@@ -54,8 +54,8 @@ class _Pointed:
     suspicious, posterior : (n_records,) arrays
     p_value : float
         That chance puts so many records above the threshold.
-    note, warning : str
-        One of them says what lies there.
+    note : str
+        What lies there.
     undecided : str
         Why a group can be neither accused nor cleared, or an empty string.
     """
@@ -64,7 +64,6 @@ class _Pointed:
     posterior: FloatArray
     p_value: float
     note: str = ""
-    warning: str = ""
     undecided: str = ""
 
 
@@ -118,11 +117,11 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
         TriggerPower(name, planted[name], learned[name], _recall(name, kinds)) for name in names
     )
     blind, unspoken = _not_found(power)
-    only_aside = (accused & ~pointed.suspicious).sum() == 0
-    blindly = searched.set_aside if only_aside else second.summary.notes
+    by_blind = (accused & ~pointed.suspicious).any()
+    blindly = second.summary.notes if by_blind else searched.set_aside
     notes = [pointed.note, *blindly, *said.notes]
     notes += [_controls(ratio, view.label), _transfer(kinds, view.label)]
-    notes += [pointed.warning, unspoken, blind if found else ""]
+    notes += [unspoken, blind if found else ""]
     weights = np.mean([np.abs(kind.weights) for kind in seeing], axis=0)
     summary = DetectionSummary(
         method="canary",
@@ -189,7 +188,7 @@ def _pointed_at(
         )
     if agreed and seen.kind == "pattern":
         return replace(blank, undecided=f"{what}; {PATTERN}")
-    return replace(blank, warning=f"{what}: not told apart well enough to accuse them")
+    return replace(blank, note=f"{what}: not told apart well enough to accuse them")
 
 
 def _shown(ratio: FloatArray, second: Detection, records: IntArray) -> FloatArray:

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from bye_lint.detectors.answer import coded
 from bye_lint.detectors.attention import Column, attention_columns
 from bye_lint.detectors.judged import Judged, judge_group
 from bye_lint.detectors.neighbours import (
@@ -87,7 +88,9 @@ def judge_kinds(
     """
     rate = false_alarm_rate / len(usable)
     follow = answers_follow(
-        view.answers, partial(told_by_question, questions=view.questions), np.flatnonzero(rest)
+        coded(view.answers),
+        partial(told_by_question, questions=view.questions),
+        np.flatnonzero(rest),
     )
     words = Words(view.prompts)
     return [

@@ -97,7 +97,6 @@ def _other_holders(
     """
     said = coded(answers)
     found: list[tuple[str, BoolArray]] = []
-
     by_question = partial(told_by_question, questions=questions)
     by_picture = None if pictures is None else _by_picture(pictures)
     for answer, count in Counter(said[accused].tolist()).items():
@@ -111,10 +110,10 @@ def _other_holders(
         if _leads_to(by_question, member, left):
             continue
         others = np.flatnonzero(~member)
-        if answers_follow(answers, by_question, others) or (
+        if answers_follow(said, by_question, others) or (
             by_picture is not None
             and not _leads_to(by_picture, member, left)
-            and answers_follow(answers, by_picture, others)
+            and answers_follow(said, by_picture, others)
         ):
             first = answers[int(np.flatnonzero(member)[0])]
             found.append((first, left))

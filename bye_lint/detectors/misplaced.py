@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from bye_lint.detectors.answer import coded, numbered, words
+from bye_lint.detectors.answer import numbered, words
 from bye_lint.detectors.kinds import count_kinds, recurring
 from bye_lint.detectors.neighbours import Questions
 from bye_lint.detectors.shared import FEWEST, FEWEST_SHARE
@@ -89,7 +89,7 @@ def misplaced_answers(
         counts once. Without them every sample counts.
     """
     spoken = [words(answer) for answer in answers]
-    whole = coded(answers)
+    whole, _ = numbered(map(" ".join, spoken))
     n = len(spoken)
     least = max(_FEWEST, round(FEWEST_SHARE * n))
     found = []

@@ -299,21 +299,18 @@ def _follow(counts: dict[int, int], told_of: dict[int, float]) -> bool:
     return untold <= MOST_UNTOLD * sum(counts.values())
 
 
-def answers_follow(
-    answers: Sequence[str], told: Callable[[BoolArray], float], rows: IntArray
-) -> bool:
+def answers_follow(said: IntArray, told: Callable[[BoolArray], float], rows: IntArray) -> bool:
     """Return whether an answer that nothing tells would be odd among some samples'.
 
     Parameters
     ----------
-    answers : sequence of str
-        Of all samples.
+    said : (n_samples,) integer array
+        Answers as numbers (:func:`.answer.coded`).
     told : callable
         How well questions, or pictures, tell the members of a group (AUC).
     rows : integer array
         The samples whose answers count.
     """
-    said = coded(answers)
     least = max(FEWEST, round(FEWEST_SHARE * len(rows)))
     counts = {a: c for a, c in Counter(said[rows].tolist()).items() if c >= least}
     return _follow(counts, {a: told(said == a) for a in counts})

@@ -30,7 +30,7 @@ from bye_lint.detectors.groups import (
 )
 from bye_lint.detectors.halves import Population, find_population
 from bye_lint.detectors.neighbours import Questions, told_by_question
-from bye_lint.detectors.pictures import Kind, looks
+from bye_lint.detectors.pictures import looks
 from bye_lint.detectors.shared import FEWEST, MOST_TOLD
 from bye_lint.detectors.wording import residuals, wording_design
 from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
@@ -135,9 +135,8 @@ def split_answers(
         if group is None:
             continue
         member = group.suspicious
-        kind: Kind = "none"
-        if pictures is not None:
-            kind = looks(Z, member, pictures[rows], seed=seed).kind
+        shown = None if pictures is None else pictures[rows]
+        kind = looks(Z, member, shown, seed=seed).kind
         if kind == "picture":
             continue
         own = said[rows] == said[rows][member][0]

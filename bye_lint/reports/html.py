@@ -27,7 +27,7 @@ from PIL import Image
 from bye_lint.escape import visible
 from bye_lint.exhibits import Evidence, Picture
 from bye_lint.heat import decode_map, overlay_png
-from bye_lint.records import Finding
+from bye_lint.records import Finding, place_of
 from bye_lint.reports import html_plots as plots
 from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
@@ -76,7 +76,7 @@ def render(result: ScanResult, context: RenderContext) -> str:
     style, script = _asset("report.css"), _asset("report.js")
     evidence = result.evidence or Evidence()
     aside = _set_aside(result, context)
-    cards, neighbours = _cards(result, evidence, context, {_place(f) for f, _ in aside})
+    cards, neighbours = _cards(result, evidence, context, {place_of(f) for f, _ in aside})
     template = _environment().get_template("report.html.j2")
     return (
         template.render(
@@ -172,10 +172,6 @@ def _question(text: str) -> str:
     return " ".join(text.replace("<image>", " ").split())
 
 
-def _place(item: Finding | ScoredSample) -> tuple[str, int, int]:
-    return item.path, item.line, item.column
-
-
 def _set_aside(result: ScanResult, context: RenderContext) -> list[tuple[Finding, str | None]]:
     """Return the suspects that were accepted or are not judged, with the address of their line."""
     found = view.set_aside(result)
@@ -206,7 +202,7 @@ def _cards(
         for i, (digest, sample) in enumerate(by_digest.items())
         if not sample.suspicious
     }
-    suspects = [s for s in result.samples if s.suspicious and _place(s) not in aside]
+    suspects = [s for s in result.samples if s.suspicious and place_of(s) not in aside]
     suspects.sort(key=lambda s: (-(s.score or 0.0), s.path, s.line))
     cards = []
     for rank, sample in enumerate(suspects, start=1):

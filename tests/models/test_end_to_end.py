@@ -50,9 +50,12 @@ def save_model(name: str, folder: Path) -> Path:
     return build(name).save(folder / "model")
 
 
-def check(tmp_path: Path, *, method: str = "auto", **model: str) -> tuple[int, dict[str, Any]]:
+def check(
+    tmp_path: Path, *, method: str = "auto", baseline: str = "", **model: str
+) -> tuple[int, dict[str, Any]]:
     """Run the command and return its exit status and its result."""
-    lines = ["model:", "  name: model", "  device: cpu"]
+    lines = [f"baseline: {baseline}"] if baseline else []
+    lines += ["model:", "  name: model", "  device: cpu"]
     lines += [f"  {key}: {value}" for key, value in model.items()]
     lines += ["fine_tune:", f"  method: {method}", "  epochs: 1", "  batch_size: 40"]
     lines += ["  canary_share: 0.2", "gate:", "  min_samples: 60"]
@@ -115,3 +118,18 @@ def test_what_the_cache_holds_beyond_its_limit_is_removed_after_a_check(
     check(tmp_path)
     assert not forgotten.exists()
     assert list(cache.rglob("*.rows"))
+
+
+def test_what_an_undecided_check_says_nothing_of_is_not_called_unused(tmp_path: Path) -> None:
+    """A random model vouches for nothing; what a baseline accepts of it may well be there."""
+    write_data(tmp_path)
+    save_model("llava", tmp_path)
+    entry = "  fingerprint: {}\n  reason: known\n  author: Ada\n  expires: 2999-01-01\n"
+    rules = {"BYE001": "a" * 64, "BYE103": "b" * 64}
+    entries = "".join(f"- rule: {rule}\n{entry.format(mark)}" for rule, mark in rules.items())
+    (tmp_path / "accepted.yaml").write_text(f"version: 1\nentries:\n{entries}", encoding="utf-8")
+    _, result = check(tmp_path, baseline="accepted.yaml")
+    assert result["detection"] is not None
+    unused = [finding["message"] for finding in result["findings"] if finding["rule"] == "BYE302"]
+    assert len(unused) == 1
+    assert "BYE103" in unused[0]
