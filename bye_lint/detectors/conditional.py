@@ -69,7 +69,7 @@ class Searched:
     ----------
     detection : Detection
     explained : (n_samples,) bool array
-        Samples of a population that is explained or falls short.
+        Samples of a population that is explained, or may be.
     set_aside : tuple of str
         What is said of these populations; among the detection's notes, too.
     """

@@ -50,7 +50,7 @@ class Found:
         Robust z along the direction that counted in the end; probability of being accused.
     suspicious : (n_samples,) bool array
     explained : (n_samples,) bool array
-        In a population that is a kind of question or of picture, or that falls short.
+        In a population that is a kind of question or of picture, or may be one.
     p_value : float
         Of the null, in the round that decided.
     notes, warnings : tuple of str
@@ -95,6 +95,7 @@ def search(
     """
     n = len(Z)
     known = Answers.of(answers, questions.nearest)
+    aside: BoolArray = np.zeros(n, dtype=np.bool_)
     explained: BoolArray = np.zeros(n, dtype=np.bool_)
     nobody: BoolArray = np.zeros(n, dtype=np.bool_)
     score: FloatArray = np.zeros(n)
@@ -102,10 +103,10 @@ def search(
     undecided = ""
     p_value = 1.0
     for _ in range(_ROUNDS):
-        rows = np.flatnonzero(~explained)
+        rows = np.flatnonzero(~aside)
         found = find_population(Z[rows], combine(Z[rows]), seed=seed)
         p_value = found.p_value
-        score = project(Z, found.weights, ~explained) if explained.any() else found.score
+        score = project(Z, found.weights, ~aside) if aside.any() else found.score
         score[rows] = found.score
         if p_value > SIGNIFICANCE or found.mode.separation < SEPARATION:
             break
@@ -132,8 +133,10 @@ def search(
             warnings.append(f"{what}: a kind of question or picture of its own, not poison")
         else:
             warnings.append(f"{what}: too little to accuse them; look at some of them")
-        explained |= member
-        if not member.any() or n - explained.sum() < _FEWEST:
+        aside |= member
+        # What falls short is set aside here alone: canaries, or an answer, may accuse it yet.
+        explained |= member & accused
+        if not member.any() or n - aside.sum() < _FEWEST:
             break
     notes = ("one population: no second mode stands apart along what other samples point out",)
     return Found(

@@ -9,6 +9,7 @@ import pytest
 from synthetic import QUESTIONS, make_features
 
 from bye_lint.detectors import DETECTORS
+from bye_lint.detectors.conditional import search_samples
 from bye_lint.policy import DetectionPolicy
 
 
@@ -229,3 +230,13 @@ def test_records_that_differ_in_what_the_model_sees_are_no_repeats():
     assert "fewer than" not in detect(same).inconclusive
     repeated = same.select(np.arange(70) % 50)
     assert "50 scored samples that differ" in detect(repeated).inconclusive
+
+
+def test_what_falls_short_is_explained_by_nothing():
+    """Canaries may accuse it yet: being set aside in one search is no excuse in another."""
+    features, _ = make_features(rate=0.1, shift=-5, seed=6)
+    answers = [f"answer {i % 6}" for i in range(len(features))]
+    searched = search_samples(replace(features, answers=answers), DetectionPolicy(), seed=0)
+    assert any("too little to accuse them" in said for said in searched.set_aside)
+    assert not searched.detection.suspicious.any()
+    assert not searched.explained.any()
