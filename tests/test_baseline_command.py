@@ -121,6 +121,10 @@ def test_a_result_of_less_or_of_other_data_is_refused(
         assert run("baseline", command, *said, *more, "--result", "r.json") == 2
         assert words in capsys.readouterr().err
         assert (repo.root / FILE).read_bytes() == before
+    for options in (("--structural",), ("--device", "cpu")):
+        assert run("baseline", command, *said, *more, "--result", "r.json", *options) == 2
+        assert f"{options[0]} is for a check that is run now" in capsys.readouterr().err
+        assert (repo.root / FILE).read_bytes() == before
 
 
 def test_a_policy_of_another_name_and_the_structure_alone_can_be_asked_for(

@@ -74,7 +74,7 @@ def create(
     """Accept every finding of a check of all data."""
     from bye_lint.baseline import create_baseline, write_baseline
 
-    request = _plan(paths, overrides)
+    request = _plan(paths, saved, overrides)
     path = baseline_path(request, chosen)
     if path.exists() and not force:
         raise UsageError(
@@ -121,7 +121,7 @@ def update(
     """
     from bye_lint.baseline import judged_rules, load_baseline, update_baseline, write_baseline
 
-    request = _plan(paths, overrides)
+    request = _plan(paths, saved, overrides)
     path = baseline_path(request, chosen)
     before = load_baseline(path)
     today = date.today()
@@ -157,7 +157,7 @@ def audit(
     from bye_lint.baseline import audit_baseline, judged_rules, load_baseline
     from bye_lint.escape import visible
 
-    request = _plan(paths, overrides)
+    request = _plan(paths, saved, overrides)
     known = load_baseline(baseline_path(request, chosen))
     result = _scan(request, saved)
     audited = audit_baseline(known, result.findings, date.today(), judged=judged_rules(result))
@@ -170,9 +170,15 @@ def audit(
     return 0 if all(item.state in ("active", "not judged") for item in audited) else 1
 
 
-def _plan(paths: tuple[Path, ...], overrides: Mapping[str, Any]) -> Request:
+def _plan(paths: tuple[Path, ...], saved: Path | None, overrides: Mapping[str, Any]) -> Request:
     from bye_lint.request import Overrides, plan_request
 
+    for option in ("structural", "device"):
+        if saved is not None and overrides[option]:
+            raise UsageError(
+                f"--{option} is for a check that is run now, --result names one that was",
+                "Leave one of them out.",
+            )
     return plan_request(paths, Overrides(baseline=False, **overrides))
 
 
