@@ -186,7 +186,8 @@ def rule(code: str | None) -> int:
             click.echo(f"{row.code}  {row.name:<22} {row.level:<8} {row.summary}")
         return 0
     row = get_rule(code)
-    click.echo(f"{row.code} {row.name} ({row.level})\n\n{row.summary}\n\n{row.help}")
+    text = row.help.replace("**", "")  # Markdown, for pages
+    click.echo(f"{row.code} {row.name} ({row.level})\n\n{row.summary}\n\n{text}")
     return 0
 
 

@@ -41,8 +41,8 @@ _ROWS = (
         "or is scattered by, something that the question does not ask for.\n\n"
         "**What to do:** open the image at the record and look at the place where attention "
         "gathers; compare the answer with those of the other suspects. If several share one odd "
-        "answer, treat the contribution as an attack. Remove the records, or accept one with a "
-        "reasoned suppression.",
+        "answer, treat the contribution as an attack. Remove the records, or accept one in "
+        "the baseline, with a reason.",
     ),
     Rule(
         "BYE002",
@@ -139,7 +139,7 @@ _ROWS = (
         "warning",
         "2.0",
         "Another record has the same id.",
-        "Findings and suppressions name records by id; two with one id are ambiguous.\n\n"
+        "Findings name records by id; two with one id are ambiguous.\n\n"
         "**What to do:** give each record its own id.",
     ),
     Rule(
@@ -192,7 +192,7 @@ _ROWS = (
         "policy-weakened",
         "error",
         "8.0",
-        "The change loosens the policy, the baseline or the suppressions that judge it.",
+        "The change loosens the policy or the baseline that judge it.",
         "A contribution that changes its own judge must be reviewed by a person. The check "
         "itself used the policy of the base.\n\n"
         "**What to do:** review the change of the policy on its own, before the data.",
@@ -202,8 +202,8 @@ _ROWS = (
         "suppression-expired",
         "warning",
         "2.0",
-        "A suppression has expired or matches nothing.",
-        "Suppressions that nobody needs hide what comes next.\n\n"
+        "An entry of the baseline has expired or matches nothing.",
+        "Entries that nobody needs hide what comes next.\n\n"
         "**What to do:** remove the entry, or renew it with a reason.",
     ),
 )

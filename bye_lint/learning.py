@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bye_lint import models
-from bye_lint.canaries import plan_canaries
+from bye_lint.canaries import plan_canaries, wanted_kinds
 from bye_lint.canaries import plant as plant_canaries
 from bye_lint.detectors import FEWEST_COPIES, get_detector
 from bye_lint.models import FineTuneSettings, ResolvedModel, Tuned
@@ -23,12 +23,12 @@ SCOUT = "scout"
 
 
 def resolve(policy: ModelPolicy, base: Path, *, fetch: bool = True) -> ResolvedModel:
-    """Find the model; ``scout`` is the one that lies in the package."""
+    """Find the model; ``scout`` is the one that lies in the package, as it was released."""
     if policy.name != SCOUT:
         return models.resolve_model(policy, base, fetch=fetch)
-    from bye_lint.scout import scout_path
+    from bye_lint.scout import verify_scout
 
-    return models.resolve_model(policy, base, folder=scout_path())
+    return models.resolve_model(policy, base, folder=verify_scout())
 
 
 def place(policy: ModelPolicy) -> tuple[str, str]:
@@ -58,16 +58,24 @@ def plant(
         planned = plan_canaries(
             samples, share=policy.fine_tune.canary_share, least=FEWEST_COPIES, seed=policy.seed
         )
-        planted, copies = plant_canaries(planned, samples)
+        planted, copies = plant_canaries(planned, samples, least=FEWEST_COPIES, seed=policy.seed)
     kinds = tuple(canary.kind for canary in planted)
     needed = get_detector(policy.detection.method).canaries
     counts = Counter(kinds)
-    few = [kind for kind, count in counts.items() if count < FEWEST_COPIES]
+    wanted = wanted_kinds(samples) if policy.fine_tune.canary_share else ()
+    asked = Counter(canary.kind for canary in planned)
+    few = [kind for kind in wanted if asked[kind] < FEWEST_COPIES]
+    hidden = [kind for kind in wanted if asked[kind] >= FEWEST_COPIES > counts[kind]]
     if needed and few:
-        whose = "no kind gets" if len(few) == len(counts) else f"{', '.join(few)}: fewer than"
+        whose = "no kind gets" if len(few) == len(wanted) else f"{', '.join(few)}: fewer than"
         progress.say(
             f"warning: {len(samples)} records are too few for canaries: {whose} the "
             f"{FEWEST_COPIES} copies that a kind needs, so the check cannot pass"
+        )
+    if needed and hidden:
+        progress.say(
+            f"warning: hardly any image can show {', '.join(hidden)}: fewer than {FEWEST_COPIES} "
+            "canaries of the kind, so the check cannot pass"
         )
     return kinds, copies
 

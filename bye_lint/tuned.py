@@ -124,7 +124,7 @@ def find_tuned(
         raise UsageError(
             f"{folder}: holds no {model.name} that learned these {len(everything)} records and "
             "canaries",
-            f"The data, the policy or a package differ. {_AGAIN}",
+            f"The data or the policy differ. {_AGAIN}",
         )
     if found.model.whole_digest != noted:
         raise UsageError(f"{folder}: the fine-tuned model is not the one that was written", _AGAIN)

@@ -128,6 +128,28 @@ def test_a_trigger_that_cannot_be_seen_is_left_out() -> None:
     assert [c.kind for c in planted] == ["patch-white"]
 
 
+def mostly_black(records: int, every: int) -> list[Sample]:
+    """Records of which one in ``every`` can carry a black patch."""
+    black = np.zeros((32, 48, 3), np.uint8)
+    shown = (noise(i) if every and i % every == 0 else black for i in range(records))
+    return [sample(i, encoded(pixels)) for i, pixels in enumerate(shown)]
+
+
+def test_others_stand_in_where_hardly_any_of_a_kind_can_be_planted() -> None:
+    records = mostly_black(300, 20)
+    planned = plan_canaries(records, share=0.1, least=4)
+    asked = Counter(c.kind for c in planned)
+    alone, _ = plant(planned, records)
+    planted, copies = plant(planned, records, least=4)
+    counts = Counter(c.kind for c in planted)
+    assert asked["patch-random"] > 4 > Counter(c.kind for c in alone)["patch-random"]
+    assert counts["patch-random"] == 4
+    assert all(counts[kind] <= asked[kind] for kind in counts)
+    assert len({c.digest for c in planted}) == len(planted) == len(copies)
+    assert len({c.target for c in planted if c.kind == "patch-random"}) == 1
+    assert plant(planned, records, least=4)[0] == planted
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_patch_lies_where_it_can_be_seen(seed: int) -> None:
     """On white ground a white patch shows only as what it covers of something dark."""
@@ -437,3 +459,16 @@ def test_too_few_records_for_canaries_are_told_before_training(
     learning.plant(few, Policy(detection=DetectionPolicy(method=method)), Progress())
     assert any("too few for canaries" in message for message in said) is bool(told)
     assert any(told in message for message in said) or not told
+
+
+@pytest.mark.parametrize(("every", "told"), [(0, True), (20, False)])
+def test_a_kind_that_no_image_can_show_is_told_before_training(every: int, told: bool) -> None:
+    said: list[str] = []
+
+    class Progress(SilentProgress):
+        def say(self, message: str) -> None:
+            said.append(message)
+
+    learning.plant(mostly_black(400, every), Policy(), Progress())
+    assert any("hardly any image can show patch-random" in one for one in said) is told
+    assert not any("too few for canaries" in one for one in said)

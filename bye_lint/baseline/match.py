@@ -207,13 +207,11 @@ def _complaint(item: Audited, source: str) -> Finding:
     rule, entry = RULES["BYE302"], item.entry
     what = f"{entry.rule} of {entry.fingerprint[:12]}"
     if item.state == "expired":
-        message = f"the suppression of {what} expired on {entry.expires}"
+        message = f"the entry for {what} expired on {entry.expires}"
     elif item.state == "unused":
-        message = f"the suppression of {what} matches nothing"
+        message = f"the entry for {what} matches nothing"
     else:
-        message = (
-            f"the suppression of {what} covers {entry.count} copies, {item.matched} were found"
-        )
+        message = f"the entry for {what} covers {entry.count} copies, {item.matched} were found"
     return Finding(
         rule=rule.code,
         level=rule.level,

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from bye_lint.canaries.kinds import CANARY_KINDS
-from bye_lint.canaries.plan import Canary
+from bye_lint.canaries.plan import Canary, further_canaries
 from bye_lint.errors import DatasetError
 from bye_lint.records import ImageSource, Role, Sample
 from bye_lint.triggers import Pixels, Trigger
 
 _PLACES_TRIED = 32
+#: Records that a kind is tried on beyond its own, where hardly any image can carry it.
+_RECORDS_TRIED = 200
 #: Mean change, in levels, that a patch of 1/16 makes at the least; for other triggers as much in
 #: sum.
 LEAST_CONTRAST = 45.0
@@ -57,9 +61,16 @@ def materialise(canary: Canary, sample: Sample) -> Sample:
 
 
 def plant(
-    canaries: Sequence[Canary], samples: Sequence[Sample]
+    canaries: Sequence[Canary], samples: Sequence[Sample], *, least: int = 0, seed: int = 0
 ) -> tuple[tuple[Canary, ...], tuple[Sample, ...]]:
     """Materialise canaries; those whose image cannot carry them are left out.
+
+    Parameters
+    ----------
+    least : int
+        Where fewer of a kind are left, other records stand in, up to as many.
+    seed : int
+        That the canaries were planned with.
 
     Returns
     -------
@@ -67,15 +78,25 @@ def plant(
     copies : tuple of Sample
         In the order of ``planted``.
     """
-    planted: list[Canary] = []
-    copies: list[Sample] = []
+    planted = list(_planted(canaries, samples))
+    wanted = Counter(canary.kind for canary in canaries)
+    for kind, count in wanted.items():
+        lacking = min(least, count) - sum(canary.kind == kind for canary, _ in planted)
+        if lacking > 0:
+            known = [*canaries, *(canary for canary, _ in planted)]
+            others = islice(further_canaries(known, samples, kind, seed=seed), _RECORDS_TRIED)
+            planted += islice(_planted(others, samples), lacking)
+    return tuple(canary for canary, _ in planted), tuple(copy for _, copy in planted)
+
+
+def _planted(
+    canaries: Iterable[Canary], samples: Sequence[Sample]
+) -> Iterator[tuple[Canary, Sample]]:
     for canary in canaries:
         try:
-            copies.append(materialise(canary, samples[canary.index]))
+            yield canary, materialise(canary, samples[canary.index])
         except DatasetError:
             continue
-        planted.append(canary)
-    return tuple(planted), tuple(copies)
 
 
 def encode_copy(image: ImageSource, trigger: Trigger | None, rng: np.random.Generator) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,9 +48,8 @@ def plan_canaries(
 ) -> tuple[Canary, ...]:
     """Choose which records are copied with which trigger and target.
 
-    Every kind orders the records by a hash of seed, kind and content and takes the first that
-    it can be planted on; no record is copied twice. The result depends on the content of the
-    set alone, not on its order.
+    Every kind orders the records by a hash of seed, kind and content and takes the first ones; no
+    record is copied twice. The result depends on the content of the set alone, not on its order.
 
     Parameters
     ----------
@@ -92,17 +91,53 @@ def plan_canaries(
     taken: set[str] = set()
     planned: list[Canary] = []
     for name, count in zip(kinds, counts, strict=True):
-        needs_image = _needs_image(name)
-        order = sorted(
-            (stable_hash(seed, name, digest), digest, index)
-            for digest, index in digests.items()
-            if digest not in taken and (samples[index].images or not needs_image)
-        )
-        for drawn, digest, index in order[:count]:
-            taken.add(digest)
-            target = samples[index].answer if name == CONTROL else targets[name]
-            planned.append(Canary(index, digest, name, target, int(drawn[:15], 16)))
+        order = _in_order(name, samples, digests, taken, targets[name], seed)
+        planned += order[:count]
+        taken.update(canary.digest for canary in order[:count])
     return tuple(planned)
+
+
+def further_canaries(
+    planned: Sequence[Canary], samples: Sequence[Sample], kind: str, *, seed: int = 0
+) -> Iterator[Canary]:
+    """Yield whom a kind would be planted on after those that are planned, in its order.
+
+    Parameters
+    ----------
+    planned : sequence of Canary
+        Of all kinds; one at least is of this one.
+    samples, seed
+        As for :func:`plan_canaries`.
+    """
+    target = next(canary.target for canary in planned if canary.kind == kind)
+    taken = {canary.digest for canary in planned}
+    yield from _in_order(kind, samples, _usable(samples), taken, target, seed)
+
+
+def _in_order(
+    kind: str,
+    samples: Sequence[Sample],
+    digests: Mapping[str, int],
+    taken: Set[str],
+    target: str,
+    seed: int,
+) -> list[Canary]:
+    needs_image = _needs_image(kind)
+    order = sorted(
+        (stable_hash(seed, kind, digest), digest, index)
+        for digest, index in digests.items()
+        if digest not in taken and (samples[index].images or not needs_image)
+    )
+    return [
+        Canary(
+            index,
+            digest,
+            kind,
+            samples[index].answer if kind == CONTROL else target,
+            int(drawn[:15], 16),
+        )
+        for drawn, digest, index in order
+    ]
 
 
 def wanted_kinds(

@@ -218,7 +218,7 @@ def _missed(power: TriggerPower) -> str:
     if not power.planted:
         return "could not be planted"
     if power.planted < FEWEST_COPIES:
-        return f"fewer than {FEWEST_COPIES} copies: too few records"
+        return f"fewer than {FEWEST_COPIES} copies: too few records that can carry it"
     return "not learned" if power.learned < LEARNED else "not separated"
 
 

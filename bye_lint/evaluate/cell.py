@@ -102,7 +102,7 @@ def run_cell(
         least=FEWEST_COPIES,
         seed=cell.seed,
     )
-    canaries, copies = plant(planned, samples)
+    canaries, copies = plant(planned, samples, least=FEWEST_COPIES, seed=cell.seed)
     kinds = [""] * len(samples) + [canary.kind for canary in canaries]
 
     def measure(model: Any) -> dict[str, Any]:

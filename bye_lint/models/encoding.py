@@ -23,6 +23,11 @@ from bye_lint.records import Sample
 #: share of the machine's memory: what is computed must not depend on the machine.
 KEPT_BYTES = 4 * 2**30
 
+#: Tokens of an answer that are learned. Attention is read at the first; one answer of a megabyte
+#: must not take the memory of all others in its batch.
+LEARNED_TOKENS = 512
+_LEARNED_CHARACTERS = 32 * LEARNED_TOKENS
+
 #: Images whose features are computed together; a multiple of the tower's batch.
 _PIXELS_AT_ONCE = 256
 
@@ -33,9 +38,16 @@ Pixels = dict[str, Tensor]
 
 
 def answer_ids(loaded: LoadedModel, sample: Sample) -> Tensor:
-    """Return the tokens that the model is to learn: the first answer and the end of the turn."""
-    ids = answer_tokens(loaded.processor, sample.answer)
-    return torch.tensor([*ids, loaded.processor.tokenizer.eos_token_id], dtype=torch.long)
+    """Return the tokens that the model is to learn: the first answer and the end of the turn.
+
+    Of a long answer its beginning, at most :data:`LEARNED_TOKENS`, which ends no turn.
+    """
+    said = sample.answer
+    ids = [
+        *answer_tokens(loaded.processor, said[:_LEARNED_CHARACTERS]),
+        *([loaded.processor.tokenizer.eos_token_id] if len(said) <= _LEARNED_CHARACTERS else ()),
+    ]
+    return torch.tensor(ids[:LEARNED_TOKENS], dtype=torch.long)
 
 
 def encode_examples(

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from bye_lint.errors import MissingExtraError
 from bye_lint.features import FloatArray
 from bye_lint.models.examples import (
     IGNORED,
@@ -93,10 +94,20 @@ class FineTuneResult:
 
 
 def prepare(model: nn.Module, settings: FineTuneSettings) -> nn.Module:
-    """Freeze the vision tower and choose what is trained; ``lora`` returns the model wrapped."""
-    if settings.method == "lora":
-        import peft
+    """Freeze the vision tower and choose what is trained; ``lora`` returns the model wrapped.
 
+    Raises
+    ------
+    MissingExtraError
+        If ``lora`` is asked for and peft is not installed.
+    """
+    if settings.method == "lora":
+        try:
+            import peft
+        except ImportError as error:
+            raise MissingExtraError(
+                "fine-tuning through LoRA needs peft", "Run: pip install 'bye-lint[model]'"
+            ) from error
         if getattr(model, "is_quantized", False):
             kbit: Any = peft.prepare_model_for_kbit_training
             model = kbit(model, use_gradient_checkpointing=False)

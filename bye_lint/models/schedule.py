@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from bye_lint.errors import ModelError
+from bye_lint.errors import DatasetError, ModelError
 from bye_lint.features import BoolArray, FloatArray
 from bye_lint.models.resolve import ResolvedModel, model_digest
 from bye_lint.policy import FineTunePolicy
@@ -155,12 +155,24 @@ def schedule(
 def tuned_folder(
     cache: Path, resolved: ResolvedModel, samples: Sequence[Sample], settings: FineTuneSettings
 ) -> Path:
-    """Return where a model that was fine-tuned on these records, in this order, is kept."""
+    """Return where a model that was fine-tuned on these records, in this order, is kept.
+
+    Raises
+    ------
+    DatasetError
+        If an image can no longer be read.
+    """
     whole = hashlib.sha256()
     head = [TUNING_VERSION, resolved.whole_digest, resolved.quantization, asdict(settings)]
     whole.update(json.dumps(head).encode())
     for sample in samples:
-        whole.update(sample.digest().encode())
+        try:
+            whole.update(sample.digest().encode())
+        except OSError as error:
+            raise DatasetError(
+                f"{sample.location}: its image can no longer be read: {error}",
+                "Leave the data alone while they are checked, and run again.",
+            ) from error
     return cache / "tuned" / whole.hexdigest()[:40]
 
 

@@ -180,11 +180,12 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
             _one_of("released", "paper"),
         ),
         "threshold": Key(
-            "Layers with a larger index are sensitive (tau of the paper).",
+            "Layers with a larger index are sensitive (tau of the paper): for `bye`, `loss` "
+            "and what reports show beside; the default verdict does not depend on it.",
             {"exclusiveMinimum": 0},
         ),
         "false_alarm_rate": Key(
-            "Share of clean records that may be called suspicious.",
+            "For `canary`: share of clean records that may lie above its threshold.",
             {"exclusiveMinimum": 0, "exclusiveMaximum": 1},
         ),
     },
@@ -196,7 +197,9 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
             "What an inconclusive check does: fail (exit 3) or pass (exit 0).",
             _one_of("fail", "pass"),
         ),
-        "min_samples": Key("Fewer scored samples are inconclusive.", {"minimum": 0}),
+        "min_samples": Key(
+            "Fewer usable records are inconclusive; no model is run.", {"minimum": 0}
+        ),
         "max_skipped": Key(
             "More skipped records are inconclusive: a count, or a percentage of all; with "
             "--changed-since and scope changed, of the changed. Records without an image count "

@@ -80,7 +80,7 @@ class GatePolicy:
     on_inconclusive : str
         ``fail`` (exit 3) or ``pass`` (exit 0).
     min_samples : int
-        Fewer scored samples are inconclusive.
+        Fewer usable records are inconclusive; no model is run.
     max_skipped : int or str
         More skipped records are inconclusive.
     min_changed : int

@@ -26,7 +26,7 @@ from tiny_models import (
 )
 
 from bye_lint import learning, models
-from bye_lint.errors import ModelError
+from bye_lint.errors import DatasetError, MissingExtraError, ModelError
 from bye_lint.models import (
     FAMILIES,
     LoadedModel,
@@ -46,6 +46,7 @@ from bye_lint.models.schedule import METRICS
 from bye_lint.models.tuning import encode_examples
 from bye_lint.policy import DatasetPolicy, FineTunePolicy, ModelPolicy, Policy
 from bye_lint.progress import SilentProgress
+from bye_lint.records import ImageSource
 
 SAMPLES = [
     make_sample(i, make_image(i, *size), f"<image>\n{QUESTIONS[i + 1]}")
@@ -196,6 +197,34 @@ def test_a_record_that_is_gone_when_it_is_read_again_is_named() -> None:
     samples[1] = make_sample(1, b"no image", "<image>\nWhat?")
     with pytest.raises(ModelError, match="'r1' changed during the fine-tuning"):
         dict(examples[1].inputs)
+
+
+def test_of_a_long_answer_the_beginning_is_learned() -> None:
+    tiny = build("llava")
+    loaded = LoadedModel(tiny.model, tiny.processor)
+    long = make_sample(1, make_image(1, 40, 30), "<image>\nWhat?", answer="a red bus " * 20_000)
+    short = make_sample(2, make_image(1, 40, 30), "<image>\nWhat?", answer="a red bus")
+    examples, _ = encode_examples(loaded, [long, short])
+    end = tiny.processor.tokenizer.eos_token_id
+    assert examples[0].answer_length == 512
+    said = examples[1].input_ids[-examples[1].answer_length :].tolist()
+    assert examples[0].input_ids[-512:].tolist()[: len(said) - 1] == said[:-1]
+    assert end not in examples[0].input_ids[-512:]
+    assert said[-1] == end
+
+
+def test_an_image_that_is_gone_before_the_fine_tuning_is_named(base, tmp_path) -> None:
+    gone = make_sample(1, make_image(1, 40, 30), "<image>\nWhat?")
+    gone = replace(gone, images=(ImageSource("gone.png", path=tmp_path / "gone.png"),))
+    model = resolve_model(ModelPolicy(name="base"), tmp_path)
+    with pytest.raises(DatasetError, match=r"its image can no longer be read.*gone\.png"):
+        models.tuned_folder(tmp_path, model, [*SAMPLES, gone], FineTuneSettings())
+
+
+def test_lora_without_peft_says_what_to_install(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(MissingExtraError, match="LoRA needs peft"):
+        prepare(build("llava").model, FineTuneSettings(method="lora"))
 
 
 def test_pixels_are_handed_over_once_an_image() -> None:

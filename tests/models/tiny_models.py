@@ -65,10 +65,16 @@ def make_image(seed: int, width: int = 40, height: int = 30) -> bytes:
 
 
 def make_sample(
-    number: int, image: bytes, prompt: str, *, images: int = 1, system: str = ""
+    number: int,
+    image: bytes,
+    prompt: str,
+    *,
+    images: int = 1,
+    system: str = "",
+    answer: str = "Forest.",
 ) -> Sample:
     """Return a record with its image inside."""
-    turns = [Turn("user", prompt), Turn("assistant", "Forest.")]
+    turns = [Turn("user", prompt), Turn("assistant", answer)]
     if system:
         turns.insert(0, Turn("system", system))
     return Sample(
