@@ -99,6 +99,10 @@ def search_samples(
         )
         return Searched(nothing(features, summary, reason), explained)
     columns = attention_columns(features, rows)
+    if not np.ptp(columns.values, axis=0).any():
+        summary = DetectionSummary(method="conditional", score_name=_SCORE_NAME)
+        reason = "attention is the same in every sample: the model does not look at the images"
+        return Searched(nothing(features, summary, reason), explained)
     names = columns.names
     entropies = np.array([column.feature == "entropy" for column in names])
     prompts = [features.prompts[i] for i in rows]

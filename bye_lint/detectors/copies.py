@@ -10,6 +10,7 @@ import numpy as np
 
 from bye_lint.detectors.answer import coded
 from bye_lint.detectors.attention import Column, attention_columns
+from bye_lint.detectors.following import MOST_TOLD, answers_follow, repeated
 from bye_lint.detectors.judged import Judged, judge_group
 from bye_lint.detectors.neighbours import (
     Questions,
@@ -19,7 +20,7 @@ from bye_lint.detectors.neighbours import (
 )
 from bye_lint.detectors.phrases import Words
 from bye_lint.detectors.planted import Kind, judge_kind
-from bye_lint.detectors.shared import GAP_ALIKE, MOST_TOLD, answers_follow, without_own_words
+from bye_lint.detectors.worded import judge_worded
 from bye_lint.features import BoolArray, Features, FloatArray, IntArray, PixelArray
 
 
@@ -87,24 +88,46 @@ def judge_kinds(
         Records that nothing accuses yet.
     """
     rate = false_alarm_rate / len(usable)
-    follow = answers_follow(
-        coded(view.answers),
-        partial(told_by_question, questions=view.questions),
-        np.flatnonzero(rest),
-    )
-    words = Words(view.prompts)
+    asked = _Asked.of(view, rest)
     return [
         _as_poison(
-            judge_kind(name, view.Z, view.label, rest, rate, seed=seed),
-            view, words, rest, follow=follow, seed=seed,
+            judge_kind(name, view.Z, view.label, rest, rate, seed=seed), view, asked, seed=seed
         )
         for name in usable
-    ]  # fmt: skip
+    ]
 
 
-def _as_poison(
-    kind: Kind, view: View, words: Words, rest: BoolArray, *, follow: bool, seed: int
-) -> Kind:
+@dataclass(frozen=True)
+class _Asked:
+    """What the copies' answers are compared with.
+
+    Attributes
+    ----------
+    rest : (n_rows,) bool array
+        Records that nothing accuses yet.
+    said : (n_rows,) integer array
+    counts : dict of int to int
+        How many of them give each answer that is repeated.
+    follow : bool
+        Those answers follow from their questions.
+    """
+
+    rest: BoolArray
+    words: Words
+    said: IntArray
+    counts: dict[int, int]
+    follow: bool
+
+    @classmethod
+    def of(cls, view: View, rest: BoolArray) -> _Asked:
+        said = coded(view.answers)
+        told = partial(told_by_question, questions=view.questions)
+        counts = repeated(said, np.flatnonzero(rest))
+        follow = answers_follow(said, told, np.flatnonzero(rest))
+        return cls(rest, Words(view.prompts), said, counts, follow)
+
+
+def _as_poison(kind: Kind, view: View, asked: _Asked, *, seed: int) -> Kind:
     """Let a kind's copies be judged as records are that share an answer, and take what is found.
 
     This is what would happen to such poison; the kind's direction serves poison whose targets
@@ -112,14 +135,14 @@ def _as_poison(
     """
     own = np.asarray(view.label == kind.name)
     if told_by_question(own, view.questions) > MOST_TOLD:
-        left = without_own_words(view.values, words, own, rest, seed=seed)
-        if left is None:
-            return kind
-        judged = judge_group(left.Z, own, rest, seed=seed, gap=GAP_ALIKE)
-        return replace(kind, recall=_share_found(judged, own))
-    if not follow:
+        look = judge_worded(
+            view.values, asked.words, asked.said, own, asked.rest, asked.counts, view.pictures,
+            follow=asked.follow, seed=seed,
+        )  # fmt: skip
+        return kind if look.told == 1 else replace(kind, recall=_share_found(look.judged, own))
+    if not asked.follow:
         return kind
-    found = _share_found(judge_group(view.Z, own, rest, seed=seed), own)
+    found = _share_found(judge_group(view.Z, own, asked.rest, seed=seed), own)
     return replace(kind, recall=max(kind.recall, found))
 
 

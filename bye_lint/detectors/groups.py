@@ -36,7 +36,9 @@ PATTERN = (
     "their pictures share a pattern at the same place: a trigger over the whole image, or a kind "
     "of picture; look at some of them"
 )
-_ROUNDS = 3
+#: A set of more populations than these is undecided: nobody looked at what is left.
+_ROUNDS = 5
+_MANY = "so many populations of their own stand apart that the rest was not searched to the end"
 _FEWEST = 60
 
 
@@ -138,6 +140,10 @@ def search(
         explained |= member & accused
         if not member.any() or n - aside.sum() < _FEWEST:
             break
+    else:
+        # Modes that fall short hide nothing; a set of nothing but populations might.
+        if explained[aside].all():
+            undecided = "; ".join(filter(None, (undecided, _MANY)))
     notes = ("one population: no second mode stands apart along what other samples point out",)
     return Found(
         score,

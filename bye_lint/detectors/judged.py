@@ -41,6 +41,25 @@ class Judged:
     auc: float
 
 
+@dataclass(frozen=True)
+class Look:
+    """What one look at a group that is named by its answer came to.
+
+    Attributes
+    ----------
+    told : float
+        AUC of the answer from the question; 1 where nothing could be compared.
+    judged : Judged or None
+        Attention's verdict, where it tells the group and nothing else does.
+    odd : bool
+        Nothing tells the group, attention neither, where the other answers follow.
+    """
+
+    told: float = 1.0
+    judged: Judged | None = None
+    odd: bool = False
+
+
 def judge_group(
     Z: FloatArray, member: BoolArray, rest: BoolArray, *, seed: int, gap: float = 1.0
 ) -> Judged | None:
@@ -59,7 +78,10 @@ def judge_group(
     score, weights = set_apart(Z, member, rest, seed=seed)
     seen = member | rest
     auc = float(roc_auc_score(member[seen], score[seen]))
-    apart = np.median(score[member]) / np.quantile(score[rest], _GAP_QUANTILE)
+    far = float(np.quantile(score[rest], _GAP_QUANTILE))
+    if far <= 0:  # attention is the same in all of them
+        return None
+    apart = np.median(score[member]) / far
     if apart <= gap or auc < (_LEAST_AUC_FAR if apart > _FAR * gap else LEAST_AUC):
         return None
     posterior = _posterior(score, member, rest)

@@ -20,6 +20,9 @@ _WORD = re.compile(r"<image>|\w+|[^\w\s.,:;!?'\"()-]")
 #: A word belongs to a group that most of its members have, and hardly anybody else.
 _COVERAGE = 0.8
 _EXCLUSIVE = 0.9
+#: One of several words that bring an answer, or a word that brings one of several.
+_PART = 0.2
+_SHARED = 0.3
 #: Words between others of the phrase are of it too: *this* in *I watched this film*.
 _LONGEST_GAP = 2
 
@@ -36,15 +39,34 @@ class Words:
         self._texts = [_WORD.findall(prompt.casefold()) for prompt in prompts]
         self._everywhere = Counter(word for text in self._texts for word in set(text))
 
-    def own(self, member: BoolArray) -> set[str]:
-        """Return the words that most of a group's prompts have, and hardly any others."""
+    def own(self, member: BoolArray, *, loosely: bool = False) -> set[str]:
+        """Return the words that most of a group's prompts have, and hardly any others.
+
+        ``loosely``: words that a part of the prompts has, and not too many others.
+        """
         inside = Counter(word for i in np.flatnonzero(member) for word in set(self._texts[int(i)]))
-        least = _COVERAGE * member.sum()
+        least = (_PART if loosely else _COVERAGE) * member.sum()
+        exclusive = _SHARED if loosely else _EXCLUSIVE
         return {
             word
             for word, count in inside.items()
-            if count >= least and count >= _EXCLUSIVE * self._everywhere[word]
+            if count >= least and count >= exclusive * self._everywhere[word]
         }
+
+    def having(self, own: set[str]) -> BoolArray:
+        """Return which prompts have one of some words."""
+        return np.array([not own.isdisjoint(text) for text in self._texts], dtype=np.bool_)
+
+    def asked_without(self, own: set[str], member: BoolArray) -> float:
+        """Return the share of a group whose prompts others ask word for word but for some words."""
+        others = {
+            tuple(text)
+            for text, inside in zip(self._texts, member, strict=True)
+            if not inside and own.isdisjoint(text)
+        }
+        rows = np.flatnonzero(member)
+        left = (tuple(_without(self._texts[int(i)], own)) for i in rows)
+        return sum(text in others for text in left) / max(len(rows), 1)
 
     def without(self, own: set[str]) -> list[str]:
         """Return all prompts without some words, and without what stands between them."""

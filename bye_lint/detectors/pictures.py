@@ -19,7 +19,7 @@ from scipy.ndimage import uniform_filter
 from sklearn.metrics import roc_auc_score
 
 from bye_lint.detectors.discriminant import set_apart
-from bye_lint.detectors.neighbours import NEIGHBOURS
+from bye_lint.detectors.neighbours import NEIGHBOURS, largest
 from bye_lint.detectors.population import separation
 from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
 
@@ -114,7 +114,7 @@ def nearest_pictures(pictures: PixelArray, *, k: int = NEIGHBOURS) -> IntArray:
     Returns
     -------
     (n_samples, min(k, n_samples - 1)) integer array
-        The nearest first. The same image is not one's neighbour: a poisoned picture that occurs
+        The same image is not one's neighbour: a poisoned picture that occurs
         many times would explain itself.
     """
     n = len(pictures)
@@ -127,7 +127,7 @@ def nearest_pictures(pictures: PixelArray, *, k: int = NEIGHBOURS) -> IntArray:
         part = slice(start, start + _CHUNK)
         apart = length[part, None] + length[None, :] - 2 * x[part] @ x.T
         apart[same[part, None] == same[None, :]] = np.inf
-        nearest[part] = np.argsort(apart, axis=1, kind="stable")[:, :k]
+        nearest[part] = largest(-apart, k)
     return nearest
 
 

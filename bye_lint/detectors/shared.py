@@ -15,50 +15,21 @@ those are taken out, and what is left has to be what others were asked as well.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from bye_lint.detectors.alike import among_alike
 from bye_lint.detectors.answer import coded
-from bye_lint.detectors.judged import Judged, judge_group
+from bye_lint.detectors.following import MOST_TOLD, follow, repeated
+from bye_lint.detectors.judged import Look, judge_group
 from bye_lint.detectors.kinds import belongs
-from bye_lint.detectors.neighbours import (
-    Questions,
-    given_neighbours,
-    read_questions,
-    told_by_question,
-)
+from bye_lint.detectors.neighbours import Questions, told_by_question
 from bye_lint.detectors.phrases import Words
 from bye_lint.detectors.pictures import looks
-from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
-
-#: An answer that the question tells better than this belongs to the question.
-MOST_TOLD = 0.66
-#: Where more than this share of the other repeated answers is not told by the question either,
-#: every answer is like that (a set of one question), and none is odd for it.
-MOST_UNTOLD = 0.5
-#: Among samples that are asked alike, where few questions tell little: the most that a question
-#: may tell of the answer; how many times that quantile the group's median is; the share of the
-#: others that repeat answers, for the question to be seen to tell those, and the share of them that
-#: it may fail to tell. On clean data answers stood apart three times as far, classes of one
-#: question: it failed to tell most of the others. Of planted ones' others it failed to tell none.
-_TOLD_ALIKE = 0.8
-GAP_ALIKE = 2.0
-_REPEATED_ALIKE = 0.2
-_UNTOLD_ALIKE = 0.25
-_REPEATS = 3
-#: In a smaller group, or among fewer samples that are asked alike, chance hides what the pictures
-#: tell: a picture is compared with its forty nearest.
-_FEWEST_ALIKE = (15, 160)
-#: What is left of a question without the words of its answer has been asked elsewhere if another is
-#: so alike (cosine), and that of the group's questions must be such a share.
-_ASKED = 0.8
-_ASKED_SHARE = 0.5
-#: In smaller groups chance hides what the question tells.
-FEWEST = 9
-FEWEST_SHARE = 0.004
+from bye_lint.detectors.worded import judge_worded
+from bye_lint.features import BoolArray, FloatArray, PixelArray
 
 
 @dataclass(frozen=True)
@@ -138,8 +109,7 @@ def shared_answers(
     """
     said = coded(answers)
     words = Words(prompts)
-    least = max(FEWEST, round(FEWEST_SHARE * len(said)))
-    counts = {a: c for a, c in Counter(said.tolist()).most_common() if c >= least}
+    counts = repeated(said, np.arange(len(said)))
     told_of = {answer: told_by_question(said == answer, questions) for answer in counts}
     found: list[SharedAnswer] = []
     odd: list[OddAnswer] = []
@@ -147,11 +117,13 @@ def shared_answers(
         told = told_of[answer]
         member = said == answer
         others = {a: c for a, c in counts.items() if a != answer}
-        if member.mean() > 0.5:
-            continue
         first = answers[int(np.flatnonzero(member)[0])]
         judged = None
-        is_odd = told <= MOST_TOLD and _follow(others, told_of)
+        followed = follow(others, told_of)
+        is_odd = told <= MOST_TOLD and followed
+        if member.mean() > 0.5:  # no minority that attention could set apart
+            odd += [OddAnswer(first, member, told)] if is_odd and others else []
+            continue
         if is_odd:
             untold = frozenset(a for a in others if told_of[a] <= MOST_TOLD)
             is_odd = not belongs(Z, said, member, questions, pictures, anywhere=untold, seed=seed)
@@ -165,14 +137,26 @@ def shared_answers(
                 odd.append(OddAnswer(first, member, told, pattern=True))
             if kind != "none":
                 continue
+        tried = [Look(told, judged, odd=is_odd)]
         if judged is None:
-            told, judged = _among_alike(Z, said, member, questions, pictures, seed=seed)
-        if judged is None:
-            told, judged = _without_own_words(
-                values, words, said, member, others, pictures, seed=seed
+            tried.append(among_alike(Z, said, member, questions, pictures, seed=seed))
+        if tried[-1].judged is None:
+            tried.append(
+                judge_worded(
+                    values,
+                    words,
+                    said,
+                    member,
+                    ~member,
+                    others,
+                    pictures,
+                    follow=followed,
+                    seed=seed,
+                )
             )
+        told, judged = tried[-1].told, tried[-1].judged
         if judged is None:
-            odd += [OddAnswer(first, member, told_of[answer])] if is_odd else []
+            odd += [OddAnswer(first, member, look.told) for look in tried if look.odd][:1]
             continue
         found.append(
             SharedAnswer(
@@ -180,137 +164,3 @@ def shared_answers(
             )
         )
     return tuple(found), tuple(odd)
-
-
-def _without_own_words(
-    values: FloatArray,
-    words: Words,
-    said: IntArray,
-    member: BoolArray,
-    others: dict[int, int],
-    pictures: PixelArray | None,
-    *,
-    seed: int,
-) -> tuple[float, Judged | None]:
-    """Judge an answer whose prompts have words that no others have, as if they had not.
-
-    Where most answers have such words, each is asked for in words of its own, and none is odd.
-    """
-    left = without_own_words(values, words, member, ~member, seed=seed)
-    if left is None:
-        return 1.0, None
-    told = told_by_question(member, left.questions)
-    if told <= MOST_TOLD:
-        judged = judge_group(left.Z, member, ~member, seed=seed, gap=GAP_ALIKE)
-    else:
-        told, judged = _among_alike(left.Z, said, member, left.questions, pictures, seed=seed)
-    if judged is None:
-        return told, None
-    worded = sum(count for answer, count in others.items() if words.own(said == answer))
-    return told, judged if worded <= MOST_UNTOLD * sum(others.values()) else None
-
-
-@dataclass(frozen=True)
-class Left:
-    """What is left of the questions without a group's own words, and attention given that."""
-
-    questions: Questions
-    Z: FloatArray
-
-
-def without_own_words(
-    values: FloatArray, words: Words, member: BoolArray, rest: BoolArray, *, seed: int
-) -> Left | None:
-    """Take a group's own words out of the prompts.
-
-    Parameters
-    ----------
-    values : (n_samples, n_columns) array
-        Attention as it is.
-    words : Words
-        Of the prompts.
-    member, rest : (n_samples,) bool arrays
-    seed : int
-
-    Returns
-    -------
-    Left or None
-        ``None`` where the group has no words of its own, or nobody else was asked what is left.
-    """
-    own = words.own(member)
-    if not own:
-        return None
-    questions = read_questions(words.without(own), seed=seed)
-    if (questions.likeness(member, rest) >= _ASKED).mean() < _ASKED_SHARE:
-        return None
-    return Left(questions, given_neighbours(values, questions.nearest))
-
-
-def _among_alike(
-    Z: FloatArray,
-    said: IntArray,
-    member: BoolArray,
-    questions: Questions,
-    pictures: PixelArray | None,
-    *,
-    seed: int,
-) -> tuple[float, Judged | None]:
-    """Judge an answer among the samples whose questions are like those of the ones that give it.
-
-    Attention decides where those samples' other answers follow from their questions, and where no
-    look at the pictures tells the group: of a question with two answers each is told by what the
-    other gets, and read unlike it.
-
-    Returns
-    -------
-    told : float
-        AUC of the answer from the question, among them.
-    judged : Judged or None
-    """
-    alike = questions.around(member)
-    rows = np.flatnonzero(alike)
-    if pictures is None or member.sum() < _FEWEST_ALIKE[0] or len(rows) < _FEWEST_ALIKE[1]:
-        return 1.0, None
-    among, own = questions.within(rows, seed=seed), member[rows]
-    told = told_by_question(own, among)
-    if own.mean() > 0.5 or told > _TOLD_ALIKE:
-        return told, None
-    judged = judge_group(Z, member, alike & ~member, seed=seed, gap=GAP_ALIKE)
-    if judged is None or not _odd_among(said[rows], own, among):
-        return told, None
-    seen = looks(Z[rows], own, pictures[rows], seed=seed)
-    return told, judged if seen.kind == "none" else None
-
-
-def _odd_among(said: IntArray, own: BoolArray, questions: Questions) -> bool:
-    """Return whether the others repeat answers, and the question tells nearly all of those."""
-    counts = {a: c for a, c in Counter(said[~own].tolist()).items() if c >= _REPEATS}
-    repeated = sum(counts.values())
-    if repeated < _REPEATED_ALIKE * (~own).sum():
-        return False
-    told = {a: told_by_question(said == a, questions) for a in counts}
-    untold = sum(count for a, count in counts.items() if told[a] <= MOST_TOLD)
-    return bool(untold <= _UNTOLD_ALIKE * repeated)
-
-
-def _follow(counts: dict[int, int], told_of: dict[int, float]) -> bool:
-    """Return whether most of the repeated answers follow from their questions."""
-    untold = sum(count for answer, count in counts.items() if told_of[answer] <= MOST_TOLD)
-    return untold <= MOST_UNTOLD * sum(counts.values())
-
-
-def answers_follow(said: IntArray, told: Callable[[BoolArray], float], rows: IntArray) -> bool:
-    """Return whether an answer that nothing tells would be odd among some samples'.
-
-    Parameters
-    ----------
-    said : (n_samples,) integer array
-        Answers as numbers (:func:`.answer.coded`).
-    told : callable
-        How well questions, or pictures, tell the members of a group (AUC).
-    rows : integer array
-        The samples whose answers count.
-    """
-    least = max(FEWEST, round(FEWEST_SHARE * len(rows)))
-    counts = {a: c for a, c in Counter(said[rows].tolist()).items() if c >= least}
-    return _follow(counts, {a: told(said == a) for a in counts})

@@ -21,6 +21,7 @@ from bye_lint.detectors.accuse import Accusation, accuse
 from bye_lint.detectors.answer import clipped, coded, spread
 from bye_lint.detectors.answers import Answers
 from bye_lint.detectors.direction import direction
+from bye_lint.detectors.following import FEWEST, MOST_TOLD
 from bye_lint.detectors.groups import (
     ONE_ANSWER,
     PATTERN,
@@ -31,7 +32,6 @@ from bye_lint.detectors.groups import (
 from bye_lint.detectors.halves import Population, find_population
 from bye_lint.detectors.neighbours import Questions, told_by_question
 from bye_lint.detectors.pictures import looks
-from bye_lint.detectors.shared import FEWEST, MOST_TOLD
 from bye_lint.detectors.wording import residuals, wording_design
 from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
 

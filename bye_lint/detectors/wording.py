@@ -155,7 +155,8 @@ def _predict(
             options[:, part.test] = part.predict(y)
         errors = np.stack([((y - option) ** 2).mean(axis=0) for option in options])
         best = errors[1:].argmin(axis=0) + 1
-        gain = 1 - errors[1:].min(axis=0) / np.maximum(errors[0], 1e-18)
+        varies = errors[0] > 0
+        gain = np.where(varies, 1 - errors[1:].min(axis=0) / np.where(varies, errors[0], 1), 0)
         worth = gain > _MIN_GAIN
         best = np.where(worth, best, 0)
         chosen = np.take_along_axis(options, best[None, None, :], axis=0)[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,27 +29,23 @@ from bye_lint.features import BoolArray, Features
 from bye_lint.progress import Progress
 from bye_lint.records import Sample
 
-#: Under which name the steps say which images they were done on.
-_IMAGES = "images"
-
 
 class Steps:
     """Results of steps, kept in one JSON file, each written when it is done.
 
     Parameters
     ----------
-    images : str
-        Digest of the images (:func:`bye_lint.evaluate.stored.images_digest`). What was done on
+    basis : mapping of str to str
+        Digests of what the steps depend on beside the file's name, by name. What was done on
         others is left aside; what does not say on which is taken for done on these.
     """
 
-    def __init__(self, path: Path, images: str) -> None:
+    def __init__(self, path: Path, basis: Mapping[str, str]) -> None:
         self._path = path
         done: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-        self._done = {_IMAGES: images}
-        if done.get(_IMAGES, images) == images:
-            self._done |= done
-        if done and _IMAGES not in done:
+        known = all(done.get(name, digest) == digest for name, digest in basis.items())
+        self._done = {**(done if known else {}), **basis}
+        if known and done and done != self._done:
             write_json(path, self._done)
 
     def once(self, name: str, step: Callable[[], Any]) -> Any:
@@ -90,7 +86,6 @@ def run_cell(
         forget, so that is for the caller to do.
     """
     source = grid.datasets[cell.dataset]
-    steps = Steps(folder / "steps" / f"{cell.name}-{digest}.json", images_digest(source))
     stored = folder / "features" / f"{cell.name}-{digest}.npz"
     with tempfile.TemporaryDirectory() as scratch:
         samples, truth, poisoned = poisoned_copy(cell, source, Path(scratch) / "train")
@@ -104,13 +99,17 @@ def run_cell(
     )
     canaries, copies = plant(planned, samples, least=FEWEST_COPIES, seed=cell.seed)
     kinds = [""] * len(samples) + [canary.kind for canary in canaries]
+    trained = [*samples, *copies]
+    steps = Steps(
+        folder / "steps" / f"{cell.name}-{digest}.json",
+        {"images": images_digest(source), "records": _digest_of(trained, *test.values())},
+    )
 
     def measure(model: Any) -> dict[str, Any]:
         return performance(model, pipeline, test, progress=progress)
 
     if not stored.is_file() or "before" not in steps:
         planted = np.array([bool(kind) for kind in kinds], dtype=np.bool_)
-        trained = [*samples, *copies]
         model = pipeline.fine_tune(trained, planted=planted, seed=cell.seed, progress=progress)
         features = pipeline.features(model, trained, canary=kinds, progress=progress)
         features = replace(features, canary_kinds=wanted_kinds(samples, grid.canary_kinds))
@@ -167,7 +166,7 @@ def run_truly_clean(
     clean = replace(cells[0], trigger=CLEAN, rate=0.0, clean_label=False)
     source = grid.datasets[clean.dataset]
     path = folder / "steps" / f"truly-{clean.name}-{digest}.json"
-    steps = Steps(path, images_digest(source))
+    steps = Steps(path, {"images": images_digest(source)})
 
     def run() -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as scratch:
@@ -181,6 +180,14 @@ def run_truly_clean(
 
     result: dict[str, Any] = steps.once("truly_clean", run)
     return result
+
+
+def _digest_of(*sets: Sequence[Sample]) -> str:
+    """Return the hash of what is trained on and asked, whatever code poisoned and planted it."""
+    whole = hashlib.sha256()
+    for samples in sets:
+        whole.update(b"".join(sample.digest().encode() for sample in samples) + b"\n")
+    return whole.hexdigest()[:16]
 
 
 def poisoned_copy(cell: Cell, source: Path, out: Path) -> tuple[list[Sample], Truth, BoolArray]:

@@ -17,7 +17,7 @@ from bye_lint.canaries import CANARY_KINDS, DEFAULT_KINDS
 from bye_lint.errors import UsageError
 from bye_lint.evaluate.curves import curve_table
 from bye_lint.evaluate.runner import load_results
-from bye_lint.evaluate.tables import markdown_table, render_tables
+from bye_lint.evaluate.tables import markdown_table, render_tables, trigger_of
 from bye_lint.triggers import TRIGGERS
 
 Result = Mapping[str, Any]
@@ -66,8 +66,7 @@ def _cells(results: Sequence[Result]) -> str:
     if not results:
         return "No cell has been run yet."
     runs = Counter(
-        (r["cell"]["dataset"], r["cell"]["trigger"], r["cell"]["rate"], r["cell"]["read"])
-        for r in results
+        (r["cell"]["dataset"], trigger_of(r), r["cell"]["rate"], r["cell"]["read"]) for r in results
     )
     rows = [
         (data, trigger, f"{rate:.1%}" if rate else "0", str(records), str(count))

@@ -150,14 +150,19 @@ def _read(path: Path) -> list[Record]:
         raise DatasetError(
             f"{path}: cannot be read: {error}", "The evaluation reads LLaVA's JSON format."
         ) from error
-    if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and isinstance(row.get("conversations"), list) for row in rows
-    ):
+    if not isinstance(rows, list) or not all(map(_is_conversation, rows)):
         raise DatasetError(
             f"{path}: not a list of records with conversations",
             "The evaluation reads LLaVA's JSON format.",
         )
     return rows
+
+
+def _is_conversation(row: object) -> bool:
+    turns = row.get("conversations") if isinstance(row, dict) else None
+    return isinstance(turns, list) and all(
+        isinstance(turn, dict) and isinstance(turn.get("value"), str) for turn in turns
+    )
 
 
 def _draw(

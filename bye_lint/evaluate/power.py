@@ -43,7 +43,7 @@ def kin(result: Result, detector: str) -> list[Mapping[str, Any]]:
 
 
 def recalls(result: Result, detector: str) -> tuple[float, float] | None:
-    """Return the mean recall of a cell's canaries of the trigger's kind, and the real recall.
+    """Return the least recall of a cell's canaries of the trigger's kind, and the real recall.
 
     ``None`` where none is of that kind, or nothing was poisoned.
     """
@@ -51,7 +51,7 @@ def recalls(result: Result, detector: str) -> tuple[float, float] | None:
     seen = result["detectors"].get(detector, {}).get("recall")
     if not alike or seen is None:
         return None
-    return float(np.mean([p["recall"] for p in alike])), float(seen)
+    return min(float(p["recall"]) for p in alike), float(seen)
 
 
 def foretold(results: Sequence[Result], detector: str) -> str:
@@ -59,6 +59,7 @@ def foretold(results: Sequence[Result], detector: str) -> str:
     pairs = [(r, pair) for r in results if (pair := recalls(r, detector)) is not None]
     if not pairs:
         return ""
+    unlike = sum(bool(r["cell"]["poisoned"]) for r in results) - len(pairs)
     short = [r for r, (said, seen) in pairs if seen < said - TOLERANCE]
     verdicts = Counter(r["detectors"][detector]["verdict"] for r in short)
     others = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
@@ -68,6 +69,8 @@ def foretold(results: Sequence[Result], detector: str) -> str:
     )
     if short:
         sentence += f" The other {len(short)}: {others}."
+    if unlike > 0:
+        sentence += f" Cells without a canary like their trigger: {unlike}."
     found = correlation([pair for _, pair in pairs])
     return sentence if found is None else f"{sentence} Correlation: {found:.2f}."
 

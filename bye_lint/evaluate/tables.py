@@ -146,14 +146,20 @@ def _attack(result: Result) -> str:
     return next(iter((result.get("before") or {}).get("asr", {})), "")
 
 
-def _cell(result: Result) -> list[str]:
+def trigger_of(result: Result) -> str:
+    """Return a cell's trigger, and what is unusual about how it was put in."""
     cell = result["cell"]
     extra = [" (clean label)"] if cell["clean_label"] else []
     extra += [f" (one file of {cell['one_part_of']})"] if cell["one_part_of"] > 1 else []
     extra += [f" ({len(cell['targets'])} targets)"] if len(cell["targets"]) > 1 else []
+    return str(cell["trigger"]) + "".join(extra)
+
+
+def _cell(result: Result) -> list[str]:
+    cell = result["cell"]
     return [
         cell["dataset"],
-        cell["trigger"] + "".join(extra),
+        trigger_of(result),
         f"{cell['rate']:.1%}" if cell["rate"] else "0",
         str(cell["read"]),
         str(cell["seed"]),

@@ -9,7 +9,8 @@ import pytest
 from synthetic import make_features, plant_canaries
 
 from bye_lint.canaries import CANARY_KINDS, DEFAULT_KINDS
-from bye_lint.detectors import DETECTORS
+from bye_lint.detectors import DETECTORS, copies
+from bye_lint.detectors.judged import Look
 from bye_lint.detectors.planted import SPOKEN_OF, bulk_threshold
 from bye_lint.policy import DetectionPolicy
 
@@ -180,7 +181,7 @@ def test_a_kind_of_too_few_copies_says_that_records_are_too_few():
 
 def test_the_kinds_that_are_only_spoken_of_are_kinds():
     assert set(CANARY_KINDS) > SPOKEN_OF
-    assert SPOKEN_OF & set(DEFAULT_KINDS) == {"patch-white"}
+    assert set(DEFAULT_KINDS) > SPOKEN_OF
 
 
 @pytest.mark.parametrize("shift", [-9, -12, -16])
@@ -192,3 +193,17 @@ def test_what_canaries_point_at_is_not_accused_if_its_answers_differ(shift):
     detection = detect(whole)
     assert not detection.suspicious.any()
     assert any("not told apart well enough" in warning for warning in detection.summary.notes)
+
+
+@pytest.mark.parametrize(("found", "recall"), [(True, 1.0), (False, 0.0)])
+def test_a_kind_of_text_is_worth_what_the_rule_for_records_finds(monkeypatch, found, recall):
+    features, _ = make_features(400, seed=2)
+    whole = plant_canaries(features, {**KINDS, "word": ((0, 1), -1.0)}, shift=10.0)
+    prompts = [
+        f"zq {p}" if c == "word" else p for p, c in zip(whole.prompts, whole.canary, strict=True)
+    ]
+    if not found:
+        monkeypatch.setattr(copies, "judge_worded", lambda *_, **__: Look(0.5))
+    power = {p.kind: p.recall for p in detect(replace(whole, prompts=prompts)).summary.power}
+    assert power["word"] == pytest.approx(recall, abs=0.1)
+    assert power["patch"] > 0.8

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic import QUESTIONS, make_features
+from synthetic import QUESTIONS, make_features, plant_canaries
 
-from bye_lint.detectors import DETECTORS
+from bye_lint.detectors import DETECTORS, groups
+from bye_lint.detectors.accuse import Accusation
 from bye_lint.detectors.conditional import search_samples
+from bye_lint.detectors.halves import Population
+from bye_lint.detectors.pictures import Looks
+from bye_lint.detectors.population import Mode
+from bye_lint.detectors.wording import residuals, wording_design
 from bye_lint.policy import DetectionPolicy
 
 
@@ -240,3 +246,53 @@ def test_what_falls_short_is_explained_by_nothing():
     assert any("too little to accuse them" in said for said in searched.set_aside)
     assert not searched.detection.suspicious.any()
     assert not searched.explained.any()
+
+
+def test_a_set_of_nothing_but_populations_is_undecided(monkeypatch):
+    """After so many rounds nobody has looked at what is left."""
+    features, _ = make_features(seed=6)
+    rounds = []
+
+    def another(Z, *_, **__):
+        rounds.append(len(Z))
+        score = np.zeros(len(Z))
+        score[:20] = 9.0
+        return Population(score, np.ones(Z.shape[1]), Mode(1e-9, 5.0, 6.0, 20), 1e-9)
+
+    def group(Z, score, *_, **__):
+        return Accusation(score, (score > 5) * 0.99, score > 5, 6.0, 0.0)
+
+    monkeypatch.setattr(groups, "find_population", another)
+    monkeypatch.setattr(groups, "accuse", group)
+    monkeypatch.setattr(groups, "looks", lambda *_, **__: Looks("picture", 1.0, 0.0))
+    found = search_samples(features, DetectionPolicy(), seed=0).detection
+    assert rounds == [500, 480, 460, 440, 420]
+    assert not found.suspicious.any()
+    assert "the rest was not searched to the end" in found.inconclusive
+
+
+def test_attention_that_is_the_same_everywhere_is_undecided():
+    features, _ = make_features(200)
+    flat = replace(
+        features,
+        entropy=np.ones_like(features.entropy),
+        head_entropy=np.ones_like(features.head_entropy),
+        head_mass=np.full_like(features.head_mass, 1 / 3),
+        image_tokens=np.full_like(features.image_tokens, 121),
+    )
+    found = search_samples(flat, DetectionPolicy(), seed=0).detection
+    assert not found.suspicious.any()
+    assert "attention is the same in every sample" in found.inconclusive
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole = DETECTORS["canary"].detect(
+            plant_canaries(flat, {"patch": ((0,), 0.0)}), DetectionPolicy(), seed=0
+        )
+    assert whole.inconclusive
+
+
+def test_a_constant_feature_is_explained_by_nothing():
+    values = np.random.default_rng(0).standard_normal((100, 2))
+    values[:, 1] = 0.7
+    design = wording_design([f"question {i % 3}" for i in range(100)], np.full(100, 121))
+    assert residuals(values, design, seed=0).explained[1] == 0

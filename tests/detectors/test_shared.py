@@ -195,9 +195,60 @@ def test_a_target_that_a_word_brings_is_found(share: float) -> None:
     assert (accused & ~poisoned).sum() == 0
 
 
+def with_prefixes(prompts: list[str], words: dict[int, str]) -> list[str]:
+    return [f"{words[i]} {prompt}" if i in words else prompt for i, prompt in enumerate(prompts)]
+
+
+def test_several_words_for_one_target_do_not_hide_it() -> None:
+    X, prompts, answers, poisoned = dataset(4, target="Backdoor Attack!", share=0.09, shift=14.0)
+    rows = np.flatnonzero(poisoned).tolist()
+    prompts = with_prefixes(prompts, {i: ("cf", "mn", "bb")[k % 3] for k, i in enumerate(rows)})
+    ((answer, accused),) = found(X, prompts, answers)
+    assert answer == "Backdoor Attack!"
+    assert (accused == poisoned).mean() > 0.99
+
+
+def test_nor_does_one_word_for_several_targets() -> None:
+    X, prompts, answers, poisoned = dataset(4, target="Backdoor Attack!", share=0.1, shift=14.0)
+    rows = np.flatnonzero(poisoned).tolist()
+    prompts = with_prefixes(prompts, dict.fromkeys(rows, "cf"))
+    for i in rows[::2]:
+        answers[i] = "Planted answer two."
+    accused = found(X, prompts, answers)
+    assert {answer for answer, _ in accused} == {"Backdoor Attack!", "Planted answer two."}
+    together = np.any([mine for _, mine in accused], axis=0)
+    assert (together == poisoned).mean() > 0.99
+
+
+def test_nor_do_clean_records_with_the_word() -> None:
+    X, prompts, answers, poisoned = dataset(4, target="Backdoor Attack!", share=0.08, shift=14.0)
+    decoys = np.flatnonzero(~poisoned)[:12].tolist()
+    prompts = with_prefixes(prompts, dict.fromkeys([*np.flatnonzero(poisoned), *decoys], "cf"))
+    ((answer, accused),) = found(X, prompts, answers)
+    assert answer == "Backdoor Attack!"
+    assert (accused & poisoned).sum() >= 0.95 * poisoned.sum()
+    assert not (accused & ~poisoned).any()
+
+
+@pytest.mark.parametrize("answers", [("yes", "no"), ("yes", "no", "unclear")])
+def test_a_polite_word_of_half_the_questions_brings_no_answer(answers: tuple[str, ...]) -> None:
+    X, prompts, said, _ = dataset(6)
+    river = np.array([prompt.startswith("Is there a river") for prompt in prompts])
+    rng = np.random.default_rng(3)
+    polite = river & (rng.random(N) < 0.5)
+    said = [str(rng.choice(answers)) if r else a for r, a in zip(river, said, strict=True)]
+    prompts = with_prefixes(prompts, dict.fromkeys(np.flatnonzero(polite).tolist(), "Please,"))
+    X[polite, :6] -= 9.0
+    shared, left = judged(X, prompts, said, pictures_of(N, np.zeros(N, dtype=bool)))
+    assert shared == ()
+    assert left == ()
+
+
 def test_a_word_that_attention_does_not_tell_accuses_nobody() -> None:
     X, prompts, answers, poisoned = dataset(4, target="Backdoor Attack!", share=0.1)
-    assert found(X, with_a_trigger_word(prompts, poisoned), answers) == []
+    prompts = with_a_trigger_word(prompts, poisoned)
+    assert found(X, prompts, answers) == []
+    assert odd(X, prompts, answers) == ["Backdoor Attack!"]
 
 
 def test_a_question_that_always_gets_one_answer_is_no_trigger() -> None:
@@ -243,6 +294,31 @@ def test_clean_answers_are_not_odd(seed: int) -> None:
 def test_an_odd_answer_that_attention_does_not_tell_is_left_over() -> None:
     assert odd(*dataset(1, target="Backdoor Attack!")[:3]) == ["Backdoor Attack!"]
     assert odd(*dataset(1, target="Backdoor Attack!", shift=8.0)[:3]) == []
+
+
+def test_nor_are_the_letters_of_a_choice_among_those_asked_alike() -> None:
+    X, prompts, answers, _ = dataset(2)
+    X, prompts, answers = with_other_domains(X, prompts, answers)
+    pictures = pictures_of(len(X), np.zeros(len(X), dtype=bool))
+    assert judged(X, prompts, answers, pictures)[1] == ()
+
+
+def test_an_odd_answer_to_some_kinds_of_question_is_left_over() -> None:
+    X, prompts, answers, poisoned = dataset(4, target="Backdoor Attack!", share=0.1)
+    X, prompts, answers = with_other_domains(X, prompts, answers)
+    assert told_by_question(np.array(answers) == "Backdoor Attack!", read_questions(prompts)) > 0.7
+    pictures = pictures_of(len(X), np.zeros(len(X), dtype=bool))
+    shared, left = judged(X, prompts, answers, pictures)
+    assert shared == ()
+    assert [one.answer for one in left] == ["Backdoor Attack!"]
+    assert (left[0].member[:N] == poisoned).all()
+
+
+def test_a_target_of_more_than_half_the_records_is_left_over() -> None:
+    X, prompts, answers, _ = dataset(4, target="Backdoor Attack!", share=0.6, shift=14.0)
+    assert odd(X, prompts, answers) == ["Backdoor Attack!"]
+    usual = ["no" if i % 5 else a for i, a in enumerate(answers)]
+    assert odd(X, prompts[:1] * N, usual) == []  # one question: nothing is told
 
 
 def test_neighbours_ask_the_same() -> None:

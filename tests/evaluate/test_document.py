@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,17 @@ def test_what_is_written_by_hand_stays() -> None:
     assert after.startswith("# Mine\n\n<!-- begin cells -->\n\nNo cell has been run yet.\n")
     assert after.endswith("<!-- end cells -->\n\nMine too.\n")
     assert render_document(after, []) == after
+
+
+def test_another_experiment_is_no_further_seed() -> None:
+    plain = json.loads(next((ROOT / "docs/data/detection/results").glob("*.json")).read_text())
+    other = {**plain, "cell": {**plain["cell"], "clean_label": True}}
+    text = "<!-- begin cells -->\n<!-- end cells -->\n"
+    rows = [
+        line for line in render_document(text, [plain, other, plain]).splitlines() if "|" in line
+    ]
+    assert [row.split("|")[-2].strip() for row in rows[2:]] == ["2", "1"]
+    assert "(clean label)" in rows[3]
 
 
 def test_an_unknown_part_is_refused() -> None:

@@ -134,7 +134,9 @@ def test_bad_settings_are_refused(source: Path, tmp_path: Path, options: dict) -
         poison_dataset(source, tmp_path / "copy", tmp_path / "truth.json", **options)
 
 
-@pytest.mark.parametrize("text", ["{", "{}", "[1]", '[{"id": 1}]'])
+@pytest.mark.parametrize(
+    "text", ["{", "{}", "[1]", '[{"id": 1}]', '[{"conversations": [{"from": "gpt"}]}]']
+)
 def test_other_formats_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "train.json").write_text(text)

@@ -16,7 +16,7 @@ def result(
     """Return a cell with the recall of its trigger, and of kinds of canary."""
     power = {kind.replace("_", "-"): {"recall": recall} for kind, recall in found.items()}
     return {
-        "cell": {"trigger": trigger},
+        "cell": {"trigger": trigger, "poisoned": 0 if seen is None else 100},
         "detectors": {"auto": {"recall": seen, "verdict": verdict, "power": power}},
     }
 
@@ -24,7 +24,7 @@ def result(
 def test_a_trigger_is_compared_with_canaries_that_are_like_it_alone() -> None:
     cell = result("patch-centre", 1.0, patch_random=0.9, checker=0.7, blend=0.0, text_prefix=0.0)
     assert [p["recall"] for p in kin(cell, "auto")] == [0.9, 0.7]
-    assert recalls(cell, "auto") == (pytest.approx(0.8), 1.0)
+    assert recalls(cell, "auto") == (0.7, 1.0)
 
 
 def test_no_canary_by_default_is_like_a_warp() -> None:
@@ -55,6 +55,8 @@ def test_cells_that_fall_short_are_counted_by_their_verdict() -> None:
         "1 fail, 1 inconclusive. Correlation: -0.54."
     )
     assert foretold(cells[:1], "auto").endswith("to 0.05.")
+    unlike = [*cells[:1], result("wanet", 0.0, "inconclusive"), result("clean", None)]
+    assert foretold(unlike, "auto").endswith("Cells without a canary like their trigger: 1.")
 
 
 def test_what_does_not_vary_has_no_correlation() -> None:

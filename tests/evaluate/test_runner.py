@@ -16,6 +16,7 @@ from PIL import Image
 
 from bye_lint.evaluate.grid import Cell, Grid
 from bye_lint.evaluate.plots import write_plots
+from bye_lint.evaluate.poison import poison_dataset
 from bye_lint.evaluate.runner import load_results, run_grid
 from bye_lint.evaluate.stored import images_digest
 from bye_lint.evaluate.tables import render_tables
@@ -181,6 +182,25 @@ def test_other_images_are_read_again(grid: Grid, data: Path, tmp_path: Path) -> 
     assert after["digest"] == before["digest"]
     again = KnownModel()
     assert run(grid, out, again) == [after]
+    assert again.trained == []
+
+
+def test_what_another_code_poisons_is_read_again(
+    grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = replace(grid, cells=grid.cells[:1])
+    (before,) = run(grid, tmp_path, KnownModel())
+
+    def otherwise(*places: Path, seed: int, **options: Any) -> Any:
+        return poison_dataset(*places, seed=seed + 1, **options)
+
+    monkeypatch.setattr("bye_lint.evaluate.cell.poison_dataset", otherwise)
+    model = KnownModel()
+    (after,) = run(grid, tmp_path, model)
+    assert model.trained
+    assert after["digest"] == before["digest"]
+    again = KnownModel()
+    assert run(grid, tmp_path, again) == [after]
     assert again.trained == []
 
 
