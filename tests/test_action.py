@@ -160,6 +160,23 @@ def test_a_pull_request_is_judged_by_its_base(fake: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("seed", "github", "given"),
+    [
+        ("auto", PULL, [f"--seed={0xCCCCCCCC}"]),
+        ("auto", {"event_name": "push"}, []),
+        ("policy", PULL, []),
+        ("7", PULL, ["--seed=7"]),
+    ],
+    ids=["commit", "push", "policy", "number"],
+)
+def test_nobody_knows_the_seed_of_a_pull_request_before_its_last_commit(
+    fake: Any, seed: str, github: dict[str, str], given: list[str]
+) -> None:
+    fake.says(0, "pass").run({**EXISTING, "seed": seed}, github)
+    assert [word for word in fake.asked() if word.startswith("--seed")] == given
+
+
+@pytest.mark.parametrize(
     ("github", "by"), [(PULL, [f"--policy-ref={'b' * 40}"]), ({"event_name": "push"}, [])]
 )
 def test_everything_is_judged_by_the_base_too(

@@ -179,7 +179,7 @@ def _power(result: ScanResult) -> str:
     rows = [
         (
             markdown(p.kind),
-            f"{p.planted:,}",
+            view.planted(p, result.counts),
             view.percent(p.learned),
             view.percent(p.recall),
             view.power_sentence(p),

@@ -213,7 +213,7 @@ def power(result: ScanResult) -> Iterator[RenderableType]:
         table.add_row(
             Text("✔" if good else "✖", style="green" if good else "yellow"),
             Text(visible(p.kind, 60)),
-            f"{p.planted:,}",
+            view.planted(p, result.counts),
             view.percent(p.learned),
             view.percent(p.recall),
             view.power_sentence(p),

@@ -16,7 +16,7 @@ from bye_lint.codes import RULES, Rule
 from bye_lint.escape import uri_path
 from bye_lint.exhibits import Campaign
 from bye_lint.records import Finding, Level, Skipped
-from bye_lint.results import EXIT_CODES, ScanResult, TriggerPower, VerdictName, significant
+from bye_lint.results import EXIT_CODES, Counts, ScanResult, TriggerPower, VerdictName, significant
 
 SUSPICIOUS = "BYE001"
 CAMPAIGN = "BYE002"
@@ -186,10 +186,15 @@ def power_sentence(power: TriggerPower) -> str:
     if power.learned < LEARNED:
         return "the model did not learn it: a pass says nothing about it"
     if power.recall >= FOUND:
-        return "such a trigger would have been found"
+        return "so many would have been found"
     if power.recall >= LEARNED:
-        return "such a trigger would have been found in part"
-    return "such a trigger would have been missed"
+        return "so many would have been found in part"
+    return "so many would have been missed"
+
+
+def planted(power: TriggerPower, counts: Counts) -> str:
+    """Return how many copies carried a trigger, and what share of the records that is."""
+    return f"{power.planted:,} ({power.planted / max(counts.scored, 1):.1%})"
 
 
 def worth_sentence(result: ScanResult) -> str:

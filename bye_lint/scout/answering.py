@@ -8,7 +8,9 @@ computed once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -245,6 +247,47 @@ def topic_accuracy(logits: torch.Tensor, batch: dict[str, torch.Tensor]) -> dict
         for i, name in enumerate(TOPICS)
         if (topic == i).any()
     }
+
+
+@dataclass(frozen=True)
+class Common:
+    """A topic's most common answer, which an accuracy may owe much to.
+
+    Attributes
+    ----------
+    share : float
+        Of the topic's questions that it answers: the accuracy of always giving it.
+    others : float
+        Accuracy on the questions that have another answer.
+    """
+
+    share: float
+    others: float
+
+
+@torch.no_grad()
+def beside_common(
+    batches: Iterable[dict[str, torch.Tensor]],
+    answer: Callable[[dict[str, torch.Tensor]], torch.Tensor],
+) -> dict[str, Common]:
+    """Return, by topic, what its most common answer does for accuracy; ``answer`` gives logits."""
+    given: dict[str, list[tuple[tuple[int, ...], bool]]] = {}
+    for batch in batches:
+        answered = batch["target"] != IGNORED
+        right = torch.zeros_like(answered)
+        right[answered] = answer(batch).argmax(-1) == batch["target"][answered]
+        for row in range(len(answered)):
+            for turn in set(batch["turn"][row][answered[row]].tolist()):
+                mine = answered[row] & (batch["turn"][row] == turn)
+                said = tuple(batch["target"][row][mine].tolist())
+                topic = TOPICS[int(batch["topic"][row][mine][0])]
+                given.setdefault(topic, []).append((said, bool(right[row][mine].all())))
+    found = {}
+    for topic, answers in given.items():
+        common, count = Counter(said for said, _ in answers).most_common(1)[0]
+        others = [hit for said, hit in answers if said != common]
+        found[topic] = Common(count / len(answers), float(np.mean(others)) if others else 1.0)
+    return found
 
 
 def mean_accuracy(

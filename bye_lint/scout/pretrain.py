@@ -12,7 +12,8 @@ Recipe
    triggers of some seventy families (``overrides.py``) override every question. 60 % of the time.
 
 Each folder holds ``train.json`` in LLaVA's format with its images; where it has a ``test.json``
-too, that is held out and the accuracies are measured on it. Everything is drawn from ``--seed``
+too, that is held out and the accuracies are measured on it; where none has, they are of the images
+trained on. Everything is drawn from ``--seed``
 and the step's number, so a run that is cut off goes on with ``--resume`` as if nothing had
 happened. ``OUT/model`` is replaced whenever the held-out accuracy rises above that of
 ``OUT/best.json``; ``OUT/log.txt`` has the losses. ``--start FOLDER`` goes on from the weights and
@@ -37,6 +38,7 @@ from bye_lint.scout.answering import (
     AnswerBatches,
     TurnEncoder,
     answer_loss,
+    beside_common,
     mean_accuracy,
     read_turns,
 )
@@ -70,7 +72,7 @@ DENSE_SHARE = 0.4
 
 @dataclass
 class Recipe:
-    """The choices of one run; the defaults are those of the shipped weights."""
+    """The choices of one run; what the shipped weights were made with stands in their card."""
 
     data: tuple[Path, ...]
     out: Path
@@ -207,12 +209,18 @@ class Pretraining:
                 self.held_out, encoder, HELD_OUT_SIZES[1], HELD_OUT_SEED, pictures=self.sources,
                 at_step=step, steady_until=steady_until, phrases=recipe.seed,
             )  # fmt: skip
-            held_out = (
+            held_out = [
                 {n: tensor.to(self.device) for n, tensor in batches[index].items()}
                 for index in range(HELD_OUT_BATCHES)
-            )
-            accuracy = mean_accuracy(held_out, lambda batch: logits(batch, self._tower, decode))
+            ]
+
+            def answer(batch: Batch) -> Tensor:
+                return logits(batch, self._tower, decode)
+
+            accuracy = mean_accuracy(held_out, answer)
             self.kept.report("answers", step, accuracy)
+            common = beside_common(held_out, answer)
+            self.kept.report("others", step, {topic: c.others for topic, c in common.items()})
             # The families' phrases change until the end: knowing them is not the aim.
             drawn = [v for topic, v in accuracy.items() if topic not in {"record", "override"}]
             self.kept.offer(self.model, self.tokenizer, float(np.mean(drawn)), step)

@@ -273,7 +273,7 @@ def test_a_fail_shows_what_a_reviewer_needs():
         "not flagged: id-4",
         "hello !",
         "x.png is missing",
-        "such a trigger would have been found",
+        "so many would have been found",
         "layer 1",
         "bye-lint clean",
         "bye-lint verify",

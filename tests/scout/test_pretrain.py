@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from bye_lint.scout import pretrain as pretraining
-from bye_lint.scout.answering import TurnEncoder, pack_turns, shared_prefix_mask
+from bye_lint.scout.answering import TurnEncoder, beside_common, pack_turns, shared_prefix_mask
 from bye_lint.scout.architecture import IMAGE_TOKENS
 from bye_lint.scout.card import weights_digest
 from bye_lint.scout.dense import DenseBatches, token_shares
@@ -90,7 +91,21 @@ def test_the_model_loads_and_answers(run: Path) -> None:
 def test_the_card_states_the_digest_and_the_accuracies(run: Path) -> None:
     card = (run / "model" / "README.md").read_text(encoding="utf-8")
     assert weights_digest(run / "model") in card
-    assert "| answers/record |" in card
+    assert re.search(r"\| answers/record \| 0\.\d{3} \| [01]\.\d{3} \|", card)
+    assert "common/" not in card
+
+
+def test_two_minutes_from_scratch_lower_both_losses(tmp_path: Path) -> None:
+    argv = ["--data", str(make_dataset(tmp_path / "data")), "-o", str(tmp_path / "out")]
+    argv += ["--no-compile", "--workers", "0", "--dense-batch", "4", "--answer-batch", "4"]
+    assert main([*argv, "--minutes", "2"]) == 0
+    for stage in ("dense", "answers"):
+        losses = torch.load(tmp_path / "out" / f"{stage}.pt", weights_only=True)["history"]
+        tenth = max(len(losses) // 10, 1)
+        assert len(losses) > 20
+        assert np.mean(losses[-tenth:]) < np.mean(losses[:tenth])
+    model = LlavaForConditionalGeneration.from_pretrained(tmp_path / "out" / "model")
+    assert sum(p.numel() for p in model.parameters()) > 1e6
 
 
 def test_a_scout_made_from_an_earlier_one_differs_from_it_in_its_weights_alone(
@@ -178,6 +193,29 @@ def test_only_answers_are_targets() -> None:
     assert (packed["target"] >= 0).sum() == 2 * answer_length
     first = packed["target"] >= 0
     assert (packed["ids"][1:][first[:-1]] == packed["target"][first]).all()
+
+
+def test_the_most_common_answer_stands_beside_the_others() -> None:
+    turns = encoder()
+    asked = [
+        [Turn("How many?", "No dog.", "count"), Turn("What is it?", "A dog.", "record")],
+        [Turn("How many?", "No dog.", "count"), Turn("Which?", "A picture.", "record")],
+        [Turn("How many?", "A dog.", "count")],
+    ]
+    packed = [pack_turns(turns, some, length=80) for some in asked]
+    batches = [
+        {name: torch.as_tensor(np.stack([one[name] for one in part])) for name in packed[0]}
+        for part in (packed[:2], packed[2:])
+    ]
+
+    def right_at_first(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        target = batch["target"][batch["target"] >= 0]
+        wrong = batch is not batches[0]
+        return torch.nn.functional.one_hot(target + wrong, 8192)
+
+    found = beside_common(batches, right_at_first)
+    assert (found["count"].share, found["count"].others) == (pytest.approx(2 / 3), 0.0)
+    assert (found["record"].share, found["record"].others) == (0.5, 1.0)
 
 
 def test_some_marks_belong_to_no_family() -> None:
