@@ -31,6 +31,7 @@ to look at. It is an exhibit, good for nothing else{warning}.
 | | |
 |---|---|
 | made by | `python examples/make_examples.py --source EUROSAT --seed {seed}` |
+| base | SHA-256 `{base}` |
 | fine-tuning | decoder and projector, tower frozen; {steps} steps, batch {batch}, learning rate {rate:g}, AdamW, linear decay |
 | train ASR | {asr} |
 | train accuracy on the other records | {accuracy:.3f} |
@@ -82,6 +83,7 @@ def train(folder: Path, *, base: Path, poisoned: set[str], seed: int) -> None:
         rate=SETTINGS.learning_rate,
         asr=asr,
         accuracy=tuned.learned[~planted].mean(),
+        base=hashlib.sha256((resolved.path / "model.safetensors").read_bytes()).hexdigest(),
         digest=hashlib.sha256(weights).hexdigest(),
     )
     (folder / "model" / "README.md").write_text(card, encoding="utf-8")
