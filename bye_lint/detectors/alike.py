@@ -11,11 +11,12 @@ from collections import Counter
 
 import numpy as np
 
-from bye_lint.detectors.following import MOST_TOLD, follow
+from bye_lint.detectors.following import follow
 from bye_lint.detectors.judged import Look, judge_group
 from bye_lint.detectors.kinds import count_kinds, recurring
 from bye_lint.detectors.neighbours import Questions, told_by_question
-from bye_lint.detectors.pictures import looks
+from bye_lint.detectors.pictures import MOST_TOLD as MOST_TOLD_LOOKS
+from bye_lint.detectors.pictures import looks, told_closely
 from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
 
 #: Among samples that are asked alike, where few questions tell little: the most that a question
@@ -28,7 +29,7 @@ GAP_ALIKE = 2.0
 _REPEATED_ALIKE = 0.2
 _UNTOLD_ALIKE = 0.25
 _REPEATS = 3
-#: What one kind of question gets, as letters of a choice, is odd for no attention's silence.
+#: What one kind of question gets, as letters of a choice, is not odd by itself.
 _KINDS = 2
 #: In a smaller group, or among fewer samples that are asked alike, chance hides what the pictures
 #: tell: a picture is compared with its forty nearest.
@@ -48,7 +49,9 @@ def among_alike(
 
     Attention decides where those samples' other answers follow from their questions, and where no
     look at the pictures tells the group: of a question with two answers each is told by what the
-    other gets, and read unlike it.
+    other gets, and read unlike it. An answer that several kinds of question get is odd by itself:
+    there attention need not set it apart so far, and pictures explain it only if they tell it from
+    those that look like its own.
 
     Parameters
     ----------
@@ -70,14 +73,18 @@ def among_alike(
     told = told_by_question(own, among)
     if own.mean() > 0.5 or told > _TOLD_ALIKE:
         return Look(told)
-    judged = judge_group(Z, member, alike & ~member, seed=seed, gap=GAP_ALIKE)
-    if judged is None and (told > MOST_TOLD or not _of_several_kinds(said[rows], own, among)):
-        return Look(told)
     if not _odd_among(said[rows], own, among):
         return Look(told)
-    if looks(Z[rows], own, pictures[rows], seed=seed).kind != "none":
-        return Look(told)
-    return Look(told, judged, odd=judged is None)
+    several = _of_several_kinds(said[rows], own, among)
+    gap = 1.0 if several else GAP_ALIKE
+    judged = judge_group(Z, member, alike & ~member, seed=seed, gap=gap)
+    if judged is not None:
+        kind = looks(Z[rows], own, pictures[rows], seed=seed).kind
+        # Of one domain of many the pictures are alike, too.
+        if kind == "picture" and several and told_closely(own, pictures[rows]) <= MOST_TOLD_LOOKS:
+            kind = "none"
+        judged = judged if kind == "none" else None
+    return Look(told, judged, odd=several and judged is None)
 
 
 def _of_several_kinds(said: IntArray, own: BoolArray, questions: Questions) -> bool:

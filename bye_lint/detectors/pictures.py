@@ -76,9 +76,7 @@ def looks(Z: FloatArray, group: BoolArray, pictures: PixelArray | None, *, seed:
     """
     if pictures is None or min(int(group.sum()), int((~group).sum())) < _FEWEST:
         return Looks("none", 0.5, float("inf"))
-    # A kind of ten has no forty of its own: the median would be that of other kinds.
-    k = max(_FEWEST, min(NEIGHBOURS, int(group.sum()) // 2))
-    nearest = nearest_pictures(pictures, k=k)
+    nearest = nearest_pictures(pictures, k=_neighbours(group))
     told = told_by_picture(group, nearest)
     # Only the neighbours' median is taken off: poison among them widens their spread.
     usual = np.stack([np.median(column[nearest], axis=1) for column in Z.T], axis=1)
@@ -90,6 +88,24 @@ def looks(Z: FloatArray, group: BoolArray, pictures: PixelArray | None, *, seed:
         same = agreement >= LEAST_AGREEMENT and strength >= LEAST_STRENGTH
         kind = "pattern" if same else "picture"
     return Looks(kind, told, apart)
+
+
+def _neighbours(group: BoolArray) -> int:
+    """A kind of ten has no forty of its own: the median would be that of other kinds."""
+    return max(_FEWEST, min(NEIGHBOURS, int(group.sum()) // 2))
+
+
+def told_closely(group: BoolArray, pictures: PixelArray) -> float:
+    """Return how well pictures tell a group from those that look like its members' (AUC).
+
+    A group of one domain of many is told from the others by what the domain looks like.
+    """
+    k = _neighbours(group)
+    near = group.copy()
+    near[nearest_pictures(pictures, k=k)[group]] = True
+    if near.sum() - group.sum() < _FEWEST:
+        return 1.0
+    return told_by_picture(group[near], nearest_pictures(pictures[near], k=k))
 
 
 def told_by_picture(member: BoolArray, nearest: IntArray) -> float:

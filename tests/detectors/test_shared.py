@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bye_lint.detectors.neighbours import given_neighbours, read_questions, told_by_question
+from bye_lint.detectors.pictures import nearest_pictures, told_by_picture
 from bye_lint.detectors.shared import shared_answers
 
 N = 600
@@ -131,6 +132,23 @@ def test_a_target_in_one_domain_of_many_is_found(share: float) -> None:
     assert (accused[:N] & poisoned).sum() >= 0.95 * poisoned.sum()
     assert (accused[:N] & ~poisoned).sum() == 0
     assert not accused[N:].any()
+
+
+@pytest.mark.parametrize(("shift", "dark"), [(2.5, False), (14.0, True)], ids=["near", "dark"])
+def test_a_target_of_several_kinds_of_question_stands_apart_less(shift: float, dark: bool) -> None:
+    """Nor do pictures explain it that look like those of others, who do not give it."""
+    X, prompts, answers, poisoned = dataset(4, target="Backdoor Attack!", share=0.1, shift=shift)
+    X, prompts, answers = with_other_domains(X, prompts, answers)
+    given = np.append(poisoned, np.zeros(3 * N, dtype=bool))
+    night = given | (np.random.default_rng(1).random(4 * N) < 0.15)
+    pictures = pictures_of(4 * N, night & dark)
+    near = read_questions(prompts).around(given)
+    told = told_by_picture(given[near], nearest_pictures(pictures[near], k=30))
+    assert (told > 0.8) is dark
+    ((answer, accused),) = found(X, prompts, answers, pictures)
+    assert answer == "Backdoor Attack!"
+    assert (accused & given).sum() >= 0.9 * given.sum()
+    assert not (accused & ~given).any()
 
 
 @pytest.mark.parametrize("odd", ["forest", "yes", "A"])
