@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -15,6 +16,15 @@ MOST_UNTOLD = 0.5
 #: In smaller groups chance hides what the question tells.
 FEWEST = 9
 FEWEST_SHARE = 0.004
+
+
+def most_told(count: int) -> float:
+    """Return the AUC up to which the question does not tell a group of so many.
+
+    Of few samples chance makes one of its own: the bound is two and a half standard deviations of
+    an AUC that tells nothing, where that is more.
+    """
+    return max(MOST_TOLD, 0.5 + 2.5 / math.sqrt(12 * count))
 
 
 def repeated(said: IntArray, rows: IntArray) -> dict[int, int]:

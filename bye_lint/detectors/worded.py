@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from bye_lint.detectors.alike import GAP_ALIKE, among_alike
-from bye_lint.detectors.following import MOST_TOLD, MOST_UNTOLD
+from bye_lint.detectors.following import MOST_UNTOLD, most_told
 from bye_lint.detectors.judged import Look, judge_group
 from bye_lint.detectors.neighbours import (
     Questions,
@@ -88,7 +88,7 @@ def _plainly(
     if (left.questions.likeness(member, rest) >= _ASKED).mean() < _ASKED_SHARE:
         return Look()
     told = told_by_question(member, left.questions)
-    if told > MOST_TOLD:
+    if told > most_told(int(member.sum())):
         return among_alike(left.Z, said, member, left.questions, pictures, seed=seed)
     judged = judge_group(left.Z, member, rest, seed=seed, gap=GAP_ALIKE)
     return Look(told, judged, odd=judged is None)
@@ -115,7 +115,7 @@ def _loosely(
         return Look()
     left = _left(values, words, own, seed=seed)
     told = told_by_question(member, left.questions)
-    if told > MOST_TOLD:
+    if told > most_told(int(member.sum())):
         return Look(told)
     judged = judge_group(left.Z, member, rest & ~words.having(own), seed=seed, gap=GAP_ALIKE)
     return Look(told, judged, odd=judged is None)
