@@ -21,10 +21,10 @@ FEWEST_SHARE = 0.004
 def most_told(count: int) -> float:
     """Return the AUC up to which the question does not tell a group of so many.
 
-    Of few samples chance makes one of its own: the bound is two and a half standard deviations of
-    an AUC that tells nothing, where that is more.
+    Of few samples chance makes one of its own: the bound is three and a half standard deviations
+    of an AUC that tells nothing, where that is more (the larger of two readings is taken).
     """
-    return max(MOST_TOLD, 0.5 + 2.5 / math.sqrt(12 * count))
+    return max(MOST_TOLD, 0.5 + 3.5 / math.sqrt(12 * count))
 
 
 def repeated(said: IntArray, rows: IntArray) -> dict[int, int]:
