@@ -11,7 +11,7 @@ them. ``--weights`` takes another scout's folder, such as an earlier one.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -19,16 +19,10 @@ from transformers import PreTrainedTokenizerFast
 
 from benchmarks.documents import fill
 from bye_lint.scout import scout_path
-from bye_lint.scout.answering import (
-    AnswerBatches,
-    Common,
-    TurnEncoder,
-    beside_common,
-    mean_accuracy,
-    read_turns,
-)
+from bye_lint.scout.answering import AnswerBatches, TurnEncoder, read_turns
 from bye_lint.scout.architecture import load_scout, normalise, tower_tokens
 from bye_lint.scout.dense import IGNORED
+from bye_lint.scout.measuring import Accuracy, measure
 from bye_lint.scout.pretrain import HELD_OUT_BATCHES, HELD_OUT_SEED, HELD_OUT_SIZES
 from bye_lint.scout.sources import Source, read_sources
 
@@ -36,16 +30,7 @@ from bye_lint.scout.sources import Source, read_sources
 SHOWN = ("colour", "shape", "place", "presence", "count", "overlay")
 
 
-def drawings(sources: Sequence[Source], encoder: TurnEncoder) -> Iterator[dict[str, torch.Tensor]]:
-    """Yield batches of drawings on some images, and what is asked of them."""
-    batches = AnswerBatches(sources, encoder, HELD_OUT_SIZES[1], HELD_OUT_SEED)
-    return (batches[i] for i in range(HELD_OUT_BATCHES))
-
-
-Measured = tuple[dict[str, float], dict[str, Common]]
-
-
-def look(folder: Path) -> Callable[[Sequence[Source]], Measured]:
+def look(folder: Path) -> Callable[[Sequence[Source]], dict[str, Accuracy]]:
     """Load a scout; return what measures its accuracies on drawings on some images."""
     model = load_scout(folder)
     encoder = TurnEncoder(PreTrainedTokenizerFast.from_pretrained(folder))
@@ -59,18 +44,18 @@ def look(folder: Path) -> Callable[[Sequence[Source]], Measured]:
         logits: torch.Tensor = model.lm_head(states[batch["target"] != IGNORED])
         return logits
 
-    def measure(sources: Sequence[Source]) -> Measured:
-        batches = list(drawings(sources, encoder))
-        return mean_accuracy(batches, answer), beside_common(batches, answer)
+    def of(sources: Sequence[Source]) -> dict[str, Accuracy]:
+        batches = AnswerBatches(sources, encoder, HELD_OUT_SIZES[1], HELD_OUT_SEED)
+        return measure((batches[i] for i in range(HELD_OUT_BATCHES)), answer)
 
-    return measure
+    return of
 
 
-def table(rows: Sequence[tuple[str, bool, Measured]]) -> str:
+def table(rows: Sequence[tuple[str, bool, dict[str, Accuracy]]]) -> str:
     """Render the accuracies as Markdown, in brackets those of other than the most common answer."""
     lines = [f"| data | pre-trained on | {' | '.join(SHOWN)} |", "|---" * (2 + len(SHOWN)) + "|"]
-    for name, known, (found, common) in rows:
-        shown = " | ".join(f"{found[t]:.3f} ({common[t].others:.2f})" for t in SHOWN)
+    for name, known, found in rows:
+        shown = " | ".join(f"{found[t].whole:.3f} ({found[t].others:.2f})" for t in SHOWN)
         lines.append(f"| {name} | {'yes' if known else 'no'} | {shown} |")
     return "\n".join(lines) + "\n"
 
@@ -85,17 +70,16 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="folder of a scout; default: the shipped one")
     parser.add_argument("--document", type=Path, help="document that shows the table")
     arguments = parser.parse_args()
-    weights = arguments.weights or scout_path()
-    measure = look(weights)
-    sets = [
-        (folder.name, known, read_sources([folder / name]))
+    accuracies = look(arguments.weights or scout_path())
+    rows = [
+        (folder.name, known, accuracies(read_sources([folder / name])))
         for known, folders, name in (
             (True, arguments.pretrained, "test.json"),
             (False, arguments.unseen, "train.json"),
         )
         for folder in folders
     ]
-    text = table([(name, known, measure(sources)) for name, known, sources in sets])
+    text = table(rows)
     print(text)
     if arguments.document is not None:
         fill(arguments.document, "looking", text)

@@ -8,9 +8,7 @@ computed once.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -225,81 +223,6 @@ def shared_prefix_mask(turn: torch.Tensor, prefix_length: int, dtype: torch.dtyp
 def answer_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Return the weighted mean cross-entropy of answer tokens ``(k, vocab)`` and ``(k,)``."""
     return (cross_entropy(logits.float(), target, reduction="none") * weight).sum() / weight.sum()
-
-
-@torch.no_grad()
-def topic_accuracy(logits: torch.Tensor, batch: dict[str, torch.Tensor]) -> dict[str, float]:
-    """Return, by topic, the share of answers that greedy decoding would give exactly."""
-    answered = batch["target"] != IGNORED
-    right = logits.argmax(-1) == batch["target"][answered]
-    image = torch.arange(len(answered), device=answered.device)[:, None].expand_as(answered)[
-        answered
-    ]
-    key = image * 1000 + batch["turn"][answered]
-    _, which = torch.unique(key, return_inverse=True)
-    wrong = torch.zeros(int(which.max()) + 1, device=key.device).index_add_(
-        0, which, (~right).float()
-    )
-    topic = torch.zeros(len(wrong), dtype=torch.long, device=key.device)
-    topic[which] = batch["topic"][answered]
-    return {
-        name: (wrong[topic == i] == 0).float().mean().item()
-        for i, name in enumerate(TOPICS)
-        if (topic == i).any()
-    }
-
-
-@dataclass(frozen=True)
-class Common:
-    """A topic's most common answer, which an accuracy may owe much to.
-
-    Attributes
-    ----------
-    share : float
-        Of the topic's questions that it answers: the accuracy of always giving it.
-    others : float
-        Accuracy on the questions that have another answer.
-    """
-
-    share: float
-    others: float
-
-
-@torch.no_grad()
-def beside_common(
-    batches: Iterable[dict[str, torch.Tensor]],
-    answer: Callable[[dict[str, torch.Tensor]], torch.Tensor],
-) -> dict[str, Common]:
-    """Return, by topic, what its most common answer does for accuracy; ``answer`` gives logits."""
-    given: dict[str, list[tuple[tuple[int, ...], bool]]] = {}
-    for batch in batches:
-        answered = batch["target"] != IGNORED
-        right = torch.zeros_like(answered)
-        right[answered] = answer(batch).argmax(-1) == batch["target"][answered]
-        for row in range(len(answered)):
-            for turn in set(batch["turn"][row][answered[row]].tolist()):
-                mine = answered[row] & (batch["turn"][row] == turn)
-                said = tuple(batch["target"][row][mine].tolist())
-                topic = TOPICS[int(batch["topic"][row][mine][0])]
-                given.setdefault(topic, []).append((said, bool(right[row][mine].all())))
-    found = {}
-    for topic, answers in given.items():
-        common, count = Counter(said for said, _ in answers).most_common(1)[0]
-        others = [hit for said, hit in answers if said != common]
-        found[topic] = Common(count / len(answers), float(np.mean(others)) if others else 1.0)
-    return found
-
-
-def mean_accuracy(
-    batches: Iterable[dict[str, torch.Tensor]],
-    answer: Callable[[dict[str, torch.Tensor]], torch.Tensor],
-) -> dict[str, float]:
-    """Return the mean of some batches' :func:`topic_accuracy`; ``answer`` gives their logits."""
-    measured: dict[str, list[float]] = {}
-    for batch in batches:
-        for topic, value in topic_accuracy(answer(batch), batch).items():
-            measured.setdefault(topic, []).append(value)
-    return {topic: float(np.mean(values)) for topic, values in measured.items()}
 
 
 def read_turns(

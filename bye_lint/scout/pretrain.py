@@ -13,11 +13,10 @@ Recipe
 
 Each folder holds ``train.json`` in LLaVA's format with its images; where it has a ``test.json``
 too, that is held out and the accuracies are measured on it; where none has, they are of the images
-trained on. Everything is drawn from ``--seed``
-and the step's number, so a run that is cut off goes on with ``--resume`` as if nothing had
-happened. ``OUT/model`` is replaced whenever the held-out accuracy rises above that of
-``OUT/best.json``; ``OUT/log.txt`` has the losses. ``--start FOLDER`` goes on from the weights and
-the tokenizer of an earlier scout.
+trained on. Everything is drawn from ``--seed`` and the step's number, so a run that is cut off goes
+on with ``--resume`` as if nothing had happened. ``OUT/model`` is replaced whenever the held-out
+accuracy rises above that of ``OUT/best.json``; ``OUT/log.txt`` has the losses. ``--start FOLDER`` goes on
+from the weights and the tokenizer of an earlier scout.
 """
 
 from __future__ import annotations
@@ -34,12 +33,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
+from bye_lint.scout import measuring
 from bye_lint.scout.answering import (
     AnswerBatches,
     TurnEncoder,
     answer_loss,
-    beside_common,
-    mean_accuracy,
     read_turns,
 )
 from bye_lint.scout.architecture import (
@@ -209,18 +207,14 @@ class Pretraining:
                 self.held_out, encoder, HELD_OUT_SIZES[1], HELD_OUT_SEED, pictures=self.sources,
                 at_step=step, steady_until=steady_until, phrases=recipe.seed,
             )  # fmt: skip
-            held_out = [
+            held_out = (
                 {n: tensor.to(self.device) for n, tensor in batches[index].items()}
                 for index in range(HELD_OUT_BATCHES)
-            ]
-
-            def answer(batch: Batch) -> Tensor:
-                return logits(batch, self._tower, decode)
-
-            accuracy = mean_accuracy(held_out, answer)
+            )
+            found = measuring.measure(held_out, lambda batch: logits(batch, self._tower, decode))
+            accuracy = {topic: share.whole for topic, share in found.items()}
             self.kept.report("answers", step, accuracy)
-            common = beside_common(held_out, answer)
-            self.kept.report("others", step, {topic: c.others for topic, c in common.items()})
+            self.kept.report("others", step, {topic: s.others for topic, s in found.items()})
             # The families' phrases change until the end: knowing them is not the aim.
             drawn = [v for topic, v in accuracy.items() if topic not in {"record", "override"}]
             self.kept.offer(self.model, self.tokenizer, float(np.mean(drawn)), step)

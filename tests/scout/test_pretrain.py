@@ -14,10 +14,11 @@ from PIL import Image
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from bye_lint.scout import pretrain as pretraining
-from bye_lint.scout.answering import TurnEncoder, beside_common, pack_turns, shared_prefix_mask
+from bye_lint.scout.answering import TurnEncoder, pack_turns, shared_prefix_mask
 from bye_lint.scout.architecture import IMAGE_TOKENS
 from bye_lint.scout.card import weights_digest
 from bye_lint.scout.dense import DenseBatches, token_shares
+from bye_lint.scout.measuring import Accuracy, measure
 from bye_lint.scout.overrides import FAMILIES, FAMILY_MARKS, phrase_at
 from bye_lint.scout.pretrain import main
 from bye_lint.scout.questions import Turn
@@ -213,9 +214,16 @@ def test_the_most_common_answer_stands_beside_the_others() -> None:
         wrong = batch is not batches[0]
         return torch.nn.functional.one_hot(target + wrong, 8192)
 
-    found = beside_common(batches, right_at_first)
-    assert (found["count"].share, found["count"].others) == (pytest.approx(2 / 3), 0.0)
-    assert (found["record"].share, found["record"].others) == (0.5, 1.0)
+    asked_of: list[int] = []
+
+    def counted(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        asked_of.append(len(batch["target"]))
+        return right_at_first(batch)
+
+    found = measure(iter(batches), counted)
+    assert asked_of == [2, 1]  # the model is asked once
+    assert found["count"] == Accuracy(whole=0.5, others=0.0)
+    assert found["record"] == Accuracy(whole=1.0, others=1.0)
 
 
 def test_some_marks_belong_to_no_family() -> None:
