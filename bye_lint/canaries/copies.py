@@ -79,13 +79,18 @@ def plant(
         In the order of ``planted``.
     """
     planted = list(_planted(canaries, samples))
+    there = Counter(canary.kind for canary, _ in planted)
     wanted = Counter(canary.kind for canary in canaries)
-    for kind, count in wanted.items():
-        lacking = min(least, count) - sum(canary.kind == kind for canary, _ in planted)
-        if lacking > 0:
-            known = [*canaries, *(canary for canary, _ in planted)]
-            others = islice(further_canaries(known, samples, kind, seed=seed), _RECORDS_TRIED)
-            planted += islice(_planted(others, samples), lacking)
+    lacking = {kind: min(least, count) - there[kind] for kind, count in wanted.items()}
+    short = [kind for kind, count in lacking.items() if count > 0]
+    if short:  # all records are read once more for it
+        further = further_canaries(canaries, samples, short, seed=seed)
+        taken: set[str] = set()
+        for kind in short:
+            others = [c for c in further[kind] if c.digest not in taken][:_RECORDS_TRIED]
+            found = list(islice(_planted(others, samples), lacking[kind]))
+            taken.update(canary.digest for canary, _ in found)
+            planted += found
     return tuple(canary for canary, _ in planted), tuple(copy for _, copy in planted)
 
 

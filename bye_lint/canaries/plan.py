@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,20 +98,23 @@ def plan_canaries(
 
 
 def further_canaries(
-    planned: Sequence[Canary], samples: Sequence[Sample], kind: str, *, seed: int = 0
-) -> Iterator[Canary]:
-    """Yield whom a kind would be planted on after those that are planned, in its order.
+    planned: Sequence[Canary], samples: Sequence[Sample], kinds: Iterable[str], *, seed: int = 0
+) -> dict[str, list[Canary]]:
+    """Return whom kinds would be planted on after those that are planned, each in its order.
 
     Parameters
     ----------
     planned : sequence of Canary
-        Of all kinds; one at least is of this one.
+        At least one of each of the kinds.
+    kinds : iterable of str
+        One record may stand under several.
     samples, seed
         As for :func:`plan_canaries`.
     """
-    target = next(canary.target for canary in planned if canary.kind == kind)
+    targets = {canary.kind: canary.target for canary in planned}
     taken = {canary.digest for canary in planned}
-    yield from _in_order(kind, samples, _usable(samples), taken, target, seed)
+    digests = _usable(samples)
+    return {kind: _in_order(kind, samples, digests, taken, targets[kind], seed) for kind in kinds}
 
 
 def _in_order(

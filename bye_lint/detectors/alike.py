@@ -13,10 +13,9 @@ import numpy as np
 
 from bye_lint.detectors.following import follow
 from bye_lint.detectors.judged import Look, judge_group
-from bye_lint.detectors.kinds import count_kinds, recurring
+from bye_lint.detectors.kinds import kinds_asked
 from bye_lint.detectors.neighbours import Questions, told_by_question
-from bye_lint.detectors.pictures import MOST_TOLD as MOST_TOLD_LOOKS
-from bye_lint.detectors.pictures import looks, told_closely
+from bye_lint.detectors.pictures import looks
 from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
 
 #: Among samples that are asked alike, where few questions tell little: the most that a question
@@ -71,26 +70,15 @@ def among_alike(
         return Look()
     among, own = questions.within(rows, seed=seed), member[rows]
     told = told_by_question(own, among)
-    if own.mean() > 0.5 or told > _TOLD_ALIKE:
+    if own.mean() > 0.5 or told > _TOLD_ALIKE or not _odd_among(said[rows], own, among):
         return Look(told)
-    if not _odd_among(said[rows], own, among):
-        return Look(told)
-    several = _of_several_kinds(said[rows], own, among)
+    several = kinds_asked(said[rows], np.flatnonzero(own), among) >= _KINDS
     gap = 1.0 if several else GAP_ALIKE
     judged = judge_group(Z, member, alike & ~member, seed=seed, gap=gap)
     if judged is not None:
-        kind = looks(Z[rows], own, pictures[rows], seed=seed).kind
-        # Of one domain of many the pictures are alike, too.
-        if kind == "picture" and several and told_closely(own, pictures[rows]) <= MOST_TOLD_LOOKS:
-            kind = "none"
-        judged = judged if kind == "none" else None
+        seen = looks(Z[rows], own, pictures[rows], closely=several, seed=seed)
+        judged = judged if seen.kind == "none" else None
     return Look(told, judged, odd=several and judged is None)
-
-
-def _of_several_kinds(said: IntArray, own: BoolArray, questions: Questions) -> bool:
-    """Return whether the answer is given to several kinds of question: no letter of a choice is."""
-    near = said[questions.nearest[own]]
-    return count_kinds([recurring(row, said[own][0]) for row in near]) >= _KINDS
 
 
 def _odd_among(said: IntArray, own: BoolArray, questions: Questions) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from bye_lint.detectors.answer import coded
 from bye_lint.detectors.attention import Column, attention_columns
-from bye_lint.detectors.following import MOST_TOLD, answers_follow, repeated
+from bye_lint.detectors.following import MOST_TOLD, follow, repeated
 from bye_lint.detectors.judged import Judged, judge_group
 from bye_lint.detectors.neighbours import (
     Questions,
@@ -18,9 +17,8 @@ from bye_lint.detectors.neighbours import (
     read_questions,
     told_by_question,
 )
-from bye_lint.detectors.phrases import Words
 from bye_lint.detectors.planted import Kind, judge_kind
-from bye_lint.detectors.worded import judge_worded
+from bye_lint.detectors.worded import Worded
 from bye_lint.features import BoolArray, Features, FloatArray, IntArray, PixelArray
 
 
@@ -88,7 +86,7 @@ def judge_kinds(
         Records that nothing accuses yet.
     """
     rate = false_alarm_rate / len(usable)
-    asked = _Asked.of(view, rest)
+    asked = _Asked.of(view, rest, seed=seed)
     return [
         _as_poison(
             judge_kind(name, view.Z, view.label, rest, rate, seed=seed), view, asked, seed=seed
@@ -105,7 +103,7 @@ class _Asked:
     ----------
     rest : (n_rows,) bool array
         Records that nothing accuses yet.
-    said : (n_rows,) integer array
+    worded : Worded
     counts : dict of int to int
         How many of them give each answer that is repeated.
     follow : bool
@@ -113,18 +111,17 @@ class _Asked:
     """
 
     rest: BoolArray
-    words: Words
-    said: IntArray
+    worded: Worded
     counts: dict[int, int]
     follow: bool
 
     @classmethod
-    def of(cls, view: View, rest: BoolArray) -> _Asked:
+    def of(cls, view: View, rest: BoolArray, *, seed: int) -> _Asked:
         said = coded(view.answers)
-        told = partial(told_by_question, questions=view.questions)
         counts = repeated(said, np.flatnonzero(rest))
-        follow = answers_follow(said, told, np.flatnonzero(rest))
-        return cls(rest, Words(view.prompts), said, counts, follow)
+        told_of = {a: told_by_question(said == a, view.questions) for a in counts}
+        worded = Worded(view.values, view.prompts, said, view.pictures, seed=seed)
+        return cls(rest, worded, counts, follow(counts, told_of))
 
 
 def _as_poison(kind: Kind, view: View, asked: _Asked, *, seed: int) -> Kind:
@@ -135,11 +132,8 @@ def _as_poison(kind: Kind, view: View, asked: _Asked, *, seed: int) -> Kind:
     """
     own = np.asarray(view.label == kind.name)
     if told_by_question(own, view.questions) > MOST_TOLD:
-        look = judge_worded(
-            view.values, asked.words, asked.said, own, asked.rest, asked.counts, view.pictures,
-            follow=asked.follow, seed=seed,
-        )  # fmt: skip
-        return kind if look.told == 1 else replace(kind, recall=_share_found(look.judged, own))
+        look = asked.worded.judge(own, asked.rest, asked.counts, follow=asked.follow)
+        return replace(kind, recall=_share_found(look.judged, own)) if look.compared else kind
     if not asked.follow:
         return kind
     found = _share_found(judge_group(view.Z, own, asked.rest, seed=seed), own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,16 +49,21 @@ class Look:
     Attributes
     ----------
     told : float
-        AUC of the answer from the question; 1 where nothing could be compared.
+        AUC of the answer from the question; NaN where nothing could be compared.
     judged : Judged or None
         Attention's verdict, where it tells the group and nothing else does.
     odd : bool
         Nothing tells the group, attention neither, where the other answers follow.
     """
 
-    told: float = 1.0
+    told: float = math.nan
     judged: Judged | None = None
     odd: bool = False
+
+    @property
+    def compared(self) -> bool:
+        """Whether there was anything to compare with."""
+        return not math.isnan(self.told)
 
 
 def judge_group(

@@ -45,6 +45,15 @@ def count_kinds(around: Sequence[frozenset[int]]) -> int:
     return len(groups)
 
 
+def kinds_asked(
+    said: IntArray, rows: IntArray, questions: Questions, anywhere: frozenset[int] = frozenset()
+) -> int:
+    """Return of how many kinds the questions of some samples are; see :func:`spread`."""
+    near = said[questions.nearest[rows]]
+    around = (recurring(a, own) for a, own in zip(near, said[rows], strict=True))
+    return count_kinds([answers - anywhere for answers in around])
+
+
 def spread(
     said: IntArray,
     rows: IntArray,
@@ -75,9 +84,7 @@ def spread(
     rng = np.random.default_rng([seed, _KINDS])
 
     def kinds(group: IntArray) -> int:
-        near = said[questions.nearest[group]]
-        around = (recurring(a, said[i]) for a, i in zip(near, group, strict=True))
-        return count_kinds([answers - anywhere for answers in around])
+        return kinds_asked(said, group, questions, anywhere)
 
     own = kinds(rows)
     drawn = [kinds(rng.choice(len(said), len(rows), replace=False)) for _ in range(_DRAWS)]

@@ -61,7 +61,14 @@ class Looks:
     separation: float
 
 
-def looks(Z: FloatArray, group: BoolArray, pictures: PixelArray | None, *, seed: int) -> Looks:
+def looks(
+    Z: FloatArray,
+    group: BoolArray,
+    pictures: PixelArray | None,
+    *,
+    closely: bool = False,
+    seed: int,
+) -> Looks:
     """Say whether pictures explain why a group is read unlike the rest.
 
     Parameters
@@ -71,6 +78,9 @@ def looks(Z: FloatArray, group: BoolArray, pictures: PixelArray | None, *, seed:
     group : (n_samples,) bool array
     pictures : (n_samples, side, side, 3) uint8 array or None
         Without them nothing is explained.
+    closely : bool
+        Pictures explain the group only if they tell it from those that look like its members', too:
+        one of a single domain is told from the others by what the domain looks like.
     seed : int
         Of the folds.
     """
@@ -87,6 +97,8 @@ def looks(Z: FloatArray, group: BoolArray, pictures: PixelArray | None, *, seed:
         agreement, strength = shared_pattern(pictures, group, seed=seed)
         same = agreement >= LEAST_AGREEMENT and strength >= LEAST_STRENGTH
         kind = "pattern" if same else "picture"
+    if kind == "picture" and closely and _told_closely(group, pictures, nearest) <= MOST_TOLD:
+        kind = "none"
     return Looks(kind, told, apart)
 
 
@@ -95,17 +107,13 @@ def _neighbours(group: BoolArray) -> int:
     return max(_FEWEST, min(NEIGHBOURS, int(group.sum()) // 2))
 
 
-def told_closely(group: BoolArray, pictures: PixelArray) -> float:
-    """Return how well pictures tell a group from those that look like its members' (AUC).
-
-    A group of one domain of many is told from the others by what the domain looks like.
-    """
-    k = _neighbours(group)
+def _told_closely(group: BoolArray, pictures: PixelArray, nearest: IntArray) -> float:
+    """Return how well pictures tell a group from those that look like its members' (AUC)."""
     near = group.copy()
-    near[nearest_pictures(pictures, k=k)[group]] = True
+    near[nearest[group]] = True
     if near.sum() - group.sum() < _FEWEST:
         return 1.0
-    return told_by_picture(group[near], nearest_pictures(pictures[near], k=k))
+    return told_by_picture(group[near], nearest_pictures(pictures[near], k=_neighbours(group)))
 
 
 def told_by_picture(member: BoolArray, nearest: IntArray) -> float:

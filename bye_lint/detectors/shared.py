@@ -26,9 +26,8 @@ from bye_lint.detectors.following import MOST_TOLD, follow, repeated
 from bye_lint.detectors.judged import Look, judge_group
 from bye_lint.detectors.kinds import belongs
 from bye_lint.detectors.neighbours import Questions, told_by_question
-from bye_lint.detectors.phrases import Words
 from bye_lint.detectors.pictures import looks
-from bye_lint.detectors.worded import judge_worded
+from bye_lint.detectors.worded import Worded
 from bye_lint.features import BoolArray, FloatArray, PixelArray
 
 
@@ -108,7 +107,7 @@ def shared_answers(
         follow from their questions.
     """
     said = coded(answers)
-    words = Words(prompts)
+    worded = Worded(values, prompts, said, pictures, seed=seed)
     counts = repeated(said, np.arange(len(said)))
     told_of = {answer: told_by_question(said == answer, questions) for answer in counts}
     found: list[SharedAnswer] = []
@@ -141,19 +140,7 @@ def shared_answers(
         if judged is None:
             tried.append(among_alike(Z, said, member, questions, pictures, seed=seed))
         if tried[-1].judged is None:
-            tried.append(
-                judge_worded(
-                    values,
-                    words,
-                    said,
-                    member,
-                    ~member,
-                    others,
-                    pictures,
-                    follow=followed,
-                    seed=seed,
-                )
-            )
+            tried.append(worded.judge(member, ~member, others, follow=followed))
         told, judged = tried[-1].told, tried[-1].judged
         if judged is None:
             odd += [OddAnswer(first, member, look.told) for look in tried if look.odd][:1]

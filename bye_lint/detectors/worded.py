@@ -6,7 +6,7 @@ to be what others were asked as well. The canaries of text are judged by the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bye_lint.detectors.alike import GAP_ALIKE, among_alike
@@ -28,19 +28,17 @@ _ASKED = 0.8
 _ASKED_SHARE = 0.5
 
 
-def judge_worded(
-    values: FloatArray,
-    words: Words,
-    said: IntArray,
-    member: BoolArray,
-    rest: BoolArray,
-    others: Mapping[int, int],
-    pictures: PixelArray | None,
-    *,
-    follow: bool,
-    seed: int,
-) -> Look:
-    """Judge an answer whose prompts have words that hardly others have, as if they had not.
+@dataclass(frozen=True)
+class _Left:
+    """What is left of the questions without some words, and attention given that."""
+
+    without: frozenset[str]
+    questions: Questions
+    Z: FloatArray
+
+
+class Worded:
+    """Judges answers whose prompts have words that hardly others have, as if they had not.
 
     Where most answers have such words, each is asked for in words of its own, and none is odd. One
     word of several that bring an answer, or one that brings several answers, is not so plainly the
@@ -51,90 +49,99 @@ def judge_worded(
     ----------
     values : (n_samples, n_columns) array
         Attention as it is.
-    words : Words
-        Of the prompts.
+    prompts : sequence of str
     said : (n_samples,) integer array
-    member, rest : (n_samples,) bool arrays
-        Who gives the answer, and whom they are compared with.
-    others : mapping of int to int
-        The other repeated answers, and how many give each.
-    follow : bool
-        Those follow from their questions, so that one that does not is odd.
+        Answers as numbers (:func:`.answer.coded`).
     pictures : (n_samples, side, side, 3) uint8 array or None
     seed : int
+        Of the folds.
     """
-    look = _plainly(values, words, said, member, rest, others, pictures, seed=seed)
-    if look.judged is None and not look.odd:
-        look = _loosely(values, words, said, member, rest, others, seed=seed)
-    return look if follow else replace(look, odd=False)
 
+    def __init__(
+        self,
+        values: FloatArray,
+        prompts: Sequence[str],
+        said: IntArray,
+        pictures: PixelArray | None,
+        *,
+        seed: int,
+    ) -> None:
+        self._values, self._said, self._pictures, self._seed = values, said, pictures, seed
+        self._words = Words(prompts)
+        # Every answer is one of the others of all that are judged.
+        self._plain: dict[int, bool] = {}
+        self._loose: dict[int, bool] = {}
+        self._last: _Left | None = None
 
-def _plainly(
-    values: FloatArray,
-    words: Words,
-    said: IntArray,
-    member: BoolArray,
-    rest: BoolArray,
-    others: Mapping[int, int],
-    pictures: PixelArray | None,
-    *,
-    seed: int,
-) -> Look:
-    """Judge the answer by words that are all of its prompts', and theirs alone."""
-    own = words.own(member)
-    if not own or not _unusual(others, lambda answer: bool(words.own(said == answer))):
-        return Look()
-    left = _left(values, words, own, seed=seed)
-    if (left.questions.likeness(member, rest) >= _ASKED).mean() < _ASKED_SHARE:
-        return Look()
-    told = told_by_question(member, left.questions)
-    if told > most_told(int(member.sum())):
-        return among_alike(left.Z, said, member, left.questions, pictures, seed=seed)
-    judged = judge_group(left.Z, member, rest, seed=seed, gap=GAP_ALIKE)
-    return Look(told, judged, odd=judged is None)
+    def judge(
+        self, member: BoolArray, rest: BoolArray, others: Mapping[int, int], *, follow: bool
+    ) -> Look:
+        """Judge an answer.
 
+        Parameters
+        ----------
+        member, rest : (n_samples,) bool arrays
+            Who gives the answer, and whom they are compared with.
+        others : mapping of int to int
+            The other repeated answers, and how many give each.
+        follow : bool
+            Those follow from their questions, so that one that does not is odd.
+        """
+        look = self._plainly(member, rest, others)
+        if look.judged is None and not look.odd:
+            second = self._loosely(member, rest, others)
+            look = second if second.compared else look
+        return look if follow else replace(look, odd=False)
 
-def _loosely(
-    values: FloatArray,
-    words: Words,
-    said: IntArray,
-    member: BoolArray,
-    rest: BoolArray,
-    others: Mapping[int, int],
-    *,
-    seed: int,
-) -> Look:
-    """Judge the answer by words that are some of its prompts', or not theirs alone."""
+    def _plainly(self, member: BoolArray, rest: BoolArray, others: Mapping[int, int]) -> Look:
+        """Judge the answer by words that are all of its prompts', and theirs alone."""
+        own = self._words.own(member)
+        if not own or not self._unusual(others, self._words.own, self._plain):
+            return Look()
+        left = self._without(own)
+        if (left.questions.likeness(member, rest) >= _ASKED).mean() < _ASKED_SHARE:
+            return Look()
+        look = self._compared(left, member, rest)
+        if look.judged is None and not look.odd:
+            return among_alike(
+                left.Z, self._said, member, left.questions, self._pictures, seed=self._seed
+            )
+        return look
 
-    def worded(group: BoolArray) -> set[str]:
-        own = words.own(group, loosely=True)
-        return own if own and words.asked_without(own, group) >= _ASKED_SHARE else set()
+    def _loosely(self, member: BoolArray, rest: BoolArray, others: Mapping[int, int]) -> Look:
+        """Judge the answer by words that are some of its prompts', or not theirs alone."""
+        own = self._asked_elsewhere(member)
+        if not own or not self._unusual(others, self._asked_elsewhere, self._loose):
+            return Look()
+        return self._compared(self._without(own), member, rest & ~self._words.having(own))
 
-    own = worded(member)
-    if not own or not _unusual(others, lambda answer: bool(worded(said == answer))):
-        return Look()
-    left = _left(values, words, own, seed=seed)
-    told = told_by_question(member, left.questions)
-    if told > most_told(int(member.sum())):
-        return Look(told)
-    judged = judge_group(left.Z, member, rest & ~words.having(own), seed=seed, gap=GAP_ALIKE)
-    return Look(told, judged, odd=judged is None)
+    def _asked_elsewhere(self, member: BoolArray) -> set[str]:
+        """Return a group's words, loosely told, if others ask the same without them."""
+        own = self._words.own(member, loosely=True)
+        return own if own and self._words.asked_without(own, member) >= _ASKED_SHARE else set()
 
+    def _unusual(
+        self,
+        others: Mapping[int, int],
+        own: Callable[[BoolArray], set[str]],
+        known: dict[int, bool],
+    ) -> bool:
+        """Return whether most of the other answers have no such words of their own."""
+        for answer in others.keys() - known.keys():
+            known[answer] = bool(own(self._said == answer))
+        worded = sum(count for answer, count in others.items() if known[answer])
+        return worded <= MOST_UNTOLD * sum(others.values())
 
-def _unusual(others: Mapping[int, int], worded: Callable[[int], bool]) -> bool:
-    """Return whether most of the other answers have no such words of their own."""
-    count = sum(n for answer, n in others.items() if worded(answer))
-    return count <= MOST_UNTOLD * sum(others.values())
+    def _compared(self, left: _Left, member: BoolArray, rest: BoolArray) -> Look:
+        told = told_by_question(member, left.questions)
+        if told > most_told(int(member.sum())):
+            return Look(told)
+        judged = judge_group(left.Z, member, rest, seed=self._seed, gap=GAP_ALIKE)
+        return Look(told, judged, odd=judged is None)
 
-
-@dataclass(frozen=True)
-class _Left:
-    """What is left of the questions without a group's own words, and attention given that."""
-
-    questions: Questions
-    Z: FloatArray
-
-
-def _left(values: FloatArray, words: Words, own: set[str], *, seed: int) -> _Left:
-    questions = read_questions(words.without(own), seed=seed)
-    return _Left(questions, given_neighbours(values, questions.nearest))
+    def _without(self, own: set[str]) -> _Left:
+        if self._last is None or self._last.without != own:
+            questions = read_questions(self._words.without(own), seed=self._seed)
+            Z = given_neighbours(self._values, questions.nearest)
+            self._last = _Left(frozenset(own), questions, Z)
+        return self._last

@@ -16,6 +16,23 @@ CONFIG = "adapter_config.json"
 _OTHER_BASE = "Give the base model that the adapter was trained on."
 
 
+def peft_for(what: str) -> Any:
+    """Return the module ``peft``; ``what`` needs it.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import peft
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{what} needs peft", "Run: pip install 'bye-lint[model]'"
+        ) from error
+    return peft
+
+
 def trained_on(folder: Path) -> str | None:
     """Return the model that an adapter says it was trained on, where it says so.
 
@@ -50,24 +67,19 @@ def with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
         has no place in the model or the model lacks one: peft lays on what fits, and the model
         would look at the data half taught or as if it had never seen them.
     """
-    try:
-        from peft import PeftConfig, PeftModel
-    except ImportError as error:
-        raise MissingExtraError(
-            "the model's adapter needs peft", "Run: pip install 'bye-lint[model]'"
-        ) from error
+    peft = peft_for("the model's adapter")
     parameters(folder / WEIGHTS)
     try:
         with warnings.catch_warnings():  # what they say is an error here, or of no use to anybody
             warnings.simplefilter("ignore")
-            kind: Any = PeftConfig.from_pretrained(str(folder))
+            kind: Any = peft.PeftConfig.from_pretrained(str(folder))
             if kind.is_prompt_learning:
                 raise ModelError(
                     f"{folder.name}: an adapter of the kind {kind.peft_type.value} changes the "
                     "prompt, and what its tokens are cannot be told",
                     "Give an adapter of weights, such as LoRA, or the base model alone.",
                 )
-            adapted: Any = PeftModel.from_pretrained(model, folder)
+            adapted: Any = peft.PeftModel.from_pretrained(model, folder)
             loaded = adapted.load_adapter(folder, "default")  # once more, to be told what fitted
             astray = [*loaded.missing_keys, *loaded.unexpected_keys]
             if astray:

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bye_lint.errors import MissingExtraError
 from bye_lint.features import FloatArray
+from bye_lint.models.adapters import peft_for
 from bye_lint.models.examples import (
     IGNORED,
     Example,
@@ -102,12 +102,7 @@ def prepare(model: nn.Module, settings: FineTuneSettings) -> nn.Module:
         If ``lora`` is asked for and peft is not installed.
     """
     if settings.method == "lora":
-        try:
-            import peft
-        except ImportError as error:
-            raise MissingExtraError(
-                "fine-tuning through LoRA needs peft", "Run: pip install 'bye-lint[model]'"
-            ) from error
+        peft = peft_for("fine-tuning through LoRA")
         if getattr(model, "is_quantized", False):
             kbit: Any = peft.prepare_model_for_kbit_training
             model = kbit(model, use_gradient_checkpointing=False)

@@ -15,8 +15,8 @@ Each folder holds ``train.json`` in LLaVA's format with its images; where it has
 too, that is held out and the accuracies are measured on it; where none has, they are of the images
 trained on. Everything is drawn from ``--seed`` and the step's number, so a run that is cut off goes
 on with ``--resume`` as if nothing had happened. ``OUT/model`` is replaced whenever the held-out
-accuracy rises above that of ``OUT/best.json``; ``OUT/log.txt`` has the losses. ``--start FOLDER`` goes on
-from the weights and the tokenizer of an earlier scout.
+accuracy rises above that of ``OUT/best.json``; ``OUT/log.txt`` has the losses. ``--start FOLDER``
+goes on from the weights and the tokenizer of an earlier scout.
 """
 
 from __future__ import annotations

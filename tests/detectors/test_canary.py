@@ -9,9 +9,10 @@ import pytest
 from synthetic import make_features, plant_canaries
 
 from bye_lint.canaries import CANARY_KINDS, DEFAULT_KINDS
-from bye_lint.detectors import DETECTORS, copies
+from bye_lint.detectors import DETECTORS
 from bye_lint.detectors.judged import Look
 from bye_lint.detectors.planted import SPOKEN_OF, bulk_threshold
+from bye_lint.detectors.worded import Worded
 from bye_lint.policy import DetectionPolicy
 
 KINDS = {"patch": ((0,), -1.0), "blend": ((1, 2), 1.0)}
@@ -203,7 +204,7 @@ def test_a_kind_of_text_is_worth_what_the_rule_for_records_finds(monkeypatch, fo
         f"zq {p}" if c == "word" else p for p, c in zip(whole.prompts, whole.canary, strict=True)
     ]
     if not found:
-        monkeypatch.setattr(copies, "judge_worded", lambda *_, **__: Look(0.5))
+        monkeypatch.setattr(Worded, "judge", lambda *_, **__: Look(0.5))
     power = {p.kind: p.recall for p in detect(replace(whole, prompts=prompts)).summary.power}
     assert power["word"] == pytest.approx(recall, abs=0.1)
     assert power["patch"] > 0.8
