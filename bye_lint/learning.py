@@ -17,6 +17,7 @@ from bye_lint.models.devices import settle
 from bye_lint.policy import ModelPolicy, Policy
 from bye_lint.progress import Progress
 from bye_lint.records import Sample
+from bye_lint.shelf import Shelf
 from bye_lint.store import cache_folder, require_writable
 
 SCOUT = "scout"
@@ -58,7 +59,13 @@ def plant(
         planned = plan_canaries(
             samples, share=policy.fine_tune.canary_share, least=FEWEST_COPIES, seed=policy.seed
         )
-        planted, copies = plant_canaries(planned, samples, least=FEWEST_COPIES, seed=policy.seed)
+        planted, copies = plant_canaries(
+            planned,
+            samples,
+            least=FEWEST_COPIES,
+            seed=policy.seed,
+            shelf=Shelf(cache_folder()),
+        )
     kinds = tuple(canary.kind for canary in planted)
     needed = get_detector(policy.detection.method).canaries
     counts = Counter(kinds)

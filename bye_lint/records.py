@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
+
+from bye_lint.shelf import Shelf, Slot
 
 Role = Literal["system", "user", "assistant"]
 
@@ -71,13 +73,13 @@ class ImageSource:
         The image as the record names it; shown in reports, never opened.
     path : Path or None
         The resolved file.
-    data : bytes or None
+    data : bytes or Slot or None
         The encoded image, where the dataset embeds it.
     """
 
     name: str
     path: Path | None = None
-    data: bytes | None = field(default=None, repr=False)
+    data: bytes | Slot | None = field(default=None, repr=False)
 
     def read(self) -> bytes:
         """Return the encoded bytes of the image.
@@ -87,11 +89,19 @@ class ImageSource:
         OSError
             If the file cannot be read.
         """
+        if isinstance(self.data, Slot):
+            return self.data.read()
         if self.data is not None:
             return self.data
         if self.path is None:
             raise FileNotFoundError(self.name)
         return self.path.read_bytes()
+
+    def laid_on(self, shelf: Shelf) -> ImageSource:
+        """Return the image with the bytes that it holds itself, if any, laid on a shelf."""
+        if not isinstance(self.data, bytes):
+            return self
+        return replace(self, data=shelf.put(self.data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,11 @@ class Sample:
     location: Location
     turns: tuple[Turn, ...]
     images: tuple[ImageSource, ...]
+
+    def laid_on(self, shelf: Shelf) -> Sample:
+        """Return the record with the images that it holds itself laid on a shelf."""
+        images = tuple(image.laid_on(shelf) for image in self.images)
+        return self if images == self.images else replace(self, images=images)
 
     @property
     def system(self) -> str:

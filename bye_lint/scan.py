@@ -23,6 +23,8 @@ from bye_lint.records import Checked, Finding, Sample, place_of
 from bye_lint.request import Request, passed_over, shown
 from bye_lint.results import Counts, ScanResult
 from bye_lint.rules import check_pixels, check_samples
+from bye_lint.shelf import Shelf
+from bye_lint.store import cache_folder
 from bye_lint.verdict import Verdict, judge, judge_structure, too_few
 
 if TYPE_CHECKING:
@@ -110,6 +112,7 @@ def read(request: Request, progress: Progress) -> tuple[list[Checked], Chosen]:
             policy.base,
             display_root=request.root,
             on_passed_over=passed.append,
+            shelf=Shelf(cache_folder()),
         )
         for item in check_samples(items, policy.dataset, decode=whole, digest=True):
             checked.append(item)

@@ -32,7 +32,7 @@ LAYERS = (
         "codes", "escape", "features", "heat", "mixtures", "policy", "progress", "stages",
         "triggers", "verdict",
     },
-    {"__init__", "conversation", "errors", "exhibits", "readings", "records", "results"},
+    {"__init__", "conversation", "errors", "exhibits", "readings", "records", "results", "shelf"},
 )  # fmt: skip
 ROOMS = LAYERS[2]
 HEAVY = {"torch", "transformers", "peft", "accelerate"}

@@ -15,6 +15,7 @@ from bye_lint.canaries.kinds import CANARY_KINDS
 from bye_lint.canaries.plan import Canary, further_canaries
 from bye_lint.errors import DatasetError
 from bye_lint.records import ImageSource, Role, Sample
+from bye_lint.shelf import Shelf
 from bye_lint.triggers import Pixels, Trigger
 
 _PLACES_TRIED = 32
@@ -61,7 +62,12 @@ def materialise(canary: Canary, sample: Sample) -> Sample:
 
 
 def plant(
-    canaries: Sequence[Canary], samples: Sequence[Sample], *, least: int = 0, seed: int = 0
+    canaries: Sequence[Canary],
+    samples: Sequence[Sample],
+    *,
+    least: int = 0,
+    seed: int = 0,
+    shelf: Shelf | None = None,
 ) -> tuple[tuple[Canary, ...], tuple[Sample, ...]]:
     """Materialise canaries; those whose image cannot carry them are left out.
 
@@ -71,6 +77,8 @@ def plant(
         Where fewer of a kind are left, other records stand in, up to as many.
     seed : int
         That the canaries were planned with.
+    shelf : Shelf, optional
+        Takes the images of the copies; else they lie in memory.
 
     Returns
     -------
@@ -78,7 +86,7 @@ def plant(
     copies : tuple of Sample
         In the order of ``planted``.
     """
-    planted = list(_planted(canaries, samples))
+    planted = list(_planted(canaries, samples, shelf))
     there = Counter(canary.kind for canary, _ in planted)
     wanted = Counter(canary.kind for canary in canaries)
     lacking = {kind: min(least, count) - there[kind] for kind, count in wanted.items()}
@@ -88,20 +96,21 @@ def plant(
         taken: set[str] = set()
         for kind in short:
             others = [c for c in further[kind] if c.digest not in taken][:_RECORDS_TRIED]
-            found = list(islice(_planted(others, samples), lacking[kind]))
+            found = list(islice(_planted(others, samples, shelf), lacking[kind]))
             taken.update(canary.digest for canary, _ in found)
             planted += found
     return tuple(canary for canary, _ in planted), tuple(copy for _, copy in planted)
 
 
 def _planted(
-    canaries: Iterable[Canary], samples: Sequence[Sample]
+    canaries: Iterable[Canary], samples: Sequence[Sample], shelf: Shelf | None
 ) -> Iterator[tuple[Canary, Sample]]:
     for canary in canaries:
         try:
-            yield canary, materialise(canary, samples[canary.index])
+            copy = materialise(canary, samples[canary.index])
         except DatasetError:
             continue
+        yield canary, copy.laid_on(shelf) if shelf else copy
 
 
 def encode_copy(image: ImageSource, trigger: Trigger | None, rng: np.random.Generator) -> bytes:

@@ -77,6 +77,8 @@ def verify(
     from bye_lint.reports import check_writable, load_result, write_report
     from bye_lint.request import Overrides, plan_request, result_paths
     from bye_lint.rules import check_samples
+    from bye_lint.shelf import Shelf
+    from bye_lint.store import cache_folder
     from bye_lint.triggers import get_trigger
 
     loaded = load_result(result)
@@ -98,8 +100,12 @@ def verify(
     if epochs is not None:
         policy = replace(policy, fine_tune=replace(policy.fine_tune, epochs=epochs))
 
+    shelf = Shelf(cache_folder())
+
     def read(*places: Path) -> list[Sample]:
-        items = read_datasets(places, policy.dataset, policy.base, display_root=request.root)
+        items = read_datasets(
+            places, policy.dataset, policy.base, display_root=request.root, shelf=shelf
+        )
         return _usable(check_samples(items, policy.dataset))
 
     before = read(*request.paths)

@@ -19,6 +19,7 @@ from bye_lint.datasets.walk import DatasetFile, find_files, is_recognised
 from bye_lint.errors import DatasetError
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Sample, Skipped
+from bye_lint.shelf import Shelf
 
 __all__ = [
     "READERS",
@@ -83,6 +84,7 @@ def read_datasets(
     *,
     display_root: Path,
     on_passed_over: Callable[[Path], None] | None = None,
+    shelf: Shelf | None = None,
 ) -> Iterator[Sample | Skipped]:
     """Yield every record of the given datasets, usable or not, in a fixed order.
 
@@ -92,6 +94,8 @@ def read_datasets(
         As in :func:`dataset_files`.
     display_root : Path
         Folder that reported paths are relative to.
+    shelf : Shelf, optional
+        Takes the images that the datasets embed, for who keeps the records.
 
     Raises
     ------
@@ -116,7 +120,8 @@ def read_datasets(
             continue
         settings = ReadSettings(display, ImageRoot(root or file.path.parent), policy.fields)
         try:
-            yield from file.reader.read(file.path, settings)
+            for item in file.reader.read(file.path, settings):
+                yield item.laid_on(shelf) if shelf and isinstance(item, Sample) else item
         except OSError as error:
             raise DatasetError(
                 f"{file.path}: cannot be read ({error.strerror or error})", "Try again."
