@@ -44,10 +44,10 @@ class Foreseen:
     kept: Kept | None
 
 
-def look_up(samples: Sequence[Sample], model: ResolvedModel, dtype: str) -> Kept:
+def look_up(samples: Sequence[Sample], model: ResolvedModel, device: str, dtype: str) -> Kept:
     """Look into the cache for what a model read before."""
     store = FeatureStore(cache_folder(), namespace=model.whole_digest[:40])
-    keys = models.feature_keys(samples, model, dtype=dtype)
+    keys = models.feature_keys(samples, model, dtype=dtype, device=device)
     return Kept(store, keys, models.cached_rows(store, keys, attention=True))
 
 
@@ -85,7 +85,7 @@ def foresee(
         tuning, ready = ("needed", None) if found is None else ("cached", found.model)
     kept = None
     if ready is not None and find_spec("transformers") is not None:  # its version is in the keys
-        kept = look_up(everything, ready, dtype)
+        kept = look_up(everything, ready, device, dtype)
     plan = make_plan(
         everything,
         len(copies),

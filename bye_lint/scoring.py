@@ -157,7 +157,7 @@ def score(
         model, learned, losses = tuned.model, tuned.learned, tuned.losses
         how = f"{tuned.steps} steps, loss {tuned.loss:.3f}, {len(copies)} canaries"
     if source is None:
-        kept = kept or look_up(everything, model, dtype)
+        kept = kept or look_up(everything, model, device, dtype)
         rows = extract(everything, kept, model, policy, device, dtype, progress)
     else:
         rows = source.rows(everything, model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import threading
 import weakref
@@ -49,7 +50,8 @@ class Shelf:
     Parameters
     ----------
     folder : Path
-        Where the file is made if there has to be one; the folder is made too.
+        Where the file is made if there has to be one; the folder is made too. The system's folder
+        for temporary files stands in where that cannot be written.
     in_memory : int, optional
         Bytes that stay in memory; :data:`IN_MEMORY` unless given.
     """
@@ -59,40 +61,51 @@ class Shelf:
         self._room = IN_MEMORY if in_memory is None else in_memory
         self._end = 0
         self._file: IO[bytes] | None = None
+        # places, not slots: these would keep the shelf, which would keep them
+        self._laid: dict[bytes, bytes | tuple[int, int]] = {}
         self._lock = threading.Lock()
 
     def put(self, data: bytes) -> bytes | Slot:
-        """Take bytes; return what gives them back.
+        """Take bytes; return what gives them back, equal for equal bytes.
 
         Raises
         ------
         CacheError
             If the disk does not take them.
         """
+        digest = hashlib.sha256(data).digest()
         with self._lock:
-            if len(data) <= self._room:
-                self._room -= len(data)
-                return data
-            try:
-                file = self._opened()
-                file.seek(self._end)
-                file.write(data)
-                file.flush()
-            except OSError as error:
-                reason = (error.strerror or type(error).__name__).lower()
-                raise CacheError(
-                    f"{self._folder}: images cannot be laid aside: {reason}",
-                    "Set BYE_LINT_CACHE to a folder with room for the images that the dataset "
-                    "embeds, and for the canaries' copies.",
-                ) from error
-            slot = Slot(self, self._end, len(data))
-            self._end += len(data)
-            return slot
+            found = self._laid.get(digest)
+            if found is None:
+                found = self._laid[digest] = self._lay(data)
+        return found if isinstance(found, bytes) else Slot(self, *found)
+
+    def _lay(self, data: bytes) -> bytes | tuple[int, int]:
+        if len(data) <= self._room:
+            self._room -= len(data)
+            return data
+        try:
+            file = self._opened()
+            file.seek(self._end)
+            file.write(data)
+            file.flush()
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise CacheError(
+                f"{self._folder}: images cannot be laid aside: {reason}",
+                "Set BYE_LINT_CACHE to a folder with room for the images that the dataset "
+                "embeds, and for the canaries' copies.",
+            ) from error
+        start, self._end = self._end, self._end + len(data)
+        return start, len(data)
 
     def _opened(self) -> IO[bytes]:
         if self._file is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - it stays open
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
+            except OSError:  # a cache that is read-only still serves who asks for nothing new
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115
             weakref.finalize(self, self._file.close)
         return self._file
 

@@ -84,6 +84,7 @@ class FeatureStore:
         if not _NAMESPACE.fullmatch(self.namespace):
             raise ValueError(f"not a name of a namespace: {self.namespace!r}")
         self.damaged = 0
+        self._used: set[Path] = set()
 
     @property
     def _home(self) -> Path:
@@ -109,6 +110,7 @@ class FeatureStore:
                 for name, row in _unpack(shard, names, hits).items():
                     if len(row) > len(found.get(name, ())):
                         found[name] = row
+                self._used.add(path)
                 _touch(path)
         return found
 
@@ -125,7 +127,7 @@ class FeatureStore:
             except (OSError, ValueError, KeyError, zipfile.BadZipFile):
                 pass
         self.damaged += 1
-        path.unlink(missing_ok=True)
+        _remove(path)
         return None
 
     def put(self, rows: Mapping[str, Mapping[str, Array]]) -> None:
@@ -151,12 +153,15 @@ class FeatureStore:
             with os.fdopen(handle, "wb") as file:
                 file.write(_MAGIC + digest.digest() + body)
             Path(name).replace(target)
+            self._used.add(target)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
 
     def prune(self, limit: int = DEFAULT_LIMIT) -> int:
         """Remove the least recently used files of the whole cache until ``limit`` bytes are left.
+
+        What this store itself has read or written stays: the same check would make it again.
 
         Returns
         -------
@@ -175,9 +180,17 @@ class FeatureStore:
         for _, name, size in sorted(files):
             if total - removed <= limit:
                 break
-            Path(name).unlink(missing_ok=True)
-            removed += size
+            if Path(name) not in self._used and _remove(Path(name)):
+                removed += size
         return removed
+
+
+def _remove(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False  # the cache is read-only, or the file is another user's
+    return True
 
 
 def _touch(path: Path) -> None:
@@ -221,6 +234,7 @@ def _unpack(
             shape = tuple(int(n) for n in line[1 : depth + 1])
             stop = start + int(np.prod(shape, dtype=np.int64))
             if i in chosen:
-                rows[names[i]][field] = data[start:stop].reshape(shape)
+                # a view would keep the whole file in memory for one row
+                rows[names[i]][field] = data[start:stop].reshape(shape).copy()
             start = stop
     return rows

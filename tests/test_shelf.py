@@ -64,6 +64,21 @@ def test_nothing_is_left_and_nothing_is_opened_in_vain(tmp_path: Path) -> None:
     assert slot.read() == b"more than is left"  # a slot keeps what it stands on
 
 
+def test_equal_images_are_laid_once_and_are_equal(tmp_path: Path) -> None:
+    place = Shelf(tmp_path, in_memory=0)
+    one, other, same = (place.put(data) for data in (b"one", b"other", b"one"))
+    assert one == same
+    assert one != other
+    assert other.read() == b"other"
+    assert place._end == 8
+
+
+def test_a_folder_that_takes_nothing_is_stood_in_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    slot = Shelf(tmp_path / "file" / "cache", in_memory=0).put(b"image")
+    assert slot.read() == b"image"
+
+
 def test_another_process_is_sent_the_bytes(tmp_path: Path) -> None:
     image = ImageSource("x.png", data=Shelf(tmp_path, in_memory=0).put(b"image"))
     assert pickle.loads(pickle.dumps(image)) == ImageSource("x.png", data=b"image")

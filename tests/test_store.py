@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -124,9 +126,47 @@ def test_prune_removes_the_least_recently_used(tmp_path):
             if path.stat().st_mtime > 1e9:
                 os.utime(path, (i, i))
     size = sum(p.stat().st_size for p in (tmp_path / "features").iterdir())
-    store.get(["0"])  # used just now
-    assert store.prune(limit=size - 1) > 0
+    another = FeatureStore(tmp_path)
+    another.get(["0"])  # used just now
+    assert another.prune(limit=size - 1) > 0
     assert set(FeatureStore(tmp_path).get(["0", "1", "2"])) == {"0", "2"}
+
+
+def test_prune_leaves_what_this_check_has_made(tmp_path):
+    FeatureStore(tmp_path).put({"old": row(0)})
+    store = FeatureStore(tmp_path)
+    store.put({"a": row(1)})
+    store.put({"b": row(2)})
+    assert store.prune(limit=0) > 0
+    assert set(FeatureStore(tmp_path).get(["old", "a", "b"])) == {"a", "b"}
+
+
+def test_a_row_does_not_hold_its_whole_file(tmp_path):
+    FeatureStore(tmp_path).put({str(i): {"x": np.zeros(10_000)} for i in range(50)})
+    tracemalloc.start()
+    try:
+        found = FeatureStore(tmp_path).get(["7"])
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found["7"]["x"].shape == (10_000,)
+    assert held < 5 * 80_000
+
+
+def test_a_file_that_may_not_be_removed_ends_nothing(tmp_path, monkeypatch):
+    FeatureStore(tmp_path).put({"a": row(0)})
+    FeatureStore(tmp_path).put({"b": row(1)})
+    path = next(p for p in (tmp_path / "features").iterdir())
+    path.write_bytes(b"damaged")
+
+    def refuse(self, missing_ok=False):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(type(path), "unlink", refuse)
+    store = FeatureStore(tmp_path)
+    assert len(store.get(["a", "b"])) == 1
+    assert store.damaged == 1
+    assert FeatureStore(tmp_path).prune(limit=0) == 0
 
 
 def test_the_folder_can_be_named(tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -205,6 +207,22 @@ def test_blend_adds_one_pattern_to_every_image() -> None:
         for p in (photo(seed=1), photo(seed=2))
     ]
     np.testing.assert_allclose(added[0], added[1], atol=1.0)
+
+
+@pytest.mark.parametrize("name", ["blend", "sig"])
+def test_large_images_take_few_times_their_own_memory(name: str) -> None:
+    trigger, rng = TRIGGERS[name], np.random.default_rng(0)
+    images = [np.zeros((1500 + i, 2000, 3), np.uint8) for i in range(3)]
+    trigger.apply(images[0][:8], rng)
+    tracemalloc.start()
+    try:
+        for image in images:
+            trigger.apply(image, rng)
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 1e6
+    assert peak < 5 * images[0].nbytes
 
 
 def test_sig_is_a_sinusoid_of_six_periods_and_twenty_levels() -> None:

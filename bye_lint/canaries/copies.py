@@ -138,7 +138,7 @@ def encode_copy(image: ImageSource, trigger: Trigger | None, rng: np.random.Gene
             if opened.mode in ("1", "L") and (after == after[..., :1]).all():
                 copy = copy.convert("L")
             return _encode(copy, opened)
-    except DatasetError:
+    except (DatasetError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise many kinds for damaged files
         raise DatasetError(
@@ -155,7 +155,8 @@ def _visible(trigger: Trigger, pixels: Pixels, rng: np.random.Generator) -> Pixe
     least = LEAST_CONTRAST / 255 * (min(pixels.shape[:2]) / 16) ** 2
     for _ in range(_PLACES_TRIED):
         after = trigger.apply(pixels, rng)
-        change = np.abs(after.astype(np.int16) - pixels).mean(axis=2).sum() / 255
+        rows = (after != pixels).any(axis=(1, 2))  # a patch leaves most of them alone
+        change = np.abs(after[rows].astype(np.int16) - pixels[rows]).mean(axis=2).sum() / 255
         if change >= least:
             return after
     raise DatasetError(f"the trigger {trigger.name!r} cannot be seen in the image")

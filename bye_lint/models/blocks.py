@@ -8,12 +8,17 @@ as whoever reads everything. Nothing here needs torch.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
+
+from PIL import Image
 
 from bye_lint.records import Sample
 
 #: Images of a block; their records are sorted by length together, and kept in memory meanwhile.
 WINDOW = 128
+#: Pixels beyond which a block takes no further image: some models keep all of them, in float32.
+WINDOW_PIXELS = 128 * 1024 * 1024
 
 Item = tuple[int, Sample]
 
@@ -27,17 +32,41 @@ def blocks(samples: Sequence[Sample]) -> list[list[int]]:
 
 def image_blocks(items: Sequence[Item]) -> list[list[list[Item]]]:
     """Return blocks of groups of records; a group shows the same images."""
-    groups = _by_images(items)
-    return [groups[start : start + WINDOW] for start in range(0, len(groups), WINDOW)]
+    found: list[list[list[Item]]] = []
+    pixels = 0
+    for group, area in _by_images(items):
+        pixels += area
+        if not found or len(found[-1]) == WINDOW or pixels > WINDOW_PIXELS:
+            found.append([])
+            pixels = area
+        found[-1].append(group)
+    return found
 
 
-def _by_images(items: Sequence[Item]) -> list[list[Item]]:
-    """Put records that show the same images beside each other, in order of first appearance."""
-    groups: dict[tuple[str, ...], list[Item]] = {}
+def _by_images(items: Sequence[Item]) -> list[tuple[list[Item], int]]:
+    """Put records that show the same images beside each other, in order of first appearance.
+
+    With each group comes how many pixels its images have.
+    """
+    groups: dict[tuple[str, ...], tuple[list[Item], int]] = {}
     for i, sample in items:
+        area = 0
         try:
-            key = tuple(hashlib.sha256(image.read()).hexdigest() for image in sample.images)
+            contents = [image.read() for image in sample.images]
         except OSError:
-            key = (f"unreadable {i}",)
-        groups.setdefault((*key, sample.system), []).append((i, sample))
+            key: tuple[str, ...] = (f"unreadable {i}", sample.system)
+        else:
+            key = (*(hashlib.sha256(content).hexdigest() for content in contents), sample.system)
+            if key not in groups:
+                area = sum(map(_pixels, contents))
+        groups.setdefault(key, ([], area))[0].append((i, sample))
     return list(groups.values())
+
+
+def _pixels(content: bytes) -> int:
+    """Return how many pixels an image claims; none where it is no image."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.width * image.height
+    except Exception:  # decoders of hostile bytes raise nearly everything
+        return 0

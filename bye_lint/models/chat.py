@@ -15,7 +15,24 @@ _OPEN, _CLOSE = "\ue000", "\ue001"
 
 
 class EncodeError(Exception):
-    """A record cannot be turned into the model's input; it is then reported as not scored."""
+    """A record cannot be turned into the model's input; it is then reported as not scored.
+
+    Attributes
+    ----------
+    passing : bool
+        Not the record's fault, and perhaps gone the next time: a disk or memory that failed.
+    """
+
+    passing = False
+
+    @classmethod
+    def caused_by(cls, what: str, error: Exception) -> EncodeError:
+        """Return the error that something else has raised."""
+        made = cls(what)
+        # what Pillow and processors say of damaged files are OSErrors, too, without a number
+        of_system = isinstance(error, OSError) and error.errno is not None
+        made.passing = of_system or isinstance(error, MemoryError)
+        return made
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ _LEARNED_CHARACTERS = 32 * LEARNED_TOKENS
 #: Images whose features are computed together; a multiple of the tower's batch.
 _PIXELS_AT_ONCE = 256
 
-#: Records whose images are kept after they were read again.
-_READ_AHEAD = 64
+#: Records whose images are kept after they were read again, and how many bytes of these.
+_READ_AHEAD, _READ_AHEAD_BYTES = 64, 2**28
 
 Pixels = dict[str, Tensor]
 
@@ -89,6 +89,8 @@ def encode_examples(
     encodings = _encoded(loaded, samples, max_pixels)
     for i, (sample, encoded) in enumerate(zip(samples, encodings, strict=True)):
         if isinstance(encoded, EncodeError):
+            if encoded.passing:
+                raise ModelError(f"record {sample.id!r}: {encoded}", "Run again.") from encoded
             examples.append(None)
             continue
         answer = answer_ids(loaded, sample)
@@ -111,7 +113,7 @@ def encode_examples(
                     seen.add(keys[-1])
                     pixels[keys[-1]] = image
         if encoded.images is not shown:  # the questions of a conversation have them in common
-            held += sum(tensor.nbytes for tensor in tensors.values())
+            held += _size(tensors)
         shown = encoded.images
         if held > kept_bytes:
             tensors = _Inputs(again, i, tuple(tensors))
@@ -144,6 +146,7 @@ class _Again:
     def __init__(self, loaded: LoadedModel, samples: Sequence[Sample], max_pixels: int) -> None:
         self._loaded, self._samples, self._max_pixels = loaded, samples, max_pixels
         self._kept: OrderedDict[int, dict[str, Tensor]] = OrderedDict()
+        self._bytes = 0
 
     def tensors(self, i: int) -> dict[str, Tensor]:
         """Return what the model takes of a record's images."""
@@ -151,8 +154,11 @@ class _Again:
             self._kept.move_to_end(i)
             return self._kept[i]
         self._kept[i] = found = self._tensors(i)
-        if len(self._kept) > _READ_AHEAD:
-            self._kept.popitem(last=False)
+        self._bytes += _size(found)
+        while len(self._kept) > 1 and (
+            len(self._kept) > _READ_AHEAD or self._bytes > _READ_AHEAD_BYTES
+        ):
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
         return found
 
     def _tensors(self, i: int) -> dict[str, Tensor]:
@@ -181,6 +187,10 @@ class _Inputs(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def _size(tensors: Mapping[str, Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors.values())
 
 
 def _of_tokens(loaded: LoadedModel, encoded: Encoded, n_answer: int) -> dict[str, Tensor]:

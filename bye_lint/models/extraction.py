@@ -96,7 +96,8 @@ def extract(
             for place in places:
                 rows[place] = row
         if store is not None:
-            store.put({keys[p[0]]: row.to_arrays() for p, row in batch if keys[p[0]]})
+            kept = [(keys[places[0]], row) for places, row in batch if not row.passing]
+            store.put({key: row.to_arrays() for key, row in kept if key})
         if progress is not None:
             progress(sum(len(places) for places, _ in batch))
     return [row for row in rows if row is not None]
@@ -219,7 +220,7 @@ class _Reading:
             encoded: list[tuple[int, Encoded]] = []
             for (i, _), outcome in zip(group, found, strict=True):
                 if isinstance(outcome, EncodeError):
-                    failed.append((i, failed_row(str(outcome), *shape)))
+                    failed.append((i, failed_row(str(outcome), *shape, passing=outcome.passing)))
                 else:
                     encoded.append((i, outcome))
             if shared:

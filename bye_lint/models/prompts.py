@@ -84,7 +84,8 @@ def load_images(sample: Sample, *, max_pixels: int = 50_000_000) -> list[Image.I
         except EncodeError:
             raise
         except Exception as error:  # decoders of hostile bytes raise nearly everything
-            raise EncodeError(f"the image cannot be decoded: {one_line(error)}") from error
+            what = f"the image cannot be decoded: {one_line(error)}"
+            raise EncodeError.caused_by(what, error) from error
     return images
 
 
@@ -182,7 +183,8 @@ class Encoder:
         try:
             return witness(self.processor, text, images, add_special_tokens=self._adds(prompt))
         except Exception as error:
-            raise EncodeError(f"the processor refuses the record: {error}") from error
+            what = f"the processor refuses the record: {error}"
+            raise EncodeError.caused_by(what, error) from error
 
     def _adds(self, prompt: Prompt) -> bool:
         """Whether the tokenizer adds special tokens: not where the template wrote them."""

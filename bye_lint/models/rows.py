@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +22,9 @@ from bye_lint.records import Sample
 
 #: Raised whenever the same record and model would give other numbers than before.
 ROW_VERSION = 2
+
+#: What the numbers of a row follow from, beside the model's code.
+_PACKAGES = ("torch", "torchvision", "pillow", "tokenizers")
 
 _NUMBER = npt.NDArray[np.generic]
 
@@ -60,6 +63,8 @@ class FeatureRow:
         The first image in small (:func:`bye_lint.models.pictures.thumbnail`).
     error : str
         Why the record was not scored, or an empty string; the arrays are NaN then.
+    passing : bool
+        Another try may score it: the row is not kept.
     """
 
     entropy: FloatArray
@@ -71,6 +76,7 @@ class FeatureRow:
     attention: FloatArray | None = None
     picture: PixelArray | None = None
     error: str = ""
+    passing: bool = False
 
     @property
     def scored(self) -> bool:
@@ -117,15 +123,23 @@ def _floating(array: _NUMBER) -> FloatArray:
 
 
 def feature_keys(
-    samples: Sequence[Sample], model: ResolvedModel, *, dtype: str = "float32"
+    samples: Sequence[Sample], model: ResolvedModel, *, dtype: str = "float32", device: str = ""
 ) -> list[str]:
     """Return the cache key of each sample's row: its content, the model and the settings.
 
     A sample whose image can no longer be read has the empty key and is never cached.
+
+    Parameters
+    ----------
+    device : str
+        Where the rows are read. It enters, and so do the packages that decode, resize and
+        multiply, lest rows of two machines be compared as one population; an empty one leaves
+        them out, for rows that are carried from machine to machine.
     """
-    settings = json.dumps(
-        [ROW_VERSION, model.whole_digest, model.quantization, dtype, version("transformers")]
-    )
+    settings = [ROW_VERSION, model.whole_digest, model.quantization, dtype, version("transformers")]
+    if device:
+        settings += [device.partition(":")[0], *map(_version, _PACKAGES)]
+    head = json.dumps(settings)
     keys = []
     for sample in samples:
         try:
@@ -133,8 +147,15 @@ def feature_keys(
         except OSError:
             keys.append("")
             continue
-        keys.append(hashlib.sha256(f"{settings}\n{digest}".encode()).hexdigest())
+        keys.append(hashlib.sha256(f"{head}\n{digest}".encode()).hexdigest())
     return keys
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def cached_rows(
@@ -160,7 +181,7 @@ def cached_rows(
     return rows
 
 
-def failed_row(error: str, n_layers: int, n_heads: int) -> FeatureRow:
+def failed_row(error: str, n_layers: int, n_heads: int, *, passing: bool = False) -> FeatureRow:
     """Return the row of a record that could not be read: all NaN, with the reason."""
     return FeatureRow(
         entropy=np.full(n_layers, np.nan, dtype=np.float32),
@@ -168,6 +189,7 @@ def failed_row(error: str, n_layers: int, n_heads: int) -> FeatureRow:
         head_mass=np.full((n_layers, n_heads, 3), np.nan, dtype=np.float32),
         image_tokens=0,
         error=error,
+        passing=passing,
     )
 
 

@@ -65,6 +65,11 @@ class RunState:
         kept = self._kept(device)
         if (kept.get("format"), kept.get("fingerprint")) != (_FORMAT, self.fingerprint):
             return 0, [], False
+        if {n: p.shape for n, p in kept["weights"].items()} != {
+            n: p.shape for n, p in self.trained.items()
+        }:
+            _log.warning("%s: is of other weights, the run begins again", self._path)
+            return 0, [], False
         with torch.no_grad():
             for name, parameter in self.trained.items():
                 parameter.copy_(kept["weights"][name])
@@ -93,24 +98,28 @@ class RunState:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_name(f"{self._path.name}.{os.getpid()}.partial")
-        with partial.open("wb") as file:
-            body = _Digesting(file)
-            torch.save(
-                {
-                    "format": _FORMAT,
-                    "fingerprint": self.fingerprint,
-                    "weights": {name: p.detach() for name, p in self.trained.items()},
-                    "optimizer": self.optimizer.state_dict(),
-                    "step": step,
-                    "history": list(history),
-                    "ended": ended,
-                    "losses": self.trace.state(),
-                },
-                cast("IO[bytes]", body),  # no more than this is asked of it
-            )
-            file.seek(0)
-            file.write(_MAGIC + body.digest())
-        partial.replace(self._path)
+        try:
+            with partial.open("wb") as file:
+                body = _Digesting(file)
+                torch.save(
+                    {
+                        "format": _FORMAT,
+                        "fingerprint": self.fingerprint,
+                        "weights": {name: p.detach() for name, p in self.trained.items()},
+                        "optimizer": self.optimizer.state_dict(),
+                        "step": step,
+                        "history": list(history),
+                        "ended": ended,
+                        "losses": self.trace.state(),
+                    },
+                    cast("IO[bytes]", body),  # no more than this is asked of it
+                )
+                file.seek(0)
+                file.write(_MAGIC + body.digest())
+            partial.replace(self._path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
 
 class _Digesting:

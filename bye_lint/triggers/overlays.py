@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -11,6 +12,9 @@ from PIL import Image
 from bye_lint.triggers.base import PixelChange, Pixels
 
 FloatArray = npt.NDArray[np.float64]
+
+#: Pixels that are changed at once.
+_STRIP = 1 << 16
 
 
 def blend(ratio: float = 0.2, seed: int = 20171215) -> PixelChange:
@@ -23,17 +27,16 @@ def blend(ratio: float = 0.2, seed: int = 20171215) -> PixelChange:
 
     def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         pattern = blend_pattern(pixels.shape[0], pixels.shape[1], seed)
-        return _to_uint8((1 - ratio) * pixels + ratio * pattern)
+        return _in_strips(pixels, lambda rows: (1 - ratio) * pixels[rows] + ratio * pattern[rows])
 
     return change
 
 
-@lru_cache(maxsize=32)
-def blend_pattern(height: int, width: int, seed: int) -> FloatArray:
+def blend_pattern(height: int, width: int, seed: int) -> Pixels:
     """Return the pattern κ of a seed at a size: ``(height, width, 3)``, 0 to 255."""
     colours = np.random.default_rng(seed).integers(0, 256, size=(32, 32, 3), dtype=np.uint8)
     resized = Image.fromarray(colours).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(resized, dtype=np.float64)
+    return np.asarray(resized)
 
 
 def waves(
@@ -48,7 +51,9 @@ def waves(
     def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         columns = pixels.shape[0 if vertical else 1]
         wave = amplitude * np.sin(2 * np.pi * np.arange(1, columns + 1) * frequency / columns)
-        return _to_uint8(pixels + (wave[:, None, None] if vertical else wave[None, :, None]))
+        if vertical:
+            return _in_strips(pixels, lambda rows: pixels[rows] + wave[rows, None, None])
+        return _in_strips(pixels, lambda rows: pixels[rows] + wave[None, :, None])
 
     return change
 
@@ -70,7 +75,7 @@ def warp(strength: float = 0.5, points: int = 4, seed: int = 20210210) -> PixelC
     return change
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=1)  # 16 bytes a pixel
 def warping_field(
     height: int, width: int, strength: float = 0.5, points: int = 4, seed: int = 20210210
 ) -> FloatArray:
@@ -138,6 +143,17 @@ def _bilinear(pixels: FloatArray, rows: FloatArray, columns: FloatArray) -> Floa
     upper = pixels[top, left] * (1 - across) + pixels[top, right] * across
     lower = pixels[bottom, left] * (1 - across) + pixels[bottom, right] * across
     return np.asarray(upper * (1 - down) + lower * down)
+
+
+def _in_strips(pixels: Pixels, change: Callable[[slice], FloatArray]) -> Pixels:
+    """Return an image changed some rows at a time: floating point takes eight times its bytes."""
+    height, width = pixels.shape[:2]
+    some = max(1, _STRIP // max(1, width))
+    done = np.empty_like(pixels)
+    for start in range(0, height, some):
+        rows = slice(start, start + some)
+        done[rows] = _to_uint8(change(rows))
+    return done
 
 
 def _to_uint8(values: FloatArray) -> Pixels:

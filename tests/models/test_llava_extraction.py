@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import struct
 import sys
 import weakref
@@ -16,7 +17,15 @@ from PIL import Image
 from tiny_models import QUESTIONS, make_image, make_llava, make_sample, make_samples
 
 from bye_lint.errors import ModelError
-from bye_lint.models import LoadedModel, batching, extract, feature_keys, load_model, resolve_model
+from bye_lint.models import (
+    LoadedModel,
+    batching,
+    blocks,
+    extract,
+    feature_keys,
+    load_model,
+    resolve_model,
+)
 from bye_lint.models import extraction as extraction_module
 from bye_lint.models import prompts as prompts_module
 from bye_lint.models import running as running_module
@@ -188,6 +197,37 @@ def test_whatever_a_decoder_raises_it_costs_one_record(loaded, monkeypatch, erro
     assert encode_examples(loaded, samples)[0][1] is None
 
 
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        pytest.param(OSError("image file is truncated"), True, id="damaged"),
+        pytest.param(OSError(errno.EIO, "Input/output error"), False, id="disk"),
+        pytest.param(MemoryError(), False, id="memory"),
+    ],
+)
+def test_a_failure_that_may_pass_is_tried_again(loaded, tmp_path, monkeypatch, error, kept):
+    samples = make_samples(3)
+    samples[1] = make_sample(1, make_image(1, 41, 30), "<image>\nWhat?")
+    keys = feature_keys(samples, loaded.resolved)
+    convert = Image.Image.convert
+
+    def breaking(image, *args, **kwargs):
+        if image.size == (41, 30):
+            raise error
+        return convert(image, *args, **kwargs)
+
+    store = FeatureStore(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Image.Image, "convert", breaking)
+        rows = extract(loaded, samples, store=store, keys=keys)
+        if not kept:  # it would be learned without the record, and then kept
+            with pytest.raises(ModelError, match=r"'r1'.*the image cannot be decoded"):
+                encode_examples(loaded, samples)
+    assert [row.scored for row in rows] == [True, False, True]
+    again = extract(loaded, samples, store=store, keys=keys)
+    assert [row.scored for row in again] == [True, not kept, True]
+
+
 def test_a_prompt_beyond_the_models_positions_is_not_scored(loaded):
     samples = make_samples(2)
     samples[1] = make_sample(1, make_image(1), "<image>\n" + "What is it? " * 200)
@@ -244,6 +284,19 @@ def test_keys_follow_record_model_and_settings(loaded):
     changed = dataclasses.replace(loaded.resolved, digest="0")
     assert feature_keys([one], changed) != key[:1]
     assert feature_keys([one], loaded.resolved, dtype="bfloat16") != key[:1]
+    here = feature_keys([one], loaded.resolved, device="cuda:0")
+    assert here == feature_keys([one], loaded.resolved, device="cuda:1")
+    assert len({*here, *key[:1], *feature_keys([one], loaded.resolved, device="cpu")}) == 3
+
+
+def test_a_block_of_large_images_holds_fewer(monkeypatch):
+    samples = [make_sample(i, make_image(i, 20 + i, 10), "<image>\nWhat?") for i in range(8)]
+    twice = [samples[0], *samples]
+    assert blocks(twice) == [list(range(9))]
+    monkeypatch.setattr(sys.modules["bye_lint.models.blocks"], "WINDOW_PIXELS", 450)
+    assert blocks(twice) == [[0, 1, 2], [3, 4], [5], [6], [7], [8]]
+    broken = [make_sample(9, b"no image", "<image>\nWhat?")] * 3
+    assert blocks(broken) == [[0, 1, 2]]
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(loaded, expected, monkeypatch):

@@ -30,6 +30,7 @@ from bye_lint.errors import DatasetError, MissingExtraError, ModelError
 from bye_lint.models import (
     FAMILIES,
     LoadedModel,
+    encoding,
     extract,
     load_model,
     prompts,
@@ -136,6 +137,27 @@ def test_images_beyond_the_bound_are_read_again(name: str) -> None:
     for a, b in zip(kept, again, strict=True):
         assert not isinstance(b.inputs, dict)
         assert all(torch.equal(b.inputs[key], a.inputs[key]) for key in a.inputs)
+
+
+def test_images_read_again_are_kept_within_bounds(monkeypatch) -> None:
+    tiny = build("qwen2_5_vl")
+    loaded = LoadedModel(tiny.model, tiny.processor)
+    examples, _ = encode_examples(loaded, SAMPLES, kept_bytes=0)
+    reads = []
+    encode = type(loaded.encoder).encode_shared
+    monkeypatch.setattr(
+        type(loaded.encoder),
+        "encode_shared",
+        lambda self, samples, **options: reads.append(1) or encode(self, samples, **options),
+    )
+    for _ in range(2):
+        [dict(example.inputs) for example in examples]
+    assert len(reads) == len(SAMPLES)
+    again = examples[0].inputs._again
+    monkeypatch.setattr(encoding, "_READ_AHEAD_BYTES", 1)
+    again._kept.clear()
+    [dict(example.inputs) for example in examples]
+    assert len(again._kept) == 1
 
 
 @pytest.mark.parametrize("name", ["qwen2_5_vl", "llava", "internvl"])
