@@ -144,6 +144,9 @@ def run_cell(
         key = hashlib.sha256(np.packbits(kept).tobytes()).hexdigest()[:12]
         return steps.once(f"kept-{key}", lambda: again(kept, cell.seed))
 
+    if grid.cleaning or grid.random_drop:
+        # trained as they are: the model above stopped when it had learned its canaries
+        result["uncleaned"] = once_more(np.ones(len(samples), dtype=np.bool_))
     for name in grid.cleaning:
         judged = found.get(name) or judge_detector(name, features, poisoned, seed=cell.seed)
         result["detectors"].setdefault(name, judged.report)["after"] = once_more(~judged.flagged)

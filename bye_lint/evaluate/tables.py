@@ -47,13 +47,14 @@ _DETECTION = (
 )
 _CLEANING = (
     "Attack success rate on held-out triggered records, and accuracy on held-out clean ones "
-    "(CIDEr after the slash), of models fine-tuned on: the poisoned set with canaries; the set "
+    "(CIDEr after the slash), of models fine-tuned on: the poisoned set with canaries, until these "
+    "are learned; the poisoned set alone, for the whole schedule as all that follow; the set "
     "without each detector's suspects; without a share of records drawn by chance; and the truly "
     "clean set."
 )
 _POWER = (
-    "What the canaries of a run said it would see (mean recall over the kinds of the trigger's "
-    "family, learned in brackets), beside the recall of the real trigger."
+    "What the canaries of a run said it would see (least recall of the kinds like the trigger, and "
+    "in brackets the mean of what was learned of them), beside the recall of the real trigger."
 )
 _CALIBRATION = (
     "Mean Brier score, and how many of the records that were given such a probability were poison, "
@@ -91,18 +92,18 @@ def _calibration(results: Sequence[Result]) -> str:
 
 def _cleaning(results: Sequence[Result]) -> str:
     names = [n for n in _detectors(results) if any("after" in _of(r, n) for r in results)]
-    rows = [
-        [
-            *_cell(r),
-            _performance(r.get("before")),
-            *(_performance(_of(r, n).get("after")) for n in names),
-            _performance(r.get("random_drop")),
-            _performance(r.get("truly_clean"), attack=_attack(r)),
-        ]
-        for r in results
-    ]
-    cleaned = [f"without {n}'s" for n in names]
-    return markdown_table([*_HEAD, "poisoned", *cleaned, "random drop", "truly clean"], rows)
+    columns = {
+        "as checked": [_performance(r.get("before")) for r in results],
+        "poisoned": [_performance(r.get("uncleaned")) for r in results],
+        **{
+            f"without {n}'s": [_performance(_of(r, n).get("after")) for r in results] for n in names
+        },
+        "random drop": [_performance(r.get("random_drop")) for r in results],
+        "truly clean": [_performance(r.get("truly_clean"), attack=_attack(r)) for r in results],
+    }
+    shown = {title: column for title, column in columns.items() if any(column)}
+    rows = [[*_cell(r), *entries] for r, *entries in zip(results, *shown.values(), strict=True)]
+    return markdown_table([*_HEAD, *shown], rows)
 
 
 def _power(results: Sequence[Result]) -> str:

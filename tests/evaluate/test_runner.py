@@ -145,6 +145,7 @@ def test_poison_is_found_removed_and_gone(grid: Grid, tmp_path: Path) -> None:
     assert result["train_asr"] == 1
     assert result["before"]["asr"] == {"patch-centre": 1}
     assert report["after"]["asr"] == {"patch-centre": 0}
+    assert result["uncleaned"]["asr"] == {"patch-centre": 1}
     assert result["random_drop"]["asr"] == {"patch-centre": 1}
     assert result["truly_clean"]["asr"] == {"patch-centre": 0}
     assert result["truly_clean"]["cider"] == pytest.approx(10)
@@ -153,7 +154,8 @@ def test_poison_is_found_removed_and_gone(grid: Grid, tmp_path: Path) -> None:
 def test_a_second_run_trains_nothing_and_says_the_same(grid: Grid, tmp_path: Path) -> None:
     first, model = KnownModel(), KnownModel()
     before = run(grid, tmp_path, first)
-    # poisoned, cleaned, random drop, truly clean; clean once, where nothing is removed, and drop
+    # poisoned with and without canaries, cleaned, random drop, truly clean;
+    # clean once, where nothing is removed, and drop
     assert len(first.trained) == first.forgotten > 0
     assert run(grid, tmp_path, model) == before
     assert model.trained == []
@@ -280,7 +282,7 @@ def test_equal_removals_share_a_run(grid: Grid, tmp_path: Path) -> None:
     grid = replace(grid, cells=grid.cells[:1], random_drop=0.0, truly_clean=False)
     model = KnownModel()
     run(replace(grid, cleaning=("bye", "bye")), tmp_path, model)
-    assert len(model.trained) == 2
+    assert model.trained == [100, 100, 80]  # with canaries, none of which are asked for; alone
 
 
 def test_detectors_are_run_again_on_stored_features(grid: Grid, tmp_path: Path) -> None:
