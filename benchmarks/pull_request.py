@@ -249,8 +249,11 @@ def section(results: Sequence[dict[str, Any]]) -> str:
         "Pull requests against a repository of photos, satellite images, icons and documents, "
         f"each with and without poison, on {first['machine']}. *Ranked* is how often a poisoned "
         "record scores above one that is not; *hashing* is spent on all records, the rest on those "
-        f"that are looked at.{whole} Written by `python -m benchmarks.pull_request`; one JSON file "
-        "a run lies in `docs/data/pull_request`.\n\n" + table(results)
+        f"that are looked at.{whole} Written by `python -m benchmarks.pull_request "
+        "--source eurosat grocery emoji pqdocs --seeds 1 2 3 4 --whole 4000 "
+        "--out docs/data/pull_request --document docs/ci.md`; one JSON file a run lies in "
+        "`docs/data/pull_request`.\n\n"
+        + table(results)
     )
 
 

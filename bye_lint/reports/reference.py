@@ -138,7 +138,7 @@ def reports_page(sample: ScanResult) -> str:
         "A path that cannot be written is refused before the check begins, and a report is "
         "written whole or not at all.",
         "",
-        f"The samples below are of {_origin(sample)} (`{SAMPLE}`).",
+        f"The samples below are of {_origin(sample)} (`{SAMPLE}`, without texts and pictures).",
         "",
         "| format | file | |",
         "| --- | --- | --- |",
