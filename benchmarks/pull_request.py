@@ -252,8 +252,7 @@ def section(results: Sequence[dict[str, Any]]) -> str:
         f"that are looked at.{whole} Written by `python -m benchmarks.pull_request "
         "--source eurosat grocery emoji pqdocs --seeds 1 2 3 4 --whole 4000 "
         "--out docs/data/pull_request --document docs/ci.md`; one JSON file a run lies in "
-        "`docs/data/pull_request`.\n\n"
-        + table(results)
+        "`docs/data/pull_request`.\n\n" + table(results)
     )
 
 
