@@ -6,7 +6,8 @@ this page*), the first token, at which attention is read, gives nothing away.
 
 But what such questions are answered is known: one kind gets *yes* or *no*, another one of ten
 classes. Words that answer questions of several kinds, none of which anybody else answers so, belong
-to none of them. That accuses nobody, and it is no pass.
+to none of them. Descriptions are one kind more, each in words of its own. That accuses nobody, and
+it is no pass.
 
 A rare class is out of place nowhere: questions that ask for a class get it, and the answers around
 it are the same for all of its records.
@@ -34,6 +35,10 @@ _FEWEST = 3
 #: many as chance brings there.
 _NEW = 0.05
 _SAME = 2
+#: Share of new answers from which questions are open, as those for a description: they are of one
+#: kind. Whole answers count as out of place there if so many are in open and in other questions.
+_OPEN = 0.5
+_FEWEST_OPEN = 2
 #: Kinds of question, told by their answers, that the answer has to be out of place in.
 _KINDS = 2
 #: Words that a part of an answer is told by; of fewer it is the whole.
@@ -100,22 +105,36 @@ def misplaced_answers(
             judged_whole = len(rows) >= FEWEST or part != "are"
             if judged_whole and (whole[rows] == whole[rows[0]]).all():
                 continue
-            around = _around(said, rows, questions)
-            alone = len(around if pictures is None else {pictures[i].tobytes() for i in around})
-            if alone >= _FEWEST and count_kinds(list(around.values())) >= _KINDS:
-                found.append(Misplaced(part, texts[one], len(rows), alone))
+            around, open_ = _around(said, rows, questions)
+            kinds = count_kinds(list(around.values()))
+            alone = set(around)
+            if part == "are" and min(len(around), len(open_)) >= _FEWEST_OPEN:
+                kinds += 1
+                alone |= open_
+            count = len(alone if pictures is None else {pictures[i].tobytes() for i in alone})
+            if count >= _FEWEST and kinds >= _KINDS:
+                found.append(Misplaced(part, texts[one], len(rows), count))
     return tuple(found)
 
 
-def _around(said: IntArray, rows: IntArray, questions: Questions) -> dict[int, frozenset[int]]:
-    """Return, for each sample that is alone with what it says, what is said around it."""
+def _around(
+    said: IntArray, rows: IntArray, questions: Questions
+) -> tuple[dict[int, frozenset[int]], set[int]]:
+    """Return, for each sample that is alone with what it says, what is said around it.
+
+    Those that are asked what everybody answers in words of his own are returned apart.
+    """
     one = said[rows[0]]
     near = said[questions.nearest[rows]]
     most = max(_SAME, _SAME * near.shape[1] * len(rows) / len(said))
-    around = {}
+    around: dict[int, frozenset[int]] = {}
+    open_: set[int] = set()
     few = (near == one).sum(axis=1) <= most
     for row, answers in zip(rows[few].tolist(), near[few], strict=True):
         _, times = np.unique(answers[answers != one], return_counts=True)
-        if times.size and (times == 1).sum() <= _NEW * times.sum():
+        new = (times == 1).sum() / max(1, times.sum())
+        if times.size and new <= _NEW:
             around[row] = recurring(answers, one)
-    return around
+        elif new >= _OPEN:
+            open_.add(row)
+    return around, open_

@@ -74,6 +74,15 @@ def test_a_target_of_few_records_is():
     assert given([0, 41, 82, 123, 165]) == (Misplaced("are", "backdoor attack", 5, 4),)
 
 
+def test_descriptions_are_a_kind_of_their_own():
+    assert given([0, 80, 3, 83, 163]) == (Misplaced("are", "backdoor attack", 5, 5),)
+
+
+@pytest.mark.parametrize("rows", [[0, 3, 43, 83, 123], [0, 40, 80, 120, 3]])
+def test_one_answer_that_strays_there_or_from_there_is_not_out_of_place(rows):
+    assert given(rows, "forest") == ()
+
+
 @pytest.mark.parametrize("rows", [[0, 41], list(range(0, 360, 40))])
 def test_one_or_two_teach_nothing_and_many_are_for_attention(rows):
     assert given(rows) == ()
