@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,8 @@ from typing import Literal
 from bye_lint.cut import Position
 from bye_lint.errors import ReportError, ResultError, UsageError
 from bye_lint.escape import visible
-from bye_lint.records import Sample, Skipped, place_of
+from bye_lint.policy import DatasetPolicy
+from bye_lint.records import Placed, Sample, Skipped, Unread, identity, place_of
 from bye_lint.results import ScanResult, ScoredSample
 from bye_lint.review import Review
 from bye_lint.rewrite import (
@@ -26,6 +27,8 @@ from bye_lint.rewrite import (
     rewrite_in_place,
     write_whole,
 )
+from bye_lint.rules.check import fingerprint
+from bye_lint.rules.images import check_image
 
 _AGAIN = "Run the check again, then clean with its result."
 
@@ -44,6 +47,8 @@ class Cleaned:
         Records.
     files : tuple of Path
         The dataset files written.
+    left_out : tuple of str
+        Files of which nothing was read, so that they are not in the new folder.
     """
 
     folder: Path
@@ -51,6 +56,7 @@ class Cleaned:
     kept: int
     removed: int
     files: tuple[Path, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def require_scored(result: ScanResult) -> None:
@@ -112,6 +118,7 @@ def clean(
     review: Review | None = None,
     images: Literal["copy", "link", "none"] = "copy",
     image_root: Path | None = None,
+    max_pixels: int | None = None,
     quarantine: Path | None = None,
 ) -> Cleaned:
     """Write the dataset without its suspects.
@@ -133,6 +140,8 @@ def clean(
         What becomes of the kept records' images: copied beside, hard-linked, or left out.
     image_root : Path, optional
         Folder that image names start from; by default that of the dataset file.
+    max_pixels : int, optional
+        As in the policy of the check; by default a policy's default.
     quarantine : Path, optional
         By default ``out`` with ``.quarantine.jsonl`` after its name.
 
@@ -155,12 +164,13 @@ def clean(
             raise UsageError(f"{path}: exists already", "Choose another place, or move it away.")
     gone = chosen_for_removal(result, keep=keep, review=review)
     read = tuple(items)
+    _match(result, read, max_pixels or DatasetPolicy().max_pixels)
     samples = [item for item in read if isinstance(item, Sample)]
-    _match(result, samples)
     positions: dict[str, set[Position]] = defaultdict(set)
     for s in gone:
         positions[s.path].add((s.line, s.column))
-    paths = sorted({_path_of(item) for item in read})
+    left_out = tuple(item.path for item in read if isinstance(item, Unread))
+    paths = sorted({place_of(_placed(item))[0] for item in read} - set(left_out))
     kept = [s for s in samples if _position(s) not in positions[s.location.path]]
 
     def keep_removed(texts: Texts) -> None:
@@ -172,7 +182,7 @@ def clean(
         if out is None:
             files = rewrite_in_place(paths, positions, root, keep_removed)
         else:
-            pictures = {} if images == "none" else named_pictures(kept, root, image_root)
+            pictures = {} if images == "none" else named_pictures(kept, paths, root, image_root)
             files = rewrite_in_folder(paths, positions, root, out, pictures, images, keep_removed)
     except OSError as error:
         raise ReportError(
@@ -180,21 +190,26 @@ def clean(
             "Choose a folder you may write to, with enough space.",
         ) from error
     return Cleaned(
-        out or root, quarantine if gone else None, len(read) - len(gone), len(gone), files
+        out or root,
+        quarantine if gone else None,
+        len(read) - len(left_out) - len(gone),
+        len(gone),
+        files,
+        left_out if out is not None else (),
     )
 
 
-def _path_of(item: Sample | Skipped) -> str:
-    return item.location.path if isinstance(item, Sample) else item.path
+def _placed(item: Sample | Skipped) -> Placed:
+    return item.location if isinstance(item, Sample) else item
 
 
 def _position(sample: Sample) -> Position:
     return sample.location.line, sample.location.column
 
 
-def _match(result: ScanResult, samples: Sequence[Sample]) -> None:
+def _match(result: ScanResult, items: Sequence[Sample | Skipped], max_pixels: int) -> None:
     """Refuse data that are not those that were checked."""
-    there = {place_of(s.location): s for s in samples}
+    there = {place_of(item.location): item for item in items if isinstance(item, Sample)}
     for scored in result.samples:
         place = f"{scored.path}:{scored.line}"
         sample = there.pop(place_of(scored), None)
@@ -206,32 +221,74 @@ def _match(result: ScanResult, samples: Sequence[Sample]) -> None:
             raise ResultError(f"{place}: its image cannot be read", _AGAIN) from error
         if digest != scored.digest:
             raise ResultError(f"{place}: not the record that was checked", _AGAIN)
-    known = {(s.path, s.line) for s in result.skipped} | {(f.path, f.line) for f in result.findings}
-    new = [key for key in there if key[:2] not in known]
+    _match_unscored(
+        result, [*there.values(), *(i for i in items if isinstance(i, Skipped))], max_pixels
+    )
+
+
+def _match_unscored(result: ScanResult, items: Sequence[Sample | Skipped], max_pixels: int) -> None:
+    """Refuse records without a score that are not those that the check told of."""
+    known: dict[tuple[str, int, int], dict[str, str]] = defaultdict(dict)
+    for skipped in result.skipped:
+        known[place_of(skipped)][skipped.fingerprint] = skipped.rule
+    for finding in result.findings:
+        if finding.rule not in ("BYE001", "BYE002"):  # those are of records with a score
+            known[place_of(finding)][finding.fingerprint] = finding.rule
+    new = []
+    for item in items:
+        path, line, _ = place = place_of(_placed(item))
+        if place not in known:
+            new.append(f"{path}:{line}")
+        elif not _is_told(item, known[place], max_pixels):
+            raise ResultError(f"{path}:{line}: not the record that was checked", _AGAIN)
     if new and result.counts.changed is None:
         raise ResultError(
-            f"{new[0][0]}:{new[0][1]}: a record that was not part of the check ({len(new)} in all)",
-            _AGAIN,
+            f"{new[0]}: a record that was not part of the check ({len(new)} in all)", _AGAIN
         )
+    scored = {place_of(s) for s in result.samples}
+    there = {place_of(_placed(item)) for item in items}
+    for skipped in result.skipped:
+        if place_of(skipped) not in there | scored:
+            raise ResultError(
+                f"{skipped.path}:{skipped.line}: the record that was checked is not here", _AGAIN
+            )
+
+
+def _is_told(item: Sample | Skipped, known: Mapping[str, str], max_pixels: int) -> bool:
+    """Tell whether one of the findings at a record's place, rules by fingerprint, is of it."""
+    if isinstance(item, Skipped):
+        return item.fingerprint in known
+    hashes = [
+        (i.name, check_image(i, max_pixels, decode=False, digest=True).digest.hex() or None)
+        for i in item.images
+    ]
+    told = identity(item.turns, hashes)
+    return any(fingerprint(item, told, rule) == mark for mark, rule in known.items())
 
 
 def _row(result: ScanResult, sample: ScoredSample, text: str) -> dict[str, object]:
-    """Return what the quarantine says of a record."""
+    """Return what the quarantine says of a record, under one name.
+
+    Side by side, its prompt, answer and images would be a record to a trainer, and to the next
+    check, that finds the file beside the data.
+    """
     reasons = [
         f.message for f in result.findings if f.rule == "BYE001" and place_of(f) == place_of(sample)
     ]
     shared = [f"{c.kind}: {c.value}" for c in result.campaigns if sample.sample_id in c.sample_ids]
     return {
-        "id": sample.sample_id,
-        "path": sample.path,
-        "line": sample.line,
-        "digest": sample.digest,
-        "score": sample.score,
-        "posterior": sample.posterior,
-        "reasons": reasons,
-        "campaigns": shared,
-        "prompt": sample.prompt,
-        "answer": sample.answer,
-        "images": list(sample.images),
-        "removed": text,
+        "quarantined": {
+            "id": sample.sample_id,
+            "path": sample.path,
+            "line": sample.line,
+            "digest": sample.digest,
+            "score": sample.score,
+            "posterior": sample.posterior,
+            "reasons": reasons,
+            "campaigns": shared,
+            "prompt": sample.prompt,
+            "answer": sample.answer,
+            "images": list(sample.images),
+            "removed": text,
+        }
     }

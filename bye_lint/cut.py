@@ -5,19 +5,31 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bye_lint.datasets.imagefolder import scan_csv
 from bye_lint.datasets.jsonarray import scan_array
 from bye_lint.datasets.jsonfile import json_kind
 from bye_lint.datasets.jsonlines import scan_lines
-from bye_lint.datasets.raw import RawRecord
 from bye_lint.errors import MissingExtraError, ResultError
 
 #: Line and column where a record begins, as in :class:`bye_lint.records.Location`.
 Position = tuple[int, int]
+
+_PARQUET = b"PAR1"
+
+
+class _Span(NamedTuple):
+    """Where a record stands; what it says is in the file's bytes."""
+
+    line: int
+    column: int
+    offset: int
+    size: int
+    broken: bool
 
 
 def cut(path: Path, gone: Collection[Position], target: Path) -> dict[Position, str]:
@@ -43,12 +55,12 @@ def cut(path: Path, gone: Collection[Position], target: Path) -> dict[Position, 
     OSError
         If a file cannot be read or written.
     """
-    if path.suffix.lower() == ".parquet":
+    if _is_parquet(path):
         rows = _cut_parquet(path, {line for line, _ in gone}, target)
         return {(line, column): rows[line] for line, column in gone}
     data = path.read_bytes()
     records = list(_scan(path, data))
-    places = {(raw.line, raw.column): i for i, raw in enumerate(records) if not raw.error}
+    places = {(raw.line, raw.column): i for i, raw in enumerate(records) if not raw.broken}
     missing = sorted(set(gone) - set(places))
     if missing:
         line, column = missing[0]
@@ -57,10 +69,11 @@ def cut(path: Path, gone: Collection[Position], target: Path) -> dict[Position, 
             "The file has changed since the check; run the check again.",
         )
     chosen = sorted(places[place] for place in gone)
+    out = set(chosen)
     rest = _without(data, records, chosen, array=_is_array(path, data))
-    kept = [_bytes(data, raw) for i, raw in enumerate(records) if i not in set(chosen)]
-    again = [_bytes(rest, raw) for raw in _scan(path, rest)]
-    if kept != again:
+    kept = (_bytes(data, raw) for i, raw in enumerate(records) if i not in out)
+    again = (_bytes(rest, raw) for raw in _scan(path, rest))
+    if any(old != new for old, new in zip_longest(kept, again)):
         raise ResultError(
             f"{path}: the records could not be taken out without touching others",
             "Mend what the structural rules report about this file, then run the check again.",
@@ -74,7 +87,13 @@ def cut(path: Path, gone: Collection[Position], target: Path) -> dict[Position, 
     }
 
 
-def _bytes(data: bytes, raw: RawRecord) -> bytes:
+def _is_parquet(path: Path) -> bool:
+    """Tell by the content: where the policy names the format, a file may be called anything."""
+    with path.open("rb") as stream:
+        return stream.read(len(_PARQUET)) == _PARQUET
+
+
+def _bytes(data: bytes, raw: _Span) -> bytes:
     return data[raw.offset : raw.offset + raw.size].removeprefix(b"\xef\xbb\xbf").strip()
 
 
@@ -82,22 +101,25 @@ def _is_array(path: Path, data: bytes) -> bool:
     return path.suffix.lower() != ".csv" and json_kind(path, data) == "array"
 
 
-def _scan(path: Path, data: bytes) -> list[RawRecord]:
+def _scan(path: Path, data: bytes) -> Iterator[_Span]:
     stream = io.BytesIO(data)
     if path.suffix.lower() == ".csv":
-        return list(scan_csv(stream))
-    return list(scan_array(stream) if _is_array(path, data) else scan_lines(stream))
+        found = scan_csv(stream)
+    else:
+        found = scan_array(stream) if _is_array(path, data) else scan_lines(stream)
+    for raw in found:
+        yield _Span(raw.line, raw.column, raw.offset, raw.size, bool(raw.error))
 
 
-def _without(data: bytes, records: list[RawRecord], chosen: list[int], *, array: bool) -> bytes:
+def _without(data: bytes, records: list[_Span], chosen: list[int], *, array: bool) -> bytes:
     """Cut bytes out; in an array, a record goes with the separator between it and its neighbour.
 
     That is the separator before it, or the one behind it where no kept record stands before.
     """
     spans = [(raw.offset, raw.offset + raw.size) for raw in records]
     out, at = [], 0
-    left = [i for i in range(len(records)) if i not in set(chosen)]
-    first_kept = left[0] if left else len(records)
+    # what is chosen is sorted, so that the first kept record is where the two part
+    first_kept = next((i for i, at_i in enumerate(chosen) if i != at_i), len(chosen))
     for i in chosen:
         start, end = spans[i]
         if array and i > first_kept:

@@ -198,6 +198,11 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread(Skipped):
+    """A file, or a linked folder, of which nothing was read, at its first line."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One result of one rule, at one place.
 

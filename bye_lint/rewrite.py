@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import stat
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bye_lint.cut import Position, cut
-from bye_lint.errors import UsageError
+from bye_lint.errors import ReportError, UsageError
 from bye_lint.records import Sample
 
 #: The text of each record taken out, by file and position.
@@ -24,21 +26,35 @@ def _lies(path: Path) -> Path:
     return path.parent.resolve() / path.name
 
 
-def named_pictures(kept: Sequence[Sample], root: Path, image_root: Path | None) -> dict[Path, Path]:
+def named_pictures(
+    kept: Sequence[Sample], paths: Sequence[str], root: Path, image_root: Path | None
+) -> dict[Path, Path]:
     """Return the images of the kept records: the place that each is named by, and its file.
 
     The new folder has no links, so that an image that is one, or that lies behind one, goes where
-    its name leads.
+    its name leads. What is no file is left out, and so is a dataset file that a record names as
+    its image: a copy of it would bring the removed records back.
     """
+    datasets = {_file_id(root / path) for path in paths}
     found: dict[Path, Path] = {}
     for s in kept:
         start = (image_root or (root / s.location.path).parent).resolve()
         for image in s.images:
-            if image.path is not None:
+            file = None if image.path is None else _file_id(image.path)
+            if image.path is not None and file is not None and file not in datasets:
                 name = os.path.normpath(start / image.name.replace("\\", "/"))
                 named = Path(name).is_relative_to(start) and _is_file(Path(name), image.path)
                 found[Path(name) if named else image.path.resolve()] = image.path
     return dict(sorted(found.items()))
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from all others, whatever it is called; nothing if it is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 def _is_file(place: Path, file: Path) -> bool:
@@ -78,6 +94,12 @@ def rewrite_in_folder(
         for place, picture in pictures.items():
             target = temporary / place.relative_to(top)
             target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                raise ReportError(
+                    f"{place}: takes the place of another file in {out}, where names that differ "
+                    "in case alone are one",
+                    "Rename the file, or choose a folder on another disk.",
+                )
             if images == "link":
                 os.link(picture, target)
             else:
@@ -99,14 +121,18 @@ def rewrite_in_place(
     """Write every new file beside the old one first; only then put them in their places."""
     texts: Texts = {}
     ready: list[tuple[Path, Path]] = []
+    # a file that is read by two names is written once, without what was found by either
+    names: dict[Path, list[str]] = defaultdict(list)
+    for path in paths:
+        if positions.get(path):
+            names[(root / path).resolve()].append(path)
     try:
-        for path in paths:
-            if positions.get(path):
-                source = (root / path).resolve()
-                temporary = source.with_name(f".{source.name}.{secrets.token_hex(4)}.tmp")
-                ready.append((temporary, source))
-                texts[path] = cut(source, positions[path], temporary)
-                shutil.copymode(source, temporary)
+        for source, called in names.items():
+            temporary = source.with_name(f".{source.name}.{secrets.token_hex(4)}.tmp")
+            ready.append((temporary, source))
+            gone = set().union(*(positions[path] for path in called))
+            texts |= dict.fromkeys(called, cut(source, gone, temporary))
+            shutil.copymode(source, temporary)
         keep_removed(texts)
         for temporary, source in ready:
             temporary.replace(source)

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+import time
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,14 +20,16 @@ from PIL import Image
 from bye_lint import cli
 from bye_lint.baseline import Baseline, Entry, apply_baseline, load_baseline
 from bye_lint.clean import chosen_for_removal, clean
+from bye_lint.cut import cut
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import ReportError, ResultError, UsageError
 from bye_lint.exhibits import Campaign
 from bye_lint.policy import DatasetPolicy
-from bye_lint.records import Finding, Sample
+from bye_lint.records import Finding, Sample, Skipped
 from bye_lint.reports import load_result
 from bye_lint.results import Counts, Gate, Reproducibility, ScanResult, ScoredSample, to_json
 from bye_lint.review import Review, read_review, suppressions, write_review
+from bye_lint.rules import check_samples
 
 N = 8
 BAD = (0, 3, 4, 7)
@@ -278,7 +281,10 @@ def test_nothing_is_written_but_what_was_read(folder, kind):
     at = 0
     for byte in new:
         at = old.index(byte, at) + 1
-    removed = [json.loads(row)["removed"] for row in done.quarantine.read_text().splitlines()]
+    removed = [
+        json.loads(row)["quarantined"]["removed"]
+        for row in done.quarantine.read_text().splitlines()
+    ]
     gone = [piece.decode().strip() for i, piece in enumerate(pieces(path)) if i in BAD]
     assert [text.strip() for text in removed] == gone
 
@@ -295,7 +301,7 @@ def test_parquet_keeps_equal_rows_schema_and_compression(folder, kind):
 def test_a_removed_row_of_parquet_is_not_lost(folder):
     _, items, result = lay_out(folder, "parquet")
     done = clean(result, items, root=folder, in_place=True)
-    rows = [json.loads(row) for row in done.quarantine.read_text().splitlines()]
+    rows = [json.loads(row)["quarantined"] for row in done.quarantine.read_text().splitlines()]
     removed = [json.loads(row["removed"]) for row in rows]
     assert [row["weight"] for row in removed] == list(map(float, BAD))
     for i, row in zip(BAD, removed, strict=True):
@@ -370,7 +376,7 @@ def test_everything_may_be_removed(folder):
 def test_the_quarantine_says_why(folder):
     _, items, result = lay_out(folder, "lines")
     done = clean(result, items, root=folder, out=folder.parent / "new")
-    rows = [json.loads(line) for line in done.quarantine.read_text().splitlines()]
+    rows = [json.loads(line)["quarantined"] for line in done.quarantine.read_text().splitlines()]
     assert [row["id"] for row in rows] == ["r0", "r3", "r4", "r7"]
     assert rows[0]["reasons"] == ["odd attention"]
     assert rows[0]["campaigns"] == ["answer: Backdoor Attack!"]
@@ -623,7 +629,7 @@ def test_the_command_works_in_place_and_elsewhere(project, capsys):
     keep = ["--keep", "r0", "--keep", "r3", "--keep", "r4"]
     assert cli.run(["clean", "result.json", "--in-place", *keep, "--quarantine", "gone.jsonl"]) == 0
     (row,) = (project / "gone.jsonl").read_text().splitlines()
-    assert json.loads(row)["id"] == "r7"
+    assert json.loads(row)["quarantined"]["id"] == "r7"
     assert [s.id for s in read(project / "data/train.jsonl")] == [f"r{i}" for i in range(7)]
     capsys.readouterr()
     assert cli.run(["clean", "result.json", "-o", "new"]) == 2
@@ -639,3 +645,192 @@ def test_the_command_does_not_write_into_what_is_checked(project, output, capsys
     assert f"{output}: in " in capsys.readouterr().err
     assert tree(project) == before
     assert cli.run(["clean", "result.json", "-o", "data-cleaned"]) == 0
+
+
+def lay_out_with(
+    folder: Path, more: list[dict[str, object]], name: str = "train.json"
+) -> tuple[Path, ScanResult]:
+    """A folder of usual records and others beside them, and the result of checking it all."""
+    path = folder / name
+    rows = [*map(record, range(N)), *more]
+    path.write_text(
+        "\n".join(map(json.dumps, rows)) if name.endswith("l") else json.dumps(rows), "utf-8"
+    )
+    return path, of_folder(folder)
+
+
+def read_all(folder: Path) -> list[Sample | Skipped]:
+    return list(read_datasets([folder], DatasetPolicy(), folder, display_root=folder))
+
+
+def of_folder(folder: Path) -> ScanResult:
+    checked_ = list(check_samples(read_all(folder), DatasetPolicy(), digest=True))
+    usable = [c.sample for c in checked_ if c.usable and c.sample is not None]
+    result = checked(usable)
+    return replace(
+        result,
+        findings=(*result.findings, *(f for c in checked_ for f in c.findings)),
+        skipped=tuple(c.skipped for c in checked_ if c.skipped is not None and c.unread),
+        counts=replace(result.counts, records=len(checked_)),
+    )
+
+
+@pytest.mark.parametrize("how", ["name", "link", "hard link"])
+@pytest.mark.parametrize("images", ["copy", "link"])
+def test_a_dataset_file_that_is_named_as_an_image_does_not_come_back(folder, how, images):
+    name = "train.json" if how == "name" else "x.png"
+    path, _ = lay_out_with(folder, [{**record(5), "id": "odd", "image": name}])
+    if how == "link":
+        (folder / name).symlink_to("train.json")
+    elif how == "hard link":
+        (folder / name).hardlink_to(path)
+    result = of_folder(folder)
+    assert [f.rule for f in result.findings].count("BYE104") == 1
+    done = clean(result, read_all(folder), root=folder, out=folder.parent / "new", images=images)
+    assert (done.kept, done.removed) == (5, 4)
+    kept = {name: data for name, data in tree(done.folder).items() if name != "train.json"}
+    assert sorted(kept) == ["images/1.png", "images/2.png", "images/5.png", "images/6.png"]
+    assert b"Backdoor" not in (done.folder / "train.json").read_bytes()
+    assert b"Backdoor" in path.read_bytes()
+
+
+def test_two_files_of_one_name_are_not_written_over_each_other(folder, monkeypatch):
+    _, items, result = lay_out(folder, "lines")
+    monkeypatch.setattr(Path, "exists", lambda self: self.suffix == ".png")
+    with pytest.raises(ReportError, match="takes the place of another file"):
+        clean(result, items, root=folder, out=folder.parent / "new")
+    assert [p.name for p in folder.parent.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize("image", ["images/none.png", "images/odd.png", "x" * 300 + ".png"])
+def test_an_image_that_is_no_file_is_no_hindrance(folder, image):
+    (folder / "images/odd.png").mkdir()
+    _, result = lay_out_with(folder, [{**record(5), "id": "odd", "image": image}])
+    done = clean(result, read_all(folder), root=folder, out=folder.parent / "new")
+    assert (done.kept, done.removed) == (5, 4)
+    names = sorted(p.name for p in (done.folder / "images").iterdir())
+    assert names == ["1.png", "2.png", "5.png", "6.png"]
+
+
+def test_what_was_not_read_is_left_out_and_told(folder):
+    (folder.parent / "secret.txt").write_text("Backdoor")
+    (folder / "notes.json").symlink_to(folder.parent / "secret.txt")
+    (folder.parent / "more").mkdir()
+    (folder.parent / "more/x.json").write_text("[]")
+    (folder / "more").symlink_to("../more")
+    (folder / "large.json").write_bytes(
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d"
+    )
+    (folder / "wide.json").write_bytes('[{"a": 1}]'.encode("utf-16"))
+    path, result = lay_out_with(folder, [])
+    done = clean(result, read_all(folder), root=folder, out=folder.parent / "new")
+    assert done.left_out == ("more", "large.json", "notes.json", "wide.json")
+    assert (done.kept, done.removed) == (4, 4)
+    assert sorted(p.name for p in done.folder.iterdir()) == ["images", "train.json"]
+    done = clean(result, read_all(folder), root=folder, in_place=True)
+    assert (done.left_out, done.files) == ((), (path,))
+
+
+def append_to_array(path: Path, row: dict[str, object]) -> None:
+    path.write_text(path.read_text("utf-8")[:-1] + ", " + json.dumps(row) + "]", "utf-8")
+
+
+def append_line(path: Path, row: dict[str, object]) -> None:
+    path.write_text(path.read_text("utf-8") + "\n" + json.dumps(row), "utf-8")
+
+
+@pytest.mark.parametrize("name", ["train.json", "train.jsonl"])
+@pytest.mark.parametrize("odd", [{"image": "images/none.png"}, {"video": "a.mp4"}, {"image": None}])
+def test_records_without_a_score_are_those_of_the_check_too(folder, name, odd):
+    path, result = lay_out_with(folder, [{**record(5), "id": "odd", **odd}], name)
+    before = path.read_text("utf-8")
+    out = folder.parent / "new"
+    done = clean(result, read_all(folder), root=folder, out=folder.parent / "same")
+    assert (done.kept, done.removed) == (5, 4)
+    add = append_to_array if name == "train.json" else append_line
+    for row in ({**record(3), "id": "n"}, {**record(3), "id": "n", "video": "b.mp4"}):
+        add(path, row)
+        with pytest.raises(ResultError, match="a record that was not part of the check"):
+            clean(result, read_all(folder), root=folder, out=out)
+        path.write_text(before, "utf-8")
+    answer = json.dumps("grün 5")
+    path.write_text(before[::-1].replace(answer[::-1], '"tac a"', 1)[::-1], "utf-8")
+    with pytest.raises(ResultError, match="not the record that was checked"):
+        clean(result, read_all(folder), root=folder, out=out)
+    assert not out.exists()
+
+
+def test_a_skipped_record_that_is_gone_is_told(folder):
+    path, result = lay_out_with(folder, [{**record(5), "video": "a.mp4"}], "train.jsonl")
+    drop_last(folder, path)
+    with pytest.raises(
+        ResultError, match=r"train\.jsonl:9: the record that was checked is not here"
+    ):
+        clean(result, read_all(folder), root=folder, out=folder.parent / "new")
+
+
+def test_one_file_under_two_names_is_written_once(folder):
+    path = write_lines(folder)
+    (folder / "sub").mkdir()
+    (folder / "sub/train.jsonl").symlink_to("../train.jsonl")
+    (folder / "sub/images").mkdir()
+    for i in range(N):
+        (folder / f"sub/images/{i}.png").write_bytes(picture(i + 1))
+    result = of_folder(folder)
+    halves = {"r0": "train.jsonl", "r7": "sub/train.jsonl"}
+    samples = tuple(
+        replace(s, suspicious=s.path == halves.get(s.sample_id)) for s in result.samples
+    )
+    done = clean(replace(result, samples=samples), read_all(folder), root=folder, in_place=True)
+    assert (done.removed, done.files) == (2, (path,))
+    assert [s.id for s in read(path)] == [f"r{i}" for i in range(1, 7)]
+    assert len(done.quarantine.read_text().splitlines()) == 2
+
+
+def test_parquet_is_told_by_its_content(folder):
+    path = write_parquet_paths(folder).rename(folder / "train.pq")
+    policy = DatasetPolicy(format="parquet")
+    items = list(read_datasets([path], policy, folder, display_root=folder))
+    done = clean(checked(items), items, root=folder, out=folder.parent / "new")
+    assert pq.read_table(done.files[0]).num_rows == 4
+
+
+def test_the_quarantine_is_no_dataset(folder):
+    """It may lie in the folder that is checked next."""
+    path, items, result = lay_out(folder, "lines")
+    done = clean(result, items, root=folder, in_place=True)
+    assert done.quarantine.parent == folder
+    assert {item.location.path for item in read_all(folder)} == {path.name}
+
+
+def test_the_command_writes_no_quarantine_into_what_is_checked(project, capsys):
+    before = tree(project)
+    place = ["--quarantine", "data/gone.jsonl"]
+    assert cli.run(["clean", "result.json", "-o", "new", *place]) == 2
+    assert "data/gone.jsonl: in " in capsys.readouterr().err
+    assert tree(project) == before
+
+
+def test_the_command_says_what_it_left_out(project, capsys):
+    (project / "data/notes.json").symlink_to(project / "result.json")
+    result = load_result(project / "result.json")
+    (unread,) = [
+        item
+        for item in read_datasets(
+            [project / "data"], DatasetPolicy(), project, display_root=project
+        )
+        if isinstance(item, Skipped)
+    ]
+    saved = replace(result, skipped=(unread,))
+    (project / "result.json").write_text(json.dumps(to_json(saved)))
+    assert cli.run(["clean", "result.json", "-o", "new"]) == 0
+    assert "left out, since nothing of it was read: data/notes.json" in capsys.readouterr().out
+
+
+def test_cutting_many_records_costs_no_more_than_few(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"a": 1}\n' * 40_000)
+    began = time.perf_counter()
+    cut(path, {(line, 1) for line in range(1, 20_001, 2)}, tmp_path / "new")
+    assert time.perf_counter() - began < 10
+    assert (tmp_path / "new").read_text().count("\n") == 30_000

@@ -100,6 +100,7 @@ def clean(
     from bye_lint import clean as cleaning
     from bye_lint.commands.baseline import author_of
     from bye_lint.datasets import read_datasets
+    from bye_lint.escape import visible
     from bye_lint.reports import check_writable, load_result, write_report
     from bye_lint.request import Overrides, plan_request, result_paths
     from bye_lint.review import read_review
@@ -117,8 +118,9 @@ def clean(
         review = read_review(_text(review_file), loaded, source=str(review_file))
     paths = result_paths(loaded)
     request = plan_request(paths, Overrides(policy_path=policy_path))
-    if output is not None:
-        _keep_outside(output, request)
+    for place in (output, quarantine):
+        if place is not None:
+            _keep_outside(place, request)
     rejecting = review is not None and bool(review.rejected)
     accepts = author_of(request, author) if rejecting else ""
     dataset, base = request.policy.dataset, request.policy.base
@@ -133,9 +135,12 @@ def clean(
         review=review,
         images=images,  # type: ignore[arg-type]  # click.Choice holds it to the three
         image_root=None if dataset.image_root is None else base / dataset.image_root,
+        max_pixels=dataset.max_pixels,
         quarantine=quarantine,
     )
     click.echo(f"kept {done.kept} records, removed {done.removed}: {done.folder}")
+    for path in done.left_out:
+        click.echo(f"left out, since nothing of it was read: {visible(path)}")
     if done.quarantine is not None:
         click.echo(f"the removed ones, with the reasons: {done.quarantine}")
     if review is not None and review.rejected:
@@ -144,15 +149,15 @@ def clean(
 
 
 def _keep_outside(output: Path, request: Request) -> None:
-    """Refuse a folder that the next check would read beside the data."""
+    """Refuse a folder or a file that the next check would look at beside the data."""
     from bye_lint.errors import UsageError
 
     real = output.resolve()
     for path in request.paths:
         if real.is_relative_to(path.resolve()):
             raise UsageError(
-                f"{output}: in {path}, which is checked: both sets would be read as one",
-                "Choose a folder outside of it, or give the data a folder of their own.",
+                f"{output}: in {path}, which is checked: both would be read as one set",
+                "Choose a place outside of it, or give the data a folder of their own.",
             )
 
 

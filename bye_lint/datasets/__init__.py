@@ -18,7 +18,7 @@ from bye_lint.datasets.images import ImageRoot
 from bye_lint.datasets.walk import DatasetFile, find_files, is_recognised
 from bye_lint.errors import DatasetError
 from bye_lint.policy import DatasetPolicy
-from bye_lint.records import Sample, Skipped
+from bye_lint.records import Sample, Skipped, Unread
 from bye_lint.shelf import Shelf
 
 __all__ = [
@@ -116,7 +116,7 @@ def read_datasets(
             rule, message = file.problem or ("BYE101", "the file cannot be read")
             content = f"{rule}\n{display}\n{_mark(file.path)}"
             digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()
-            yield Skipped(rule, message, display, 1, fingerprint=digest)
+            yield Unread(rule, message, display, 1, fingerprint=digest)
             continue
         settings = ReadSettings(display, ImageRoot(root or file.path.parent), policy.fields)
         try:

@@ -284,8 +284,8 @@ def test_a_link_that_leaves_the_folder_is_told_and_not_followed(tmp_path: Path, 
     (tmp_path / "data" / "folder").symlink_to(tmp_path / "elsewhere")
     found = read("data")
     assert [(type(item).__name__, getattr(item, "rule", "")) for item in found] == [
-        ("Skipped", "BYE105"),
-        ("Skipped", "BYE105"),
+        ("Unread", "BYE105"),
+        ("Unread", "BYE105"),
         ("Sample", ""),
     ]
     assert [item.path for item in found if isinstance(item, Skipped)] == [
@@ -303,7 +303,7 @@ def test_a_link_to_a_folder_that_is_read_needs_no_word(tmp_path: Path, read: Rea
     (tmp_path / "data" / ".same").symlink_to("a")
     assert [type(item).__name__ for item in read("data")] == ["Sample"]
     (tmp_path / "data" / "secret").symlink_to(".b")
-    assert [type(item).__name__ for item in read("data")] == ["Skipped", "Sample"]
+    assert [type(item).__name__ for item in read("data")] == ["Unread", "Sample"]
 
 
 def test_a_link_is_no_finding_where_it_is_named_beside_its_folder(
@@ -340,10 +340,10 @@ def test_a_link_to_a_folder_of_images_alone_is_no_finding(
             path.symlink_to(tmp_path)
         else:
             put(path, "")
-        assert [type(item).__name__ for item in read("data")] == ["Skipped", "Sample"], name
+        assert [type(item).__name__ for item in read("data")] == ["Unread", "Sample"], name
         path.unlink()
     monkeypatch.setattr("bye_lint.datasets.walk._LOOKED_AT", 1)
-    assert [type(item).__name__ for item in read("data")] == ["Skipped", "Sample"]
+    assert [type(item).__name__ for item in read("data")] == ["Unread", "Sample"]
 
 
 def test_a_linked_file_is_read_with_the_images_beside_it(tmp_path: Path, read: Read) -> None:
