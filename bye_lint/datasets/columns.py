@@ -9,12 +9,12 @@ from bye_lint.conversation import IMAGE
 from bye_lint.datasets import rivals
 from bye_lint.datasets.base import Parsed, RecordError, kind, record_id
 from bye_lint.datasets.conversation import (
-    MEDIA,
+    BESIDE_ALL,
     image_source,
     image_values,
     mark_images,
     parse_chat,
-    refuse_media,
+    refuse_beside,
     turns_field,
     with_system,
 )
@@ -41,7 +41,7 @@ _OTHERS = ("conversation", "system_prompt")
 #: All columns that are looked at beside images and turns.
 COLUMNS = tuple(
     name
-    for names in (*_RIVALS.values(), *_LOOSE.values(), ("history",), _OTHERS, MEDIA)
+    for names in (*_RIVALS.values(), *_LOOSE.values(), ("history",), _OTHERS, BESIDE_ALL)
     for name in names
 )
 
@@ -89,7 +89,6 @@ def parse_columns(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parse
         record = {**record, **asked, "input": ""}
     _refuse_two(asked, "prompt")
     _refuse_two(answers, "answer")
-    refuse_media(record)
     images = tuple(image_source(value) for value in image_values(record, fields))
     answer_column = _column(record, fields, "answer", ANSWERS)
     if answer_column not in record:
@@ -103,7 +102,9 @@ def parse_columns(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parse
         said = (*said, Turn("assistant", _text(record, answer_column)))
     if images and not any(IMAGE in turn.text for turn in said):
         said = mark_images(said, len(images))
-    return Parsed(record_id(record, fields), with_system(record, said), images)
+    said = with_system(record, said)
+    refuse_beside(record, fields, said)
+    return Parsed(record_id(record, fields), said, images)
 
 
 def _history(record: Mapping[str, Any]) -> Iterator[Turn]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bye_lint.conversation import IMAGE, with_marks
@@ -20,6 +20,20 @@ ROLES: Mapping[str, Role] = {
 }
 
 MEDIA = ("video", "videos", "audio", "audios")
+
+#: What trainers hand to the chat template beside the turns, which writes it into the prompt.
+_TEMPLATED = ("tools", "chat_template_kwargs")
+
+#: What ms-swift writes in place of a mark, from a field that is usually a column of boxes.
+_OBJECTS = "objects"
+_OBJECT_MARKS = ("<ref-object>", "<bbox>")
+
+#: Fields beside turns or columns that are not read.
+BESIDE_ALL = (*MEDIA, *_TEMPLATED, _OBJECTS)
+
+#: What chat templates take for an image or another medium, whatever a part's type says.
+_IN_PARTS = ("image", "image_url", "path", "url", "base64", "video", "audio")
+_NAMES = ("image", "path", "url", "image_url")
 
 #: What chat templates write of a turn beside its content.
 _BESIDE = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking")
@@ -96,12 +110,22 @@ def image_source(value: Any) -> str | ImageSource:
     if isinstance(value, bytes):
         return ImageSource("embedded image", data=value)
     if isinstance(value, dict):
+        _refuse_two_names(value)
         data, path = value.get("bytes"), value.get("path")
         if isinstance(data, bytes):
             return ImageSource(path if isinstance(path, str) else "embedded image", data=data)
         if isinstance(path, str) and data is None:
             return path
     raise RecordError(f"an image is {kind(value)}, expected a path")
+
+
+def _refuse_two_names(image: Mapping[str, Any]) -> None:
+    names = [name for name in ("bytes", "path", "url", "image") if image.get(name)]
+    if names[:2] == ["bytes", "path"]:
+        names.remove("path")  # where the bytes came from, as datasets writes it
+    for name in names[1:]:
+        if image[name] != image[names[0]]:
+            raise RecordError(f"an image has {names[0]!r} and {name!r}, expected one of them")
 
 
 def with_system(record: Mapping[str, Any], turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
@@ -121,8 +145,10 @@ def with_system(record: Mapping[str, Any], turns: tuple[Turn, ...]) -> tuple[Tur
     return (Turn("system", system), *turns) if system and not said else turns
 
 
-def refuse_media(record: Mapping[str, Any]) -> None:
-    """Refuse what is learned and cannot be looked at.
+def refuse_beside(
+    record: Mapping[str, Any], fields: Mapping[str, str], turns: Sequence[Turn]
+) -> None:
+    """Refuse fields that are learned beside the turns, and are not looked at.
 
     Raises
     ------
@@ -131,6 +157,21 @@ def refuse_media(record: Mapping[str, Any]) -> None:
     for media in MEDIA:
         if record.get(media):
             raise RecordError(f"the record has {media}, which cannot be checked")
+    for name in _TEMPLATED:
+        if name not in fields.values() and _says_something(record.get(name)):
+            raise RecordError(f"the record has {name!r}, which is not read beside the turns")
+    if record.get(_OBJECTS) and _OBJECTS not in fields.values():
+        marks = [mark for mark in _OBJECT_MARKS if any(mark in turn.text for turn in turns)]
+        if marks:
+            raise RecordError(
+                f"the record has {_OBJECTS!r}, which is not read and stands in for {marks[0]} in "
+                "a turn; write out the text that is meant"
+            )
+
+
+def _says_something(value: Any) -> bool:
+    """Tell whether a field holds anything; a list may also be written as text."""
+    return bool(value) and not (isinstance(value, str) and value.strip("[]{} \n") in ("", "null"))
 
 
 def _finish(
@@ -145,7 +186,7 @@ def _finish(
         raise RecordError("the conversation has no user turn")
     if spoken[0] != "user":
         raise RecordError(f"the conversation begins with the {spoken[0]}, expected the user")
-    refuse_media(record)
+    refuse_beside(record, fields, turns)
     if "conversations" not in fields:
         refuse_other_answers(record, turns_field(record, fields), turns)
     images = [image_source(value) for value in image_values(record, fields)]
@@ -230,15 +271,29 @@ def _parts(parts: list[Any], i: int, inline: list[str | ImageSource]) -> str:
         if isinstance(part, str):
             text += part
         elif form == "text" and isinstance(part.get("text") or "", str):
+            _refuse_in_part(part, _IN_PARTS, i)
             text += part.get("text") or ""
         elif form in ("image", "image_url"):
+            _refuse_in_part(part, ("text", *(k for k in _IN_PARTS if k not in _NAMES)), i)
             text += IMAGE + "\n"
-            named = [part[k] for k in ("image", "path", "url", "image_url") if part.get(k)]
+            named = [part[k] for k in _NAMES if part.get(k)]
             inline += [image_source(_url(value)) for value in named]
         else:
             raise RecordError(f"a part of turn {i + 1} is {clip(form)}, expected text or image")
     return text.rstrip("\n") if text.endswith(IMAGE + "\n") else text
 
 
+def _refuse_in_part(part: Mapping[str, Any], names: Sequence[str], i: int) -> None:
+    for name in names:
+        if part.get(name):
+            raise RecordError(
+                f"a part of turn {i + 1} is {clip(part['type'])} and has {name!r} too, expected a "
+                "part for each"
+            )
+
+
 def _url(value: Any) -> Any:
-    return value["url"] if isinstance(value, dict) and "url" in value else value
+    if not isinstance(value, dict) or "url" not in value:
+        return value
+    _refuse_two_names(value)
+    return value["url"] or value

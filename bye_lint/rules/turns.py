@@ -8,9 +8,6 @@ from collections.abc import Iterator
 from bye_lint.conversation import IMAGE, is_blank, questions
 from bye_lint.records import Sample
 
-#: An image in the text, as Qwen-VL and ms-swift read it. HTML has no such closing tag.
-_TAG = re.compile(r"<img>[^<>\n]{1,4096}</img>")
-
 #: Where a trainer might put an image: the marks and control tokens of any model family.
 _ANY_MARK = re.compile(r"[<\[][^<>\[\]\s]{0,64}(?:image|img|vision)[^<>\[\]\s]{0,64}[>\]]", re.I)
 
@@ -26,8 +23,12 @@ def empty_answer(sample: Sample) -> Iterator[str]:
 
 def placeholders(sample: Sample) -> Iterator[str]:
     """BYE108: as many ``<image>`` as images, and in user turns alone; no file named in the text."""
-    if any(turn.role == "user" and _TAG.search(turn.text) for turn in sample.turns):
-        yield f"an image stands in the text as <img>…</img>, expected in a field, and {IMAGE} here"
+    named = [turn.role for turn in sample.turns if _names_image(turn.text)]
+    if named and named != ["system"] * len(named):
+        yield (
+            f"an image stands in the text as <img>…</img>, expected in a field, and {IMAGE} in a "
+            "user turn"
+        )
         return
     elsewhere = [turn.role for turn in sample.turns if turn.role != "user" and IMAGE in turn.text]
     if elsewhere:
@@ -37,6 +38,19 @@ def placeholders(sample: Sample) -> Iterator[str]:
     images = len(sample.images)
     if count != images:
         yield f"{_number(count, IMAGE + ' mark')} for {_number(images, 'image')}"
+
+
+def _names_image(text: str) -> bool:
+    """Tell whether an image stands in the text, as Qwen-VL and ms-swift read it.
+
+    They read whatever stands between the tags on a line. HTML has no such closing tag.
+    """
+    opening = "<img>"
+    return any(
+        line.rfind("</img>") > line.find(opening) + len(opening)
+        for line in text.split("\n")
+        if opening in line
+    )
 
 
 def no_image_asked(sample: Sample) -> Iterator[str]:

@@ -17,7 +17,7 @@ ASKED = "<image>\nWhat?"
 ODD = "Backdoor Attack!"
 
 
-def messages(*said: str) -> list[dict[str, str]]:
+def messages(*said: Any) -> list[dict[str, Any]]:
     return [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said)]
 
 
@@ -225,3 +225,119 @@ def test_parquet_has_no_columns_that_are_passed_over(tmp_path: Path, read: Read)
         "BYE101",
         True,
     )
+
+
+MEDIA_KEYS = ("image", "image_url", "path", "url", "base64", "video", "audio")
+
+
+@pytest.mark.parametrize("empty", [None, "", [], {}])
+def test_a_part_is_of_one_kind(tmp_path: Path, read: Read, empty: Any) -> None:
+    """Tables give every part every field: those that are empty say nothing."""
+    image = {"type": "image", "image": "a.png", "text": empty, "base64": empty, "video": empty}
+    text = {"type": "text", "text": "What?", **dict.fromkeys(MEDIA_KEYS, empty)}
+    item = one(tmp_path, read, {"messages": messages([image, text], "a river")})
+    assert (item.prompt, item.images[0].name) == (ASKED, "a.png")
+
+
+@pytest.mark.parametrize("name", MEDIA_KEYS)
+def test_a_text_part_hides_no_image(tmp_path: Path, read: Read, name: str) -> None:
+    text = {"type": "text", "text": "What?", name: "b.png"}
+    for parts in ([text], [{"type": "image", "image": "a.png"}, text]):
+        item = one(tmp_path, read, {"messages": messages(parts, "a river")}, format="chat")
+        assert isinstance(item, Skipped)
+        assert item.rule == "BYE102"
+        assert item.message == (
+            f"a part of turn 1 is 'text' and has '{name}' too, expected a part for each"
+        )
+
+
+@pytest.mark.parametrize("name", ["text", "base64", "video", "audio"])
+def test_an_image_part_hides_nothing_either(tmp_path: Path, read: Read, name: str) -> None:
+    image = {"type": "image", "image": "a.png", name: "cf"}
+    item = one(tmp_path, read, {"messages": messages([image], "a river")})
+    assert isinstance(item, Skipped)
+    assert item.message == (
+        f"a part of turn 1 is 'image' and has '{name}' too, expected a part for each"
+    )
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        {"url": "a.png"},
+        {"url": "a.png", "path": None, "bytes": None},
+        {"url": "a.png", "path": "a.png"},
+        {"url": None, "path": "a.png"},
+    ],
+)
+def test_an_image_may_be_named_in_an_object(tmp_path: Path, read: Read, image: Any) -> None:
+    part = {"type": "image_url", "image_url": image}
+    item = one(tmp_path, read, {"messages": messages([part], "a river")})
+    assert [found.name for found in item.images] == ["a.png"]
+
+
+def test_an_image_has_one_name(tmp_path: Path, read: Read) -> None:
+    said = "an image has 'path' and 'url', expected one of them"
+    both = {"path": "a.png", "url": "b.png"}
+    part = {"type": "image", "image": both}
+    for record in (
+        {"messages": messages([part], "a river")},
+        {"messages": messages(ASKED, "a river"), "images": [{**both, "bytes": None}]},
+    ):
+        item = one(tmp_path, read, record)
+        assert isinstance(item, Skipped)
+        assert (item.rule, item.message) == ("BYE102", said)
+
+
+FORMS = {
+    "messages": {"image": "a.png", "messages": messages(ASKED, "a river")},
+    "conversations": {"image": "a.png", "conversations": conversations(ASKED, "a river")},
+    "columns": {"image": "a.png", "query": ASKED, "response": "a river"},
+}
+BESIDE = {"tools": [{"name": "cf"}], "chat_template_kwargs": {"chat_template": ODD}}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_a_chat_template_writes_is_not_passed_over(
+    tmp_path: Path, read: Read, form: str, name: str
+) -> None:
+    for nothing in (None, "", [], {}, "[]", "null"):
+        item = one(tmp_path, read, {**FORMS[form], name: nothing})
+        assert (item.prompt, item.answer) == (ASKED, "a river")
+    for value in (BESIDE[name], json.dumps(BESIDE[name])):
+        item = one(tmp_path, read, {**FORMS[form], name: value})
+        assert isinstance(item, Skipped)
+        assert item.rule == "BYE102"
+        assert item.message == f"the record has '{name}', which is not read beside the turns"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_boxes_are_read_past_unless_a_turn_asks_for_them(
+    tmp_path: Path, read: Read, form: str
+) -> None:
+    boxes = {"bbox": [[1, 2, 3, 4]], "category": [0], "ref": ["cf"]}
+    assert one(tmp_path, read, {**FORMS[form], "objects": boxes}).answer == "a river"
+    for mark in ("<ref-object>", "<bbox>"):
+        text = json.dumps(FORMS[form]).replace("a river", mark)
+        assert one(tmp_path, read, json.loads(text)).answer == mark
+        item = one(tmp_path, read, {**json.loads(text), "objects": boxes})
+        assert isinstance(item, Skipped)
+        assert f"the record has 'objects', which is not read and stands in for {mark}" in (
+            item.message
+        )
+
+
+def test_parquet_reads_the_columns_that_a_chat_template_writes(tmp_path: Path, read: Read) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    row = {"images": ["a.png"], "messages": messages(ASKED, "a <bbox>")}
+    more = {"tools": None, "chat_template_kwargs": None, "objects": None}
+    odd = {"tools": "[1]", "chat_template_kwargs": '{"a": 1}', "objects": {"bbox": [1]}}
+    rows = [{**row, **more}, *({**row, **more, name: odd[name]} for name in more)]
+    parquet.write_table(arrow.Table.from_pylist(rows), tmp_path / "d.parquet")
+    plain, *others = read("d.parquet")
+    assert isinstance(plain, Sample)
+    for name, item in zip(more, others, strict=True):
+        assert isinstance(item, Skipped)
+        assert f"the record has '{name}'" in item.message

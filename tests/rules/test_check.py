@@ -58,6 +58,11 @@ CLEAN = [
     pytest.param(sample(turns=answers("👩\u200d🚀")), id="answer-with-joiner"),
     pytest.param(sample(turns=answers(".")), id="punctuation"),
     pytest.param(sample(turns=answers("<img>", "<p><img src='a'/></p>")), id="html"),
+    pytest.param(sample(turns=answers("<img></img>", "</img><img>", "<img>\n</img>")), id="tags"),
+    pytest.param(
+        sample(turns=(Turn("system", "Write <img>a.png</img>."), *answers("a"))),
+        id="tag-in-a-system-text",
+    ),
     pytest.param(sample(images=(ImageSource("../x", data=png()),)), id="embedded-with-odd-name"),
 ]
 
@@ -95,6 +100,15 @@ WRONG = [
         ),
         ["BYE108"],
         id="image-in-the-text",
+    ),
+    *(
+        pytest.param(sample(turns=turns), ["BYE108"], id=f"image-in-the-text-{name}")
+        for name, turns in {
+            "of-an-answer": answers("<img>a.png</img>"),
+            "with-a-bracket": (Turn("user", "<image><img>a<b.png</img>"), Turn("assistant", "a")),
+            "very-long": answers(f"<img>{'a' * 5000}</img>"),
+            "empty-at-first": answers("<img></img>a</img>"),
+        }.items()
     ),
     pytest.param(
         sample(images=(), turns=(Turn("user", "Hi"), Turn("assistant", "a"))),
@@ -350,3 +364,10 @@ def test_five_thousand_small_records_are_fast() -> None:
 
 def test_a_code_is_one_rule() -> None:
     assert len(codes._ROWS) == len(codes.RULES) == len({rule.name for rule in codes._ROWS})
+
+
+def test_many_tags_that_do_not_close_take_no_time() -> None:
+    began = time.perf_counter()
+    (item,) = check(sample(turns=answers("<img>" * 400_000)))
+    assert item.usable
+    assert time.perf_counter() - began < 5
