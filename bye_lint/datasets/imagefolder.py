@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,7 +25,8 @@ def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
         return False
     column = fields.get("image", "file_name")
     if path.suffix == ".csv":
-        return column.encode() in head.partition(b"\n")[0]
+        lines = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        return column.encode() in lines.partition(b"\n")[0]
     return any(column in record for record in peek(path, head))
 
 
@@ -75,10 +77,12 @@ def scan_csv(stream: BinaryIO) -> Iterator[RawRecord]:
             yield lines.record(None, f"not valid CSV: {error}")
             continue
         if header is None:
+            if not "".join(row).strip():
+                continue  # who reads a table with pandas or datasets passes over blank lines
             header = row
-            twice = [name for name in row if row.count(name) > 1]
-            if twice:
-                yield lines.record(None, f"the column {clip(twice[0])} is there twice")
+            twice = next((name for name, count in Counter(row).items() if count > 1), None)
+            if twice is not None:
+                yield lines.record(None, f"the column {clip(twice)} is there twice")
                 return
         elif not row:
             continue

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bye_lint.datasets.base import Reader
+from bye_lint.datasets.beside import is_of_model, looks_like_data, may_hold_records
 from bye_lint.datasets.images import LFS_POINTER
 from bye_lint.datasets.jsonarray import scan_array
 from bye_lint.datasets.jsondecode import clip
@@ -17,30 +18,8 @@ from bye_lint.errors import DatasetError
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
-#: How many files of a linked folder are looked at for one that may hold records.
-_LOOKED_AT = 1_000_000
-
 #: The finding of a file that is a link out of the folder that is read.
 _LEAVES = ("BYE105", "the file is a link that leaves the folder; name the file to check it")
-
-#: Endings of files that trainers read records from and this package does not: told, never read.
-_UNREAD = frozenset(
-    (
-        ".arrow", ".avro", ".bz2", ".feather", ".gz", ".lz4", ".orc", ".tar", ".tgz", ".tsv", ".xz",
-        ".zip", ".zst",
-    )
-)  # fmt: skip
-
-#: What lies beside the weights of a model: no dataset, and expected where it is, so that it needs
-#: no word. What a reader recognises is read, whatever it is called.
-_OF_MODELS = frozenset(
-    (
-        "adapter_config.json", "added_tokens.json", "chat_template.json", "config.json",
-        "generation_config.json", "model.safetensors.index.json", "preprocessor_config.json",
-        "processor_config.json", "special_tokens_map.json", "tokenizer.json",
-        "tokenizer_config.json", "video_preprocessor_config.json", "vocab.json",
-    )
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +178,8 @@ def _in_folder(
     """Yield a folder's datasets, and its links to folders that are neither named nor in one.
 
     Added to passed are files of a dataset's suffix that are none, archives and tables that cannot
-    be read, and what is hidden: datasets, links, folders that may not be looked into.
+    be read, records in files of any other name, and what is hidden: datasets, links, folders that
+    may not be looked into.
 
     Raises
     ------
@@ -226,13 +206,13 @@ def _in_folder(
         for path in (Path(here, name) for name in sorted(names)):
             hidden = _is_hidden(path, folder)
             if path.suffix.lower() not in suffixes:
-                if path.suffix.lower() in _UNREAD and not hidden:
+                if not hidden and looks_like_data(path, readers, fields, inside):
                     passed.append(path.relative_to(folder).as_posix())
                 continue
             file = _maybe(path, readers, fields, inside)
             if file is not None and not hidden:
                 yield file
-            elif file is not None or not (hidden or (weights and path.name in _OF_MODELS)):
+            elif file is not None or not (hidden or (weights and is_of_model(path))):
                 passed.append(path.relative_to(folder).as_posix())
 
 
@@ -249,28 +229,11 @@ def _linked(path: Path, named: Sequence[str], suffixes: Collection[str]) -> Data
         inside = (real + os.sep).startswith(folder.rstrip(os.sep) + os.sep)
         if inside and not _is_hidden(real, Path(folder)):
             return None
-    if not _may_hold_records(real, suffixes):
+    if not may_hold_records(real, suffixes):
         return None
     return DatasetFile(
         path, None, ("BYE105", "the folder is a link, which is not followed; name it to check it")
     )
-
-
-def _may_hold_records(folder: str, suffixes: Collection[str]) -> bool:
-    """Tell by their names alone whether files elsewhere may hold records; images don't.
-
-    So may links to other folders, folders that cannot be read, and more files than are looked at.
-    """
-    unread: list[OSError] = []
-    endings = (*suffixes, *_UNREAD)
-    left = _LOOKED_AT
-    for here, folders, names in os.walk(folder, onerror=unread.append):
-        left -= len(names)
-        if left < 0 or any(Path(here, name).is_symlink() for name in folders):
-            return True
-        if any(name.lower().endswith(endings) for name in names):
-            return True
-    return bool(unread)
 
 
 def _maybe(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -283,3 +284,26 @@ def test_the_page_on_datasets_names_every_format_and_suffix() -> None:
     for form in IMAGE_FORMATS:
         shown = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}.get(form, form)
         assert shown in page
+
+
+@pytest.mark.parametrize("blank", ["\n", "\r\n \r\n", "\ufeff\n", "\n" * (1 << 17)])
+def test_blank_lines_before_a_csv_header_are_passed_over(
+    tmp_path: Path, read: Read, blank: str
+) -> None:
+    text = blank + "file_name,text\na.png,a river\n"
+    (tmp_path / "metadata.csv").write_bytes(text.encode())
+    for path in ("metadata.csv", "."):
+        item = only(read(path))
+        assert (item.answer, item.location.line) == ("a river", blank.count("\n") + 2)
+
+
+def test_a_csv_header_of_many_columns_takes_no_time(tmp_path: Path, read: Read) -> None:
+    names = [f"k{i}" for i in range(100_000)]
+    began = time.perf_counter()
+    for header, said in ((names, ""), ([*names, "k7"], "the column 'k7' is there twice")):
+        text = ",".join(["file_name", "text", *header])
+        row = ",".join(["a.png", "a river", *("" for _ in header)])
+        (tmp_path / "metadata.csv").write_text(f"{text}\n{row}\n")
+        (item,) = read("metadata.csv")
+        assert getattr(item, "message", "") == said
+    assert time.perf_counter() - began < 10

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bye_lint.datasets import READERS, dataset_files, display_path
-from bye_lint.datasets.jsonfile import HEAD
+from bye_lint.datasets.jsonfile import HEAD, json_kind
 from bye_lint.errors import DatasetError
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Sample, Skipped
@@ -55,6 +55,11 @@ NO_DATASETS = {
     "__pycache__/x.json": [RECORD],
     "model/config.json": {"a": 1},
     "model/model.safetensors": "x",
+    "model/vocab.json": '{"}": 1, "{\\"": 2}\n',
+    "notes.txt": "{curly} words",
+    "log.txt": '[INFO] {"messages": []}',
+    "notebook.ipynb": '{\n "cells": [{"messages": []}]\n}',
+    "script": "#!/bin/sh\n",
 }
 
 #: Places that look as if they held no data, and records in them.
@@ -73,6 +78,22 @@ DECOYS = {
     "more/part.jsonl.gz": "x",
     "more/part.arrow": "x",
     "more/notes.txt": "x",
+    "more/table.txt": '{"file_name": "a.png", "text": "x"}',
+    "more/train": json.dumps(RECORD),
+    "more/train.txt": json.dumps(CHAT),
+    "more/train.jsonl.bak": " " * HEAD + json.dumps(RECORD),
+    "more/train.jsonlines": (json.dumps({"pad": "x" * HEAD, **RECORD}) + "\n") * 2,
+    "more/train.log": [RECORD],
+    "more/train.pq": "PAR1",
+    "more/x.gpq": "x",
+    "more/x.h5": "x",
+    "more/x.lance": "x",
+    "more/x.pkl": "x",
+    "more/.train.txt": [RECORD],
+    "more/a.png": [RECORD],
+    "model/vocab.json": [1],
+    "model/tokenizer.json": '{"a": 1}\n{"a": 1}',
+    "model/processor_config.json": '{"a": 1}{"a": 1}',
     ".cache/part.jsonl.gz": "x",
 }
 
@@ -97,7 +118,8 @@ def test_no_place_hides_records(tmp_path: Path) -> None:
         "lora/adapter_config.json",
     }
     named = {path.relative_to(tmp_path).as_posix() for path in passed}
-    unread = {"more/part.jsonl.gz", "more/part.arrow"}
+    unread = {name for name in DECOYS if name.startswith(("more/part.", "more/train", "more/x."))}
+    unread |= {"model/vocab.json", "model/tokenizer.json", "model/processor_config.json"}
     assert named == {".hidden.json", ".cache/x.json", "__data/x.json"} | unread
 
 
@@ -342,7 +364,7 @@ def test_a_link_to_a_folder_of_images_alone_is_no_finding(
             put(path, "")
         assert [type(item).__name__ for item in read("data")] == ["Unread", "Sample"], name
         path.unlink()
-    monkeypatch.setattr("bye_lint.datasets.walk._LOOKED_AT", 1)
+    monkeypatch.setattr("bye_lint.datasets.beside._LOOKED_AT", 1)
     assert [type(item).__name__ for item in read("data")] == ["Unread", "Sample"]
 
 
@@ -381,3 +403,62 @@ def test_display_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert display_path(tmp_path / "x.json", Path("a b")) == "../x.json"
     (tmp_path / "link").symlink_to("a b")
     assert display_path(tmp_path / "a b" / "x", tmp_path / "link") == "x"
+
+
+def test_a_file_beside_the_data_that_cannot_be_opened_is_no_hindrance(tmp_path: Path) -> None:
+    put(tmp_path / "x.json", [RECORD])
+    put(tmp_path / "elsewhere.txt", [RECORD])
+    (tmp_path / "data").mkdir()
+    put(tmp_path / "data" / "y.json", [RECORD])
+    os.mkfifo(tmp_path / "data" / "pipe")
+    (tmp_path / "data" / "nothing").symlink_to("none")
+    (tmp_path / "data" / "link.txt").symlink_to(tmp_path / "elsewhere.txt")
+    passed: list[Path] = []
+    found = dataset_files(
+        [tmp_path / "data"], DatasetPolicy(), tmp_path, on_passed_over=passed.append
+    )
+    assert [file.path.name for file in found] == ["y.json"]
+    assert passed == []
+
+
+ONE = json.dumps(RECORD)
+SPREAD = json.dumps(RECORD, indent=1)
+ROW = json.dumps({"image": "a.png", "text": '\\ " } {'})
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (ONE + ONE, 1),
+        (ONE + " , " + ONE + "\n", 1),
+        (SPREAD + "\n" + SPREAD, SPREAD.count("\n") + 2),
+        ("\ufeff\n\n" + SPREAD + "\n\n,\n" + SPREAD, SPREAD.count("\n") + 6),
+        (ROW.replace(",", ",\n") + ROW, 2),
+        (json.dumps({"pad": '"\\' * HEAD * 16 + "x", **RECORD}, indent=1) + SPREAD, None),
+    ],
+)
+def test_objects_one_after_another_are_no_dataset_and_told_once(
+    tmp_path: Path, read: Read, text: str, line: int | None
+) -> None:
+    (tmp_path / "a.json").write_text(text, encoding="utf-8")
+    put(tmp_path / "b.json", [RECORD])
+    item, other = read(".")
+    assert isinstance(other, Sample)
+    assert isinstance(item, Skipped)
+    assert (item.rule, item.path) == ("BYE101", "a.json")
+    assert item.line == (line or 1 + json.dumps({"pad": 1, **RECORD}, indent=1).count("\n"))
+    assert "another object follows the first, expected a list" in item.message
+    (tmp_path / "a.json").write_text(text + " ", encoding="utf-8")
+    changed, _ = read(".")
+    assert isinstance(changed, Skipped)
+    assert changed.fingerprint != item.fingerprint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [ONE, SPREAD + "\n", SPREAD + "\n]", SPREAD + "}" + SPREAD, '{\n"a": "' + "{" * 9 + '"}'],
+)
+def test_one_object_is_followed_by_no_other(tmp_path: Path, text: str) -> None:
+    put(tmp_path / "a.json", text)
+    kind = json_kind(tmp_path / "a.json", text.encode())
+    assert kind == ("lines" if "\n" not in text else "object")
