@@ -60,8 +60,9 @@ def cut(path: Path, gone: Collection[Position], target: Path) -> dict[Position, 
         return {(line, column): rows[line] for line, column in gone}
     data = path.read_bytes()
     records = list(_scan(path, data))
-    places = {(raw.line, raw.column): i for i, raw in enumerate(records) if not raw.broken}
-    missing = sorted(set(gone) - set(places))
+    wanted = set(gone)
+    places = {raw[:2]: i for i, raw in enumerate(records) if raw[:2] in wanted and not raw.broken}
+    missing = sorted(wanted - set(places))
     if missing:
         line, column = missing[0]
         raise ResultError(

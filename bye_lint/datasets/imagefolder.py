@@ -13,7 +13,7 @@ from bye_lint.datasets.columns import parse_columns
 from bye_lint.datasets.jsondecode import clip, has_surrogate
 from bye_lint.datasets.jsonfile import peek
 from bye_lint.datasets.jsonlines import scan_lines
-from bye_lint.datasets.raw import RawRecord
+from bye_lint.datasets.raw import MAX_RECORD, MAX_TEXT, RawRecord, too_long
 from bye_lint.records import Sample, Skipped
 
 NAMES = ("metadata.jsonl", "metadata.csv")
@@ -33,7 +33,7 @@ def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
 def read(path: Path, settings: ReadSettings) -> Iterator[Sample | Skipped]:
     """Yield the records in the order of the file."""
     with path.open("rb") as stream:
-        scan = scan_csv(stream) if path.suffix == ".csv" else scan_lines(stream)
+        scan = scan_csv(stream) if path.suffix.lower() == ".csv" else scan_lines(stream)
         for raw in scan:
             yield to_sample(raw, settings, _parse)
 
@@ -62,9 +62,16 @@ def _parse(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
     return parse_columns({**beside, "image": name}, {**fields, "image": "image"})
 
 
-def scan_csv(stream: BinaryIO) -> Iterator[RawRecord]:
-    """Yield the rows of a CSV file as dicts, each with the line that it begins on."""
-    lines = _Lines(stream)
+def scan_csv(stream: BinaryIO, limit: int = MAX_RECORD) -> Iterator[RawRecord]:
+    """Yield the rows of a CSV file as dicts, each with the line that it begins on.
+
+    Parameters
+    ----------
+    stream : binary file
+    limit : int
+        Longest row, in bytes.
+    """
+    lines = _Lines(stream, limit)
     rows = csv.reader(lines, strict=True)
     header: list[str] | None = None
     while True:
@@ -73,7 +80,13 @@ def scan_csv(stream: BinaryIO) -> Iterator[RawRecord]:
             row = next(rows)
         except StopIteration:
             return
+        except _TooLongError:
+            lines.skip_row()
+            yield lines.record(None, too_long(limit))
+            continue
         except csv.Error as error:
+            if "field limit" in str(error):
+                lines.skip_row()
             yield lines.record(None, f"not valid CSV: {error}")
             continue
         if header is None:
@@ -97,39 +110,64 @@ def scan_csv(stream: BinaryIO) -> Iterator[RawRecord]:
             )
 
 
+class _TooLongError(Exception):
+    """A row that passes the limit."""
+
+
 class _Lines:
     """Lines of a file for the csv module, which remember those of the current row."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, limit: int) -> None:
         self._stream = stream
-        self._number = self._offset = self._start = 0
+        self._limit = limit
+        self._number = self._offset = self._start = self._first = self._quotes = 0
         self._row: list[str] = []
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        data = self._stream.readline()
+        data = self._read()
         if not data:
             raise StopIteration
-        self._number += 1
-        self._offset += len(data)
+        if self._offset - self._start > self._limit:
+            self._row.append(data[:MAX_TEXT].decode("utf-8", "surrogateescape"))
+            raise _TooLongError
         if self._number == 1:
             data = data.removeprefix(b"\xef\xbb\xbf")
         line = data.decode("utf-8", "surrogateescape")
         self._row.append(line)
         return line
 
+    def _read(self) -> bytes:
+        """Return the next line, of which no more is held than the limit."""
+        data = piece = self._stream.readline(self._limit)
+        self._number += 1 if data else 0
+        while piece:
+            self._offset += len(piece)
+            self._quotes += piece.count(b'"')
+            if len(piece) < self._limit or piece.endswith(b"\n"):
+                break
+            piece = self._stream.readline(self._limit)
+        return data
+
     def begin_row(self) -> None:
         self._row = []
         self._start = self._offset
+        self._first = self._number + 1
+        self._quotes = 0
+
+    def skip_row(self) -> None:
+        """Go behind a row that is not read to its end: what a quote opens, another one closes."""
+        while self._quotes % 2 and self._read():
+            pass
 
     def record(self, value: dict[str, str | None] | None, error: str) -> RawRecord:
         first = self._row[0] if self._row else ""
-        line = self._number - max(0, len(self._row) - 1)
+        line = self._first if self._row else self._number
         width = max(1, len(first.rstrip("\r\n")))
         size = self._offset - self._start
-        text = "".join(self._row)[:65536] if error else ""
+        text = "".join(self._row)[:MAX_TEXT] if error else ""
         return RawRecord(value, max(1, line), 1, width + 1, self._start, size, error, text)
 
 

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bye_lint.datasets.base import Reader, ReadSettings, to_sample
 from bye_lint.datasets.columns import COLUMNS, has_columns, parse_columns
 from bye_lint.datasets.jsondecode import clip
-from bye_lint.datasets.raw import RawRecord
+from bye_lint.datasets.raw import MAX_RECORD, RawRecord, too_long
 from bye_lint.errors import MissingExtraError
 from bye_lint.records import Sample, Skipped
 
 _MAGIC = b"PAR1"
 
-#: Rows that are held together; each may embed an image.
-_BATCH = 64
+#: Rows that are held together, each of which may embed an image; more where distinct values are.
+_ROWS = 16
+_ROWS_CODED = 64
+
+#: Bytes of a file up to which distinct values are told apart while it is read, which costs a
+#: multiple of what they take.
+_SMALL = 16 << 20
 
 
 def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
@@ -30,7 +36,7 @@ def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
         return True  # reading it will say what to install
     try:
         names = dict.fromkeys(arrow.parquet.read_schema(path).names, True)
-    except (arrow.ArrowException, OSError):
+    except (arrow.ArrowException, OSError, ValueError):
         return True  # reading it will say what is wrong
     image = {fields.get(role, role) for role in ("image", "images")}
     return bool(image & set(names)) and has_columns(names, fields)
@@ -52,15 +58,106 @@ def read(path: Path, settings: ReadSettings) -> Iterator[Sample | Skipped]:
             twice = next((name for name in columns if columns.count(name) > 1), None)
             if twice is not None:
                 raise arrow.ArrowException(f"the column {clip(twice)} is there twice")
-            for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
-                for value in batch.to_pylist():
+            for batch in _batches(arrow, path, file, columns):
+                for value, wrong in _values(arrow, batch):
                     row += 1
-                    yield to_sample(RawRecord(value, row, 1, 2, 0, 0), settings, parse_columns)
-    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        what = str(error).partition("\n")[0][:200]
-        message = f"row {row + 1} and what follows cannot be read: {what}"
-        digest = hashlib.sha256(message.encode()).hexdigest()
+                    text = f"{wrong}\n{_hash(path)}" if wrong else ""
+                    raw = RawRecord(value, row, 1, 2, 0, 0, wrong, text)
+                    yield to_sample(raw, settings, parse_columns)
+    except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        message = f"row {row + 1} and what follows cannot be read: {_first_line(error)}"
+        digest = hashlib.sha256(f"{message}\n{_hash(path)}".encode()).hexdigest()
         yield Skipped("BYE101", message, settings.display, row + 1, fingerprint=digest)
+
+
+def _batches(arrow: Any, path: Path, file: Any, columns: list[str]) -> Iterator[Any]:
+    """Yield the rows in pieces, in which a value that is there often is held once, if it can be."""
+    if path.stat().st_size > _SMALL:
+        yield from file.iter_batches(batch_size=_ROWS, columns=columns)
+        return
+    # columns in which others are nested can be read so within one group of rows at most
+    with arrow.parquet.ParquetFile(path, read_dictionary=_coded(file.metadata)) as coded:
+        for group in range(file.num_row_groups):
+            seen = 0
+            options = {"row_groups": [group], "columns": columns}
+            try:
+                for batch in coded.iter_batches(batch_size=_ROWS_CODED, **options):
+                    yield batch
+                    seen += batch.num_rows
+            except NotImplementedError:
+                for row, batch in enumerate(file.iter_batches(batch_size=1, **options)):
+                    if row >= seen:
+                        yield batch
+
+
+def _coded(metadata: Any) -> list[str]:
+    """Return the columns of texts or bytes that the file holds as numbers of distinct ones.
+
+    In a small file they are kept so: written out, a kilobyte may come to any size.
+    """
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    return [
+        metadata.schema.column(i).path
+        for i in range(metadata.num_columns)
+        if metadata.schema.column(i).physical_type == "BYTE_ARRAY"
+        and any("DICTIONARY" in code for group in groups for code in group.column(i).encodings)
+    ]
+
+
+def _values(arrow: Any, batch: Any) -> Iterator[tuple[Any, str]]:
+    """Yield the rows of a batch, each with what is wrong with it; together, if they are small."""
+    try:
+        if _size(arrow, batch.columns) <= MAX_RECORD:
+            yield from [(value, "") for value in batch.to_pylist()]
+            return
+    except (arrow.ArrowException, ValueError, OverflowError):
+        pass  # of which row is found out below
+    for i in range(batch.num_rows):
+        row = batch.slice(i, 1)
+        try:
+            if _size(arrow, row.columns) > MAX_RECORD:
+                yield None, too_long(MAX_RECORD)
+                continue
+            (value,) = row.to_pylist()
+        except (arrow.ArrowException, ValueError, OverflowError) as error:
+            yield None, f"the row cannot be read: {_first_line(error)}"
+            continue
+        yield value, ""
+
+
+def _size(arrow: Any, arrays: list[Any]) -> int:
+    """Return the bytes that columns take where they are written out."""
+    size = 0
+    for array in arrays:
+        if arrow.types.is_dictionary(array.type):
+            lengths = arrow.compute.binary_length(array.dictionary)
+            size += arrow.compute.sum(lengths.take(array.indices)).as_py() or 0
+        elif arrow.types.is_struct(array.type) and array.type.num_fields:
+            size += _size(arrow, array.flatten())
+        elif arrow.types.is_list(array.type) or arrow.types.is_large_list(array.type):
+            size += _size(arrow, [array.flatten()]) + 8 * len(array)
+        else:
+            size += array.nbytes
+    return size
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]
+
+
+def _hash(path: Path) -> str:
+    """Return a hash of the whole file, so that what is accepted of it holds for it alone."""
+    status = path.stat()
+    return _hashed(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _hashed(path: Path, _size: int, _changed: int) -> str:
+    hashed = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            hashed.update(chunk)
+    return hashed.hexdigest()
 
 
 def _columns(names: list[str], fields: Mapping[str, str]) -> list[str]:
@@ -71,6 +168,7 @@ def _columns(names: list[str], fields: Mapping[str, str]) -> list[str]:
 def _pyarrow() -> Any:
     try:
         import pyarrow
+        import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
         raise MissingExtraError(

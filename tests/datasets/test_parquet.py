@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bye_lint.datasets import dataset_files
+from bye_lint.datasets import dataset_files, read_datasets
 from bye_lint.errors import DatasetError, MissingExtraError
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Sample, Skipped
@@ -157,3 +157,148 @@ def test_without_pyarrow(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'bye-lint\[parquet\]'"):
         read(".")
+
+
+def test_a_small_file_of_large_repeated_values_is_not_written_out(
+    tmp_path: Path, read: Read, png: bytes
+) -> None:
+    """What stands in the file once is held once, however many rows show it."""
+    arrow_bytes = pa.default_memory_pool()
+    large = pa.array([png + bytes(8 << 20)], pa.binary())
+    images = pa.DictionaryArray.from_arrays(pa.array([0] * 64, pa.int32()), large)
+    names = pa.array(["a.png"] * 64)
+    columns = {
+        "flat": images,
+        "struct": pa.StructArray.from_arrays([images, names], ["bytes", "path"]),
+        "list": pa.ListArray.from_arrays(pa.array(range(65), pa.int32()), images),
+    }
+    for name, column in columns.items():
+        table = pa.table({"images": column, "text": ["a"] * 64})
+        pq.write_table(table, tmp_path / "x.parquet", compression="zstd")
+        del table
+        assert (tmp_path / "x.parquet").stat().st_size < 10_000
+        before, most, rows = arrow_bytes.bytes_allocated(), 0, 0
+        for item in read_datasets(
+            [tmp_path / "x.parquet"], DatasetPolicy(), tmp_path, display_root=tmp_path
+        ):
+            assert isinstance(item, Sample), item
+            most, rows = max(most, arrow_bytes.bytes_allocated() - before), rows + 1
+        assert rows == 64
+        assert most < 64 << 20, name
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_a_row_that_is_longer_than_a_record_may_be_is_one_finding(
+    tmp_path: Path, read: Read, png: bytes, small: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bye_lint.datasets.parquet.MAX_RECORD", 1 << 20)
+    monkeypatch.setattr("bye_lint.datasets.parquet._SMALL", (1 << 20) if small else 0)
+    fits, more = bytes((1 << 20) - 999), bytes(1 << 20)
+    rows = [
+        {"images": [{"bytes": data, "path": None} for data in images], "text": "a"}
+        for images in ([png], [fits], [more], [png] * 9, [fits, png + fits], [png])
+    ]
+    write(tmp_path / "x.parquet", rows)
+    found = read("x.parquet")
+    assert [getattr(item, "message", "") for item in found] == [
+        "", "", "longer than 1 MiB", "", "longer than 1 MiB", "",
+    ]  # fmt: skip
+    assert [item.line for item in found if isinstance(item, Skipped)] == [3, 5]
+
+
+ODD_COLUMNS = {
+    "far": pa.array([5, 2**60, 5], pa.timestamp("us")),
+    "fine": pa.array([5000, 1, 5000], pa.timestamp("ns")),
+    "day": pa.array([5, 2**30, 5], pa.int32()).cast(pa.date32()),
+    "time": pa.array([5000, 5, 5000], pa.time64("ns")),
+}
+
+
+@pytest.mark.parametrize("name", ODD_COLUMNS)
+def test_a_row_that_has_no_value_in_python_is_one_finding(
+    tmp_path: Path, read: Read, png: bytes, name: str
+) -> None:
+    table = pa.table({"image": [png] * 3, "text": ["a"] * 3, "answers": ODD_COLUMNS[name]})
+    pq.write_table(table, tmp_path / "x.parquet")
+    first, odd, last = read("x.parquet")
+    assert isinstance(first, Sample)
+    assert isinstance(last, Sample)
+    assert isinstance(odd, Skipped)
+    assert (odd.rule, odd.line) == ("BYE101", 2)
+    assert odd.message.startswith("the row cannot be read: ")
+
+
+def test_names_and_texts_that_are_not_utf8_are_damage(
+    tmp_path: Path, read: Read, png: bytes
+) -> None:
+    path = tmp_path / "x.parquet"
+    table = pa.table({"image": [png] * 2, "text": ["hihi", "a"], "zzzz": ["", ""]})
+    pq.write_table(table, path, compression="none", use_dictionary=False)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"hihi", b"h\xffhi"))
+    text, other = read("x.parquet")
+    assert isinstance(text, Skipped)
+    assert (text.rule, text.line) == ("BYE101", 1)
+    assert isinstance(other, Sample)
+    path.write_bytes(data.replace(b"zzzz", b"z\xffzz"))
+    (name,) = read("x.parquet")
+    assert isinstance(name, Skipped)
+    assert (name.rule, name.line) == ("BYE101", 1)
+
+
+def test_what_is_accepted_of_a_damaged_file_holds_for_it_alone(
+    tmp_path: Path, read: Read, png: bytes
+) -> None:
+    marks = set()
+    for text in ("a", "b"):
+        write(tmp_path / "x.parquet", [{"image": png, "text": text}] * 5)
+        data = (tmp_path / "x.parquet").read_bytes()
+        (tmp_path / "x.parquet").write_bytes(data[:-5])
+        (item,) = read("x.parquet")
+        assert isinstance(item, Skipped)
+        marks.add(item.fingerprint)
+        (tmp_path / "x.parquet").write_bytes(data[:-5])
+        assert read("x.parquet") == [item]
+    assert len(marks) == 2
+
+
+@pytest.mark.parametrize("shape", ["flat", "struct", "list"])
+@pytest.mark.parametrize("distinct", [3, 300])
+def test_values_are_the_same_however_the_file_holds_them(
+    tmp_path: Path, read: Read, png: bytes, shape: str, distinct: int
+) -> None:
+    """In several groups of rows, and where a dictionary becomes too large within one."""
+    data = [png + bytes([i % 256, i // 256]) * 9000 for i in range(distinct)]
+    images = [data[i % distinct] for i in range(300)]
+    shapes: dict[str, Callable[[bytes], Any]] = {
+        "flat": lambda image: image,
+        "struct": lambda image: {"bytes": image, "path": "a.png"},
+        "list": lambda image: [{"bytes": image, "path": "a.png"}],
+    }
+    field = "images" if shape == "list" else "image"
+    rows = [{field: shapes[shape](image), "text": f"t{i}"} for i, image in enumerate(images)]
+    write(tmp_path / "x.parquet", rows, row_group_size=130, data_page_size=9000, write_batch_size=7)
+    found = read("x.parquet")
+    assert [item.answer for item in found if isinstance(item, Sample)] == [
+        f"t{i}" for i in range(300)
+    ]
+    assert [item.images[0].read() for item in found if isinstance(item, Sample)] == images
+
+
+def test_a_column_that_cannot_be_read_as_distinct_values_is_read_otherwise(
+    tmp_path: Path, read: Read, png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "x.parquet", [{"image": png, "text": f"t{i}"} for i in range(150)])
+    iter_batches = pq.ParquetFile.iter_batches
+
+    def refuse(self: Any, batch_size: int, **options: Any) -> Any:
+        for i, batch in enumerate(iter_batches(self, batch_size=batch_size, **options)):
+            if i == 1 and batch_size > 1:
+                raise pa.ArrowNotImplementedError("chunked array outputs")
+            yield batch
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", refuse)
+    found = read("x.parquet")
+    assert [item.answer for item in found if isinstance(item, Sample)] == [
+        f"t{i}" for i in range(150)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from bye_lint.datasets import READERS, read_datasets
+from bye_lint.datasets.imagefolder import scan_csv
 from bye_lint.errors import DatasetError
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Sample, Skipped, Turn
@@ -306,4 +308,51 @@ def test_a_csv_header_of_many_columns_takes_no_time(tmp_path: Path, read: Read) 
         (tmp_path / "metadata.csv").write_text(f"{text}\n{row}\n")
         (item,) = read("metadata.csv")
         assert getattr(item, "message", "") == said
+    assert time.perf_counter() - began < 10
+
+
+def test_a_csv_row_is_never_held_beyond_the_limit() -> None:
+    limit = 1 << 20
+    cell = "x" * 1000
+    rows = [
+        "file_name,text",
+        "a.png,fits",
+        "b.png," + ",".join([cell] * 3000),
+        'c.png,"two\nlines"',
+        "d.png," + ",".join([f'"{cell}\n"'] * 3000),
+        'e.png,"' + "\n".join([cell] * 200) + '\n"',
+        "f.png,fits",
+    ]
+
+    class Stream(io.BytesIO):
+        longest = 0
+
+        def readline(self, size: int | None = -1, /) -> bytes:
+            line = super().readline(size)
+            self.longest = max(self.longest, len(line))
+            return line
+
+    stream = Stream("\n".join(rows).encode())
+    found = list(scan_csv(stream, limit))
+    assert stream.longest <= limit
+    names = [raw.value["file_name"] for raw in found if raw.value]
+    assert names == ["a.png", "c.png", "f.png"]
+    errors = [(raw.error[:20], raw.line) for raw in found if not raw.value]
+    assert errors == [
+        ("longer than 1 MiB", 3),
+        ("longer than 1 MiB", 6),
+        ("not valid CSV: field", 3007),
+    ]
+    assert found[-1].line == "\n".join(rows).count("\n") + 1
+    last = found[-1]
+    assert stream.getvalue()[last.offset : last.offset + last.size] == b"f.png,fits"
+
+
+def test_many_keys_of_which_one_is_given_twice_take_no_time(tmp_path: Path, read: Read) -> None:
+    keys = ",".join(f'"k{i}":0' for i in range(200_000))
+    (tmp_path / "a.jsonl").write_text(json.dumps(record(1)) + "\n{" + keys + ',"k7":1}\n')
+    began = time.perf_counter()
+    _, item = read("a.jsonl")
+    assert isinstance(item, Skipped)
+    assert item.message == "the key 'k7' is given twice"
     assert time.perf_counter() - began < 10
