@@ -132,6 +132,18 @@ MISTAKES = [
     ),
     *(
         pytest.param(
+            text, f"{place}: {name} is 'a.x00b', expected text without NUL", id=f"nul-{name}"
+        )
+        for text, place, name in (
+            ('baseline: "a\\0b"', "1:11", "baseline"),
+            ('dataset: {image_root: "a\\0b"}', "1:23", "dataset.image_root"),
+            ('dataset: {paths: [x, "a\\0b"]}', "1:22", r"dataset.paths.1."),
+            ('reports: [{format: json, path: "a\\0b"}]', "1:32", r"reports.0..path"),
+            ('dataset: {fields: {image: "a\\0b"}}', "1:27", "dataset.fields.image"),
+        )
+    ),
+    *(
+        pytest.param(
             f"reports: [{{format: json, path: '{path}'}}]",
             r"1:32: reports\[0\].path is .*, expected a path that stays in the working directory",
             id=f"report-to-{path}",

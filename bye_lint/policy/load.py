@@ -94,6 +94,7 @@ def load_policy(path: Path, *, choices: Choices | None = None, text: str | None 
     elif isinstance(document.value, dict):
         _write_out_shorthands(document)
     problems += _schema_problems(document, policy_schema(choices, shorthands=False))
+    problems += _nul_problems(document.value, (), document)
     if not problems:
         policy: Policy = _build(Policy, document.value)
         problems += _contradictions(policy, document)
@@ -163,6 +164,16 @@ def _schema_problems(document: Document, schema: Mapping[str, Any]) -> Iterator[
                 f"{_dotted(where)} is {_shown(error.instance)}, "
                 f"expected {expected(error.schema)}{_remedy(error.instance, error.schema)}",
             )
+
+
+def _nul_problems(value: Any, where: Where, document: Document) -> Iterator[Problem]:
+    """Yield texts with a NUL, which no path, name or setting has, and no file can be called by."""
+    if isinstance(value, str) and "\0" in value:
+        place = document.values.get(where) or Place(1, 1)
+        yield Problem(place, f"{_dotted(where)} is {clip(value)}, expected text without NUL")
+    elif isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _nul_problems(part, (*where, key), document)
 
 
 def _already_told(where: Where, document: Document) -> bool:
