@@ -23,7 +23,14 @@ from bye_lint.baseline import (
 )
 from bye_lint.errors import PolicyError, VcsError
 from bye_lint.places import place, refuse_links
-from bye_lint.policy import POLICY_NAMES, DatasetPolicy, Policy, default_policy, load_policy
+from bye_lint.policy import (
+    POLICY_NAMES,
+    DatasetPolicy,
+    ModelPolicy,
+    Policy,
+    default_policy,
+    load_policy,
+)
 from bye_lint.records import Finding
 from bye_lint.snapshot import differing
 
@@ -66,7 +73,7 @@ def read_reference(
     is dropped and none that is new is missed. Where there is no policy yet, the defaults judge,
     on the data and with the model that the head's policy names, which are told where they are not
     the defaults: the first policy of a repository cannot open its own gate. A model that lies in
-    the repository and differs from the ref's is told as well.
+    the repository, there or at the ref, and is not the ref's is told as well.
 
     Parameters
     ----------
@@ -142,14 +149,15 @@ def _weakened(
 
 
 def _changed_model(policy: Policy, commit: str, root: Path) -> list[str]:
-    """Return the first file that differs in the model's folder, and in the adapter's."""
+    """Return the first file that differs in the model's folder, and in the adapter's.
+
+    A folder that is gone differs too: its name would be asked of the hub.
+    """
     changed = []
-    for name in filter(None, (policy.model.name, policy.model.adapter)):
-        path = policy.base / name
-        if not path.is_dir():
-            continue
+    of_package = policy.model.name == ModelPolicy().name  # whatever folder is called so
+    for name in filter(None, (None if of_package else policy.model.name, policy.model.adapter)):
         try:
-            folder = place(path, root)
+            folder = place(policy.base / name, root)
         except VcsError:
             continue  # a model of the machine, which a change cannot touch
         if folder != ".":

@@ -288,6 +288,35 @@ def test_a_model_that_becomes_a_link_is_told(repo: Repo) -> None:
     assert [f.path for f in judged(repo).weakened] == ["judge/model.safetensors"]
 
 
+def test_a_model_of_the_hub_is_no_folder_that_is_missing(repo: Repo) -> None:
+    base_with(repo, **MODELS | {"bye-lint.yaml": "model: {name: org/judge, adapter: org/a@main}\n"})
+    assert judged(repo).weakened == ()
+
+
+def test_a_folder_named_like_the_scout_is_no_model(repo: Repo) -> None:
+    base_with(repo, **{"scout/train.jsonl": "", "scout/old.jsonl": ""})
+    repo.write("scout/train.jsonl", "{}")
+    repo.git("rm", "-q", "scout/old.jsonl")
+    assert judged(repo).weakened == ()
+
+
+@pytest.mark.parametrize("role", ["name", "adapter"])
+def test_a_model_that_is_taken_away_is_told(repo: Repo, role: str) -> None:
+    """Else its name would be asked of the hub, where anyone may have taken it."""
+    policy = f"model: {{name: org/other, {role}: models/judge}}\n".replace(
+        "name: org/other, n", "n"
+    )
+    base_with(
+        repo, **{"bye-lint.yaml": policy, "models/judge/config.json": "{}", "models/a.txt": "a"}
+    )
+    assert judged(repo).weakened == ()
+    repo.git("rm", "-rq", "models/judge")
+    told = judged(repo).weakened
+    assert [(f.rule, f.path) for f in told] == [("BYE301", "models/judge/config.json")]
+    repo.write("models/judge", "a file")
+    assert [f.path for f in judged(repo).weakened] == ["models/judge/config.json"]
+
+
 def test_a_link_beside_the_model_s_files_is_told(repo: Repo) -> None:
     base_with(repo, **MODELS)
     (repo.root / "judge/more").symlink_to("../old")
