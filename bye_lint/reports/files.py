@@ -15,6 +15,9 @@ from bye_lint.escape import visible
 from bye_lint.reports.schema import result_schema
 from bye_lint.results import ScanResult, from_json
 
+_GIT = ".git"
+#: As many as Linux follows.
+_MOST_LINKS = 40
 _AGAIN = "Run the check again with --report json=PATH to write a fresh one."
 
 
@@ -29,8 +32,8 @@ def check_writable(path: Path, *, spare: Path | None = None) -> None:
     Raises
     ------
     ReportError
-        If its folder does not exist or takes no new file, it is a folder itself, or it is the file
-        to spare.
+        If its folder does not exist or takes no new file, it is a folder itself, it is the file
+        to spare, or a link in a repository stands on the way to it.
     """
     if spare is not None and os.path.realpath(path) == os.path.realpath(spare):
         raise ReportError(
@@ -140,6 +143,13 @@ def _first_mistake(data: Any) -> str:
 
 
 def _target(path: Path) -> Path:
+    link = _link_in_repository(path)
+    if link is not None:
+        _refuse(
+            path,
+            f"a link in a repository stands on the way, {visible(str(link))}",
+            "Name the file that it leads to; whoever changes a repository lays its links.",
+        )
     if path.exists() and not path.is_file() and not path.is_dir():
         return path  # /dev/stdout is a link whose target, a pipe, has no path
     target = Path(os.path.realpath(path))
@@ -147,7 +157,29 @@ def _target(path: Path) -> Path:
         _refuse(path, "is a folder", "Name a file in it.")
     if not target.parent.is_dir():
         _refuse(path, "its folder does not exist", "Create the folder or choose another path.")
+    if _GIT in (part.lower() for part in target.parts):
+        _refuse(path, "it lies among git's own files", "Choose a path outside of .git.")
     return target
+
+
+def _link_in_repository(path: Path) -> Path | None:
+    """Return the first symbolic link on the way to a file that lies in a git repository.
+
+    The way is walked as the system walks it, so that a link outside which leads to one inside
+    hides nothing.
+    """
+    here, ahead, links = Path(), list(reversed((Path.cwd() / path).parts)), 0
+    while ahead:
+        part = ahead.pop()
+        step = here.parent if part == ".." else here / part
+        if step.is_symlink():
+            links += 1
+            if links > _MOST_LINKS or any((f / _GIT).exists() for f in (here, *here.parents)):
+                return step
+            ahead += reversed(step.readlink().parts)
+        else:
+            here = step
+    return None
 
 
 def _is_device(target: Path) -> bool:

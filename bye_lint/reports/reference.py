@@ -136,7 +136,8 @@ def reports_page(sample: ScanResult) -> str:
         "```",
         "",
         "A path that cannot be written is refused before the check begins, and a report is "
-        "written whole or not at all.",
+        "written whole or not at all. Neither a symbolic link in a git repository, which may have "
+        "come with the change that is checked, nor anything in `.git` is written to.",
         "",
         f"The samples below are of {_origin(sample)} (`{SAMPLE}`, without texts and pictures).",
         "",

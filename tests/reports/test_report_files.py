@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from gitrepo import Repo
 
 from bye_lint.errors import ReportError, ResultError, UsageError
 from bye_lint.reports import (
@@ -46,6 +48,49 @@ def test_a_symlink_stays_one(tmp_path: Path) -> None:
     write_report("new", link)
     assert link.is_symlink()
     assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize("act", [check_writable, lambda path: write_report("x", path)])
+def test_a_link_in_a_repository_is_not_written_through(
+    tmp_path: Path, act: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could have come with the change that is checked."""
+    repo, elsewhere = Repo(tmp_path / "repo").root, tmp_path / "elsewhere"
+    for folder in (repo / "real", repo / "deep", elsewhere):
+        folder.mkdir()
+    (elsewhere / "victim").write_text("precious")
+    (tmp_path / "in").symlink_to(repo)
+    monkeypatch.chdir(repo)
+    for path in (
+        Path("out.xml"), repo / "real/out.xml", tmp_path / "in/out.xml", elsewhere / "out.xml",
+    ):  # fmt: skip
+        act(path)
+    (repo / "out").symlink_to(elsewhere)
+    (repo / "file").symlink_to(elsewhere / "victim")
+    (repo / "inside").symlink_to("real/out.xml")
+    (repo / "round").symlink_to("round")
+    (repo / "null").symlink_to(os.devnull)
+    (tmp_path / "hop").symlink_to(repo / "file")
+    for path in (
+        Path("out/victim"), Path("deep/../file"), repo / "file", tmp_path / "in/file",
+        tmp_path / "hop", Path("inside"), Path("round"), Path("null"),
+    ):  # fmt: skip
+        with pytest.raises(ReportError, match="a link in a repository stands on the way") as caught:
+            act(path)
+        assert caught.value.remedy
+    assert (elsewhere / "victim").read_text() == "precious"
+
+
+@pytest.mark.parametrize("act", [check_writable, lambda path: write_report("x", path)])
+def test_git_s_own_files_are_no_reports(tmp_path: Path, act: Any) -> None:
+    repo = Repo(tmp_path / "repo").root
+    act(repo / ".gitignore")
+    for path in (repo / ".git/config", repo / ".git/new"):
+        with pytest.raises(ReportError, match="among git's own files"):
+            act(path)
+    (tmp_path / "hop").symlink_to(repo / ".git/config")
+    with pytest.raises(ReportError, match="among git's own files"):
+        act(tmp_path / "hop")
 
 
 def test_a_pipe_is_written_to(tmp_path: Path) -> None:
