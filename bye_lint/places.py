@@ -55,3 +55,23 @@ def refuse_links(path: Path, root: Path) -> None:
                 f"{part.as_posix()}: is a symbolic link",
                 "With --policy-from-ref, the policy and the baseline must be plain files.",
             )
+
+
+def refuse_leaving(path: Path, root: Path) -> None:
+    """Refuse a path in a repository from which links lead out of it, or to git's own files.
+
+    What they lead to would be read, and shown in reports.
+
+    Raises
+    ------
+    VcsError
+    """
+    if not stands_in(path, root):
+        return
+    top, real = Path(os.path.realpath(root)), Path(os.path.realpath(path))
+    if not real.is_relative_to(top) or ".git" in real.relative_to(top).parts:
+        raise VcsError(
+            f"{place(path, root)}: a symbolic link leads out of the data of the repository",
+            "With --policy-from-ref, data and images that lie in the repository must stay in it; "
+            "name others by their own path.",
+        )

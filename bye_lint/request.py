@@ -13,7 +13,7 @@ from bye_lint.baseline import Baseline, load_baseline
 from bye_lint.datasets import dataset_files, holds_records
 from bye_lint.errors import ResultError, UsageError
 from bye_lint.escape import visible
-from bye_lint.places import refuse_links, stands_in
+from bye_lint.places import refuse_leaving, refuse_links, stands_in
 from bye_lint.policy import (
     DEVICE,
     PATTERNS,
@@ -145,6 +145,10 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
         baseline = load_baseline(path, source=shown(path, root))
     # by the base's policy, so that a change cannot take its own data out of the check
     chosen = _of_hook(paths, policy) if overrides.hook else _dataset_paths(paths, policy)
+    if judge_ref is not None:
+        image_root = policy.dataset.image_root
+        for path in (*chosen, *(() if image_root is None else (policy.base / image_root,))):
+            refuse_leaving(path, root)
     if overrides.device is not None:
         policy = replace(policy, model=replace(policy.model, device=overrides.device))
     if overrides.seed is not None:

@@ -293,6 +293,76 @@ def test_what_the_base_has_taken_out_is_not_brought_back_as_known(repo: Repo) ->
     assert check(GUARDED)[1]["counts"]["changed"] == 5
 
 
+@pytest.fixture
+def private(tmp_path: Path) -> Path:
+    """Records of the machine that a change has no business with."""
+    folder = tmp_path / "private"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text(json.dumps(record("patient", answer="Secret.")) + "\n")
+    return folder
+
+
+def test_a_change_leads_the_check_to_other_data_of_the_repository_alone(
+    repo: Repo, private: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo.git("mv", "data", "v2")
+    (repo.root / "data").symlink_to("v2")
+    assert check(GUARDED, "--structural")[1]["counts"]["records"] > N
+    (repo.root / "data").unlink()
+    (repo.root / "data").symlink_to(private)
+    assert cli.run(["check", "--structural", "--quiet", "data"]) == 1, "who asks for it reads it"
+    for option in ("--changed-since=main", "--policy-ref=main"):
+        guarded = [GUARDED] if "changed" in option else []
+        capsys.readouterr()
+        assert cli.run(["check", "--structural", "--quiet", option, *guarded]) == 2
+        said = capsys.readouterr()
+        assert "data: a symbolic link leads out of the data of the repository" in said.err
+        assert "Secret" not in said.out + said.err
+
+
+LEADS: dict[str, tuple[str, Callable[[Repo, Path], object]]] = {
+    "a file": (
+        "[data/train.jsonl]",
+        lambda repo, private: (repo.root / "data/train.jsonl").symlink_to(private / "train.jsonl"),
+    ),
+    "git's own": (
+        "[data/train.jsonl]",
+        lambda repo, private: (repo.root / "data/train.jsonl").symlink_to("../.git/config"),
+    ),
+    "images": (
+        "[data], image_root: pictures",
+        lambda repo, private: (repo.root / "pictures").symlink_to(private),
+    ),
+}
+
+
+@pytest.mark.parametrize(("paths", "lead"), LEADS.values(), ids=LEADS)
+def test_no_link_leads_out_of_the_repository(
+    repo: Repo, private: Path, paths: str, lead: Callable[[Repo, Path], object]
+) -> None:
+    repo.git("checkout", "-q", "main")
+    repo.image("pictures/x.png", 1)
+    repo.write("bye-lint.yaml", POLICY.replace("[data]", paths))
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    assert check(GUARDED, "--structural")[1]["counts"]["changed"] == 0
+    repo.git("rm", "-q", "pictures/x.png" if "image_root" in paths else "data/train.jsonl")
+    lead(repo, private)
+    repo.commit()
+    command = ["check", "--structural", "--quiet", "--changed-since=main", GUARDED]
+    assert cli.run(command) == 2
+
+
+def test_images_of_the_machine_are_read_where_they_are(repo: Repo, private: Path) -> None:
+    repo.git("checkout", "-q", "main")
+    repo.write("bye-lint.yaml", POLICY.replace("[data]", f"[data], image_root: {private}"))
+    for i in range(N):
+        (repo.root / f"data/r{i}.png").rename(private / f"r{i}.png")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    assert check(GUARDED, "--structural")[1]["counts"]["changed"] == 0
+
+
 def test_data_that_move_with_the_policy_are_known(repo: Repo) -> None:
     repo.git("mv", "data", "moved")
     repo.write("bye-lint.yaml", POLICY.replace("[data]", "[moved]"))
