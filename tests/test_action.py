@@ -78,7 +78,9 @@ PULL = {
     "event_name": "pull_request",
     "event.pull_request.base.sha": "b" * 40,
     "event.pull_request.head.sha": "c" * 40,
+    "sha": "d" * 40,
 }
+QUEUE = {"event_name": "merge_group", "event.merge_group.base_sha": "b" * 40, "sha": "e" * 40}
 UPLOAD = "github/codeql-action/upload-sarif"
 
 
@@ -162,14 +164,16 @@ def test_a_pull_request_is_judged_by_its_base(fake: Any) -> None:
 @pytest.mark.parametrize(
     ("seed", "github", "given"),
     [
-        ("auto", PULL, [f"--seed={0xCCCCCCCC}"]),
-        ("auto", {"event_name": "push"}, []),
+        ("auto", PULL, [f"--seed={0xDDDDDDDD}"]),
+        ("auto", QUEUE, [f"--seed={0xEEEEEEEE}"]),
+        ("auto", PULL | {"event_name": "pull_request_target"}, [f"--seed={0xCCCCCCCC}"]),
+        ("auto", {"event_name": "push", "sha": "d" * 40}, []),
         ("policy", PULL, []),
         ("7", PULL, ["--seed=7"]),
     ],
-    ids=["commit", "push", "policy", "number"],
+    ids=["merge", "queue", "no merge", "push", "policy", "number"],
 )
-def test_nobody_knows_the_seed_of_a_pull_request_before_its_last_commit(
+def test_who_makes_a_pull_request_does_not_choose_its_seed(
     fake: Any, seed: str, github: dict[str, str], given: list[str]
 ) -> None:
     fake.says(0, "pass").run({**EXISTING, "seed": seed}, github)
@@ -265,6 +269,14 @@ def test_features_are_kept_for_the_model_only(fake: Any) -> None:
     assert "actions/cache" in fake.runner.run(EXISTING).used
     assert "actions/cache" not in fake.runner.run({**EXISTING, "extra": "structural"}).used
     assert "actions/cache" not in fake.runner.run({**EXISTING, "cache": "false"}).used
+
+
+def test_no_pull_request_reads_features_that_its_earlier_commits_wrote(fake: Any) -> None:
+    fake.says(0, "pass")
+    for github in (QUEUE, {"event_name": "push"}, {"event_name": "schedule"}):
+        assert "actions/cache" in fake.runner.run(EXISTING, github).used
+    for name in ("pull_request", "pull_request_target"):
+        assert "actions/cache" not in fake.runner.run(EXISTING, PULL | {"event_name": name}).used
 
 
 # -- the real tool, structural rules alone ---------------------------------------------------
