@@ -21,6 +21,7 @@ from bye_lint.errors import VcsError
 _KEPT = re.compile(
     r"GIT_(EXEC_PATH|CEILING_DIRECTORIES|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+))"
 )
+_PARTIAL = "Clone without --filter, or fetch what is missing: git fetch --refetch --no-filter."
 _FETCH = "Fetch the history first: git fetch --unshallow, or fetch-depth: 0 in actions/checkout."
 
 
@@ -160,8 +161,9 @@ def read_blobs(repo: Path, blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     VcsError
         If a blob is not on this machine (a partial clone).
     """
+    wanted = list(blobs)
     with tempfile.TemporaryFile() as names:
-        names.write("".join(f"{blob}\n" for blob in blobs).encode())
+        names.write("".join(f"{blob}\n" for blob in wanted).encode())
         names.seek(0)
         with subprocess.Popen(  # noqa: S603
             [*_command(repo), "cat-file", "--batch"],
@@ -172,17 +174,18 @@ def read_blobs(repo: Path, blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         ) as process:
             out = process.stdout
             assert out is not None  # noqa: S101
+            given = 0
             for header in iter(out.readline, b""):
                 blob, *about = header.decode().split()
                 if about[0] == "missing":
-                    raise VcsError(
-                        f"{repo}: the object {blob} is not in this clone",
-                        "Clone without --filter, or fetch with git fetch --refetch.",
-                    )
+                    break
                 size = int(about[1])
                 data = out.read(size)
                 out.read(1)
+                given += 1
                 yield blob, data
+        if given < len(wanted):  # git says "missing", or dies where it may not fetch
+            raise VcsError(f"{repo}: the object {wanted[given]} is not in this clone", _PARTIAL)
 
 
 def renamed_from(repo: Path, commit: str, path: str) -> str | None:
@@ -265,6 +268,8 @@ def git(repo: Path, *arguments: str, accept: tuple[int, ...] = (0,)) -> bytes:
         raise VcsError(
             f"{repo}: not a git repository", "Run inside a clone, or without --changed-since."
         )
+    if done.returncode not in accept and "lazy fetching disabled" in said:
+        raise VcsError(f"{repo}: an object is not in this clone: {said}", _PARTIAL)
     if done.returncode not in accept:
         raise VcsError(
             f"{repo}: git {arguments[0]} failed: {said or f'status {done.returncode}'}",

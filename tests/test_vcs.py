@@ -230,6 +230,23 @@ def test_a_missing_object_is_named(repo: Repo) -> None:
         vcs.read_at(repo.root, "HEAD", "data/a.txt")
 
 
+@pytest.mark.parametrize("left_out", ["blob:none", "tree:0"])
+def test_a_partial_clone_is_told_to_fetch(repo: Repo, tmp_path: Path, left_out: str) -> None:
+    """Git then dies where it would fetch, instead of saying which object is missing."""
+    repo.write("data/a.txt", "three\n")
+    repo.commit()
+    repo.git("config", "uploadpack.allowFilter", "true")
+    whole = clone(repo, tmp_path / "whole")
+    assert vcs.read_at(whole, "HEAD~1", "data/a.txt") is not None
+    part = clone(repo, tmp_path / "part", f"--filter={left_out}")
+    assert vcs.read_at(part, "HEAD", "data/a.txt") == b"three\n"
+    with pytest.raises(VcsError, match="is not in this clone") as raised:
+        vcs.read_at(part, "HEAD~1", "data/a.txt")
+    assert raised.value.remedy.endswith("git fetch --refetch --no-filter.")
+    repo.git("-C", str(part), "fetch", "-q", "--refetch", "--no-filter")
+    assert vcs.read_at(part, "HEAD~1", "data/a.txt") is not None
+
+
 def test_damage_is_told_not_raised_as_a_crash(repo: Repo) -> None:
     shutil.rmtree(repo.root / ".git/objects")
     (repo.root / ".git/objects").mkdir()
