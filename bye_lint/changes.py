@@ -14,16 +14,16 @@ import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from bye_lint import vcs
 from bye_lint.datasets import read_datasets
-from bye_lint.errors import DatasetError, VcsError
-from bye_lint.places import place
-from bye_lint.policy import ContextPolicy, Policy
+from bye_lint.errors import DatasetError
+from bye_lint.places import place, stands_in
+from bye_lint.policy import ContextPolicy, DatasetPolicy, Policy
 from bye_lint.records import ImageSource, Sample, identity
-from bye_lint.snapshot import lay_out
+from bye_lint.snapshot import lay_out, led_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,40 +179,61 @@ def _places(
         Where to look for old names; without it, they do not count.
     """
     known = {str(parent) for name in files for parent in PurePosixPath(name).parents} | set(files)
-    found: list[str] = []
+    found: dict[str, str] = {}
     for path in paths:
         here: str | None = place(path, root)
-        if here not in known:
-            here = vcs.renamed_from(root, commit, str(here)) if commit else None
-        if here is not None and not _is_under(here, found):
-            found = [other for other in found if not _is_under(other, [here])] + [here]
-    return found
+        end = here and led_to(here, files, root)[0]
+        if end not in known:
+            here = end = vcs.renamed_from(root, commit, str(here)) if commit else None
+        if here is None or end is None:
+            continue
+        key = end
+        if end in files:  # a file is read where it stands, since its images lie there
+            folder, name = PurePosixPath(here).parent, PurePosixPath(here).name
+            key = str(PurePosixPath(led_to(str(folder), files, root)[0], name))
+        if not _is_under(key, found):
+            found = {k: v for k, v in found.items() if not _is_under(k, [key])} | {key: here}
+    return list(found.values())
 
 
 def _base_digests(
     places: Sequence[str], policy: Policy, root: Path, files: Mapping[str, vcs.Entry]
 ) -> Counter[str]:
-    folders = {str(PurePosixPath(p).parent) if p in files else p for p in places}
-    if policy.dataset.image_root is not None:
-        with contextlib.suppress(VcsError):  # images of the machine are read where they are
-            folders.add(place(policy.base / policy.dataset.image_root, root))
+    folders: set[str] = set()
+    for here in places:
+        folders |= _with_links(here, files, root)
+        if led_to(here, files, root)[0] in files:
+            folders |= _with_links(str(PurePosixPath(here).parent), files, root)
+    dataset = policy.dataset
+    if dataset.image_root is not None:
+        images = policy.base / dataset.image_root
+        if stands_in(images, root):
+            folders |= _with_links(place(images, root), files, root)
+        else:  # of the machine: read where they are
+            dataset = replace(dataset, image_root=str(images.absolute()))
     entries = {name: entry for name, entry in files.items() if _is_under(name, folders)}
     with tempfile.TemporaryDirectory(prefix="bye-lint-") as temporary:
         tree = Path(temporary).resolve()
         hashes = lay_out(entries, root, tree)
+        base = tree / place(policy.base, root)
         found: Counter[str] = Counter()
         for here in places:
             # what cannot be read, or holds no dataset yet, vouches for no record
             with contextlib.suppress(DatasetError):
-                found.update(_read_digests(here, policy, root, tree, hashes))
+                found.update(_read_digests(tree / here, dataset, base, tree, hashes))
         return found
 
 
+def _with_links(name: str, files: Mapping[str, vcs.Entry], root: Path) -> set[str]:
+    """Return where a path leads and the links on the way, all of which are to be laid out."""
+    end, links = led_to(name, files, root)
+    return links | {end}
+
+
 def _read_digests(
-    here: str, policy: Policy, root: Path, tree: Path, hashes: Mapping[str, str]
+    path: Path, dataset: DatasetPolicy, base: Path, tree: Path, hashes: Mapping[str, str]
 ) -> Iterator[str]:
-    base = tree / place(policy.base, root)
-    for item in read_datasets([tree / here], policy.dataset, base, display_root=tree):
+    for item in read_datasets([path], dataset, base, display_root=tree):
         if isinstance(item, Sample):
             images = [(image.name, _image_hash(image, tree, hashes)) for image in item.images]
             yield identity(item.turns, images)

@@ -15,6 +15,7 @@ from bye_lint.errors import VcsError
 #: Files that hold records. One of these that git keeps as a pointer must be had in full.
 _RECORD_FILES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow")
 _CHUNK = 1 << 20
+_LINK = "120000"
 
 
 def lay_out(entries: Mapping[str, vcs.Entry], root: Path, tree: Path) -> dict[str, str]:
@@ -63,6 +64,38 @@ def lay_out(entries: Mapping[str, vcs.Entry], root: Path, tree: Path) -> dict[st
     return hashes
 
 
+def led_to(name: str, entries: Mapping[str, vcs.Entry], root: Path) -> tuple[str, set[str]]:
+    """Return where a path of a commit leads, and the links on the way, as far as the commit goes.
+
+    Raises
+    ------
+    VcsError
+        If the links lead in a circle, or out of the commit into the working tree.
+    """
+    links: set[str] = set()
+    while True:
+        parts = PurePosixPath(name).parts
+        heads = ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
+        link = next((h for h in heads if h in entries and entries[h].mode == _LINK), None)
+        if link is None:
+            return name, links
+        if link in links:
+            raise VcsError(f"{link}: at the base it is a link that leads in a circle", "Mend it.")
+        target = os.fsdecode(next(vcs.read_blobs(root, [entries[link].blob]))[1])
+        rest = parts[len(PurePosixPath(link).parts) :]
+        led = os.path.normpath(PurePosixPath(link).parent.joinpath(target, *rest))
+        inside = Path(os.path.realpath(led)).is_relative_to(os.path.realpath(root))
+        if PurePosixPath(led).is_absolute() and inside:
+            raise VcsError(
+                f"{link}: at the base it is a link to {target}, in the repository as it is now",
+                "Make it a relative link there, so that it leads to what the base had.",
+            )
+        links.add(link)
+        if led.startswith((os.sep, os.pardir)):
+            return name, links
+        name = led
+
+
 def differing(folder: str, root: Path, commit: str) -> list[str]:
     """Return the files of a folder that a commit did not have as they are, sorted.
 
@@ -89,7 +122,7 @@ def differing(folder: str, root: Path, commit: str) -> list[str]:
 
 def _lay_links(entries: Mapping[str, vcs.Entry], root: Path, tree: Path) -> None:
     """Lay symbolic links last, so that no file is written through one."""
-    links = [name for name, entry in entries.items() if entry.mode == "120000" and _is_safe(name)]
+    links = [name for name, entry in entries.items() if entry.mode == _LINK and _is_safe(name)]
     targets = vcs.read_blobs(root, (entries[name].blob for name in links))
     for name, (_, target) in zip(links, targets, strict=True):
         place = tree / name

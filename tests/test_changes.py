@@ -196,6 +196,61 @@ def test_images_under_an_image_root_elsewhere(repo: Repo) -> None:
     assert compare(repo, "text", image_root="pictures")[1] == ["r2"]
 
 
+def rebase(repo: Repo) -> None:
+    """Let main be what lies in the working tree, and the pull request begin there."""
+    repo.commit("base")
+    repo.git("branch", "-f", "main", "HEAD")
+
+
+@pytest.mark.parametrize("target", ["pictures", "./hop"])
+def test_images_under_a_root_that_is_a_link(repo: Repo, target: str) -> None:
+    (repo.root / "pictures").mkdir()
+    for i in range(N):
+        (repo.root / f"data/r{i}.png").rename(repo.root / f"pictures/r{i}.png")
+    (repo.root / "root").symlink_to(target)
+    (repo.root / "hop").symlink_to("pictures")
+    rebase(repo)
+    assert compare(repo, image_root="root")[1] == []
+    repo.image("pictures/r2.png", 99)
+    assert compare(repo, image_root="root")[1] == ["r2"]
+    (repo.root / "root").unlink()
+    repo.git("mv", "pictures", "root")
+    repo.image("root/r2.png", 2)
+    assert compare(repo, image_root="root")[1] == []
+
+
+@pytest.mark.parametrize("path", ["now/current", "now/current/train.jsonl"])
+def test_data_behind_a_link(repo: Repo, path: str) -> None:
+    (repo.root / "now").mkdir()
+    (repo.root / "now/current").symlink_to("../data")
+    rebase(repo)
+    assert compare(repo, path)[1] == []
+    repo.image("data/r2.png", 99)
+    assert compare(repo, path)[1] == ["r2"]
+    repo.records([*ROWS, {**ROWS[0], "id": "copy"}])
+    assert compare(repo, path, "data")[1] == ["r2", "copy"]
+
+
+def test_images_of_the_machine_under_a_relative_path(repo: Repo, tmp_path: Path) -> None:
+    shutil.copytree(repo.root / "data", tmp_path / "machine")
+    repo.git("rm", "-q", *(f"data/r{i}.png" for i in range(N)))
+    rebase(repo)
+    assert compare(repo, image_root="../machine")[1] == []
+
+
+def test_a_link_of_the_base_into_the_working_tree_is_refused(repo: Repo) -> None:
+    """Through it, what the change brings would be read as what the base had."""
+    (repo.root / "root").symlink_to(repo.root / "data")
+    (repo.root / "round").symlink_to("round")
+    rebase(repo)
+    assert compare(repo)[1] == []
+    for options in ({"image_root": "root"}, {"paths": ("root",)}):
+        with pytest.raises(VcsError, match="root: at the base it is a link to /"):
+            compare(repo, **options)
+    with pytest.raises(VcsError, match="round: at the base it is a link that leads in a circle"):
+        compare(repo, paths=("round",))
+
+
 def test_a_path_outside_of_the_repository_is_refused(repo: Repo, tmp_path: Path) -> None:
     policy = Policy(base=repo.root)
     with pytest.raises(VcsError, match="outside of the repository"):
