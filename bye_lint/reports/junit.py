@@ -24,7 +24,7 @@ def render(result: ScanResult, context: RenderContext) -> str:
     _gate(suite, result)
     findings = view.active(result)
     for finding in findings[:MAX_TESTS]:
-        _finding(suite, finding, failing=result.verdict != "pass")
+        _finding(suite, finding, failing=result.exit_code != 0)
     known = {(f.rule, f.path, f.line) for f in findings}
     skipped = [s for s in result.skipped if (s.rule, s.path, s.line) not in known]
     for record in skipped[:MAX_TESTS]:
@@ -50,14 +50,16 @@ def _totals(suite: ET.Element) -> dict[str, str]:
 
 def _gate(suite: ET.Element, result: ScanResult) -> None:
     test = ET.SubElement(suite, "testcase", classname="bye-lint", name="gate")
-    text = "\n".join(
-        [*(visible(reason, MAX_MESSAGE) for reason in result.reasons), view.gate_sentence(result)]
-    )
+    said = [*result.reasons, view.gate_sentence(result), view.exit_sentence(result)]
+    text = "\n".join(visible(line, MAX_MESSAGE) for line in said)
     if result.verdict == "pass":
         ET.SubElement(test, "system-out").text = text
         return
-    tag = "failure" if result.verdict == "fail" else "error"
     message = "; ".join(visible(reason, MAX_MESSAGE) for reason in result.reasons)
+    if result.exit_code == 0:  # inconclusive, which the policy lets pass
+        ET.SubElement(test, "skipped", message=message).text = text
+        return
+    tag = "failure" if result.verdict == "fail" else "error"
     ET.SubElement(test, tag, message=message, type=result.verdict).text = text
 
 

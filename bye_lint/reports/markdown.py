@@ -60,7 +60,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[s
 
 def _heading(result: ScanResult) -> str:
     reasons = [f"- {_prose(reason)}" for reason in result.reasons[:TOP_REASONS]]
-    gate = f"{view.gate_sentence(result)} · {view.exit_sentence(result)}"
+    gate = f"{_prose(view.gate_sentence(result))} · {view.exit_sentence(result)}"
     return "\n\n".join([f"## bye-lint: {_HEADINGS[result.verdict]}", "\n".join(reasons), gate])
 
 

@@ -75,7 +75,8 @@ _NOTES: Mapping[str, str] = {
     "junit": (
         "The first test is the gate. Findings are failed tests only where the check did not "
         "pass, so that a server which counts failures agrees with the gate; an inconclusive "
-        "check is an error; records that were not judged are skipped tests."
+        "check is an error, or a skipped test where the policy lets it pass; records "
+        "that were not judged are skipped tests."
     ),
     "html": (
         "One file that needs nothing else, with the images and where the model looked. Images are "

@@ -75,7 +75,7 @@ def _facts(result: ScanResult) -> Iterator[tuple[str, str]]:
     if counts.context is not None:
         numbers.append(f"{counts.context:,} as context")
     yield "records", " · ".join(numbers)
-    yield "gate", view.gate_sentence(result)
+    yield "gate", visible(view.gate_sentence(result), MAX_MESSAGE)
     if made.model:
         model = [made.model, made.family, made.fine_tuned, f"{made.device} {made.dtype}".strip()]
         yield "model", " · ".join(visible(part) for part in model if part)

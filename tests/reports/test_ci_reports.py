@@ -233,6 +233,20 @@ def test_junit_agrees_with_the_gate(results: dict[str, ScanResult], failed: Scan
     assert (unsure.get("errors"), unsure.get("failures"), unsure.get("skipped")) == ("1", "0", "3")
 
 
+def test_junit_agrees_with_a_policy_that_lets_an_inconclusive_check_pass(
+    results: dict[str, ScanResult], failed: ScanResult
+) -> None:
+    unsure = results["inconclusive"]
+    gate = replace(unsure.gate, on_inconclusive="pass")
+    let_pass = replace(unsure, gate=gate, findings=failed.findings)
+    suite = suite_of(let_pass)
+    assert (suite.get("errors"), suite.get("failures")) == ("0", "0")
+    told = suite.find("testcase/skipped")
+    assert told is not None
+    assert told.get("message") == "; ".join(let_pass.reasons)
+    assert "lets an inconclusive check pass" in (told.text or "")
+
+
 def test_junit_warnings_do_not_fail(failed: ScanResult) -> None:
     warning = Finding("BYE107", "warning", "no answer", "a.json", 3)
     suite = suite_of(replace(failed, findings=(warning,), skipped=()))

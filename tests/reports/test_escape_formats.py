@@ -99,6 +99,7 @@ def poisoned(result: ScanResult, payload: str) -> ScanResult:
     return replace(
         result,
         reasons=(payload, f"reason {payload}"),
+        gate=replace(result.gate, max_suspicious=payload, allowed=5),
         paths=(payload,),
         findings=(finding, broken, replace(finding, rule=payload or "X"), result.findings[0]),
         skipped=(Skipped("BYE103", payload, payload, 1, sample_id=payload),),
