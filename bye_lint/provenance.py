@@ -62,4 +62,6 @@ def reproducibility(
         changed_since=request.changed_since,
         policy_ref=request.policy_ref,
         policy_path=shown(request.policy_path, request.root) if request.policy_path else None,
+        paths_of_policy=request.paths_of_policy,
+        accepts=request.accepts,
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bye_lint import tables
 from bye_lint.baseline import Baseline, load_baseline
+from bye_lint.ci import base_ref, refuse_another_push
 from bye_lint.datasets import dataset_files, holds_records
 from bye_lint.errors import ResultError, UsageError
 from bye_lint.escape import visible
@@ -28,16 +29,6 @@ from bye_lint.records import Finding
 from bye_lint.reference import read_reference
 from bye_lint.results import ScanResult
 from bye_lint.vcs import repository_root
-
-#: Where hooks and CI services say what a change is compared with, and how to name it for git: in
-#: full, since a tag of a shorter name would come first.
-_BASES = (
-    ("PRE_COMMIT_FROM_REF", "{}"),
-    ("GITHUB_BASE_REF", "refs/remotes/origin/{}"),
-    # not CI_MERGE_REQUEST_DIFF_BASE_SHA, which is where the branch began: its author chooses that
-    ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "refs/remotes/origin/{}"),
-    ("CHANGE_TARGET", "refs/remotes/origin/{}"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +56,12 @@ class Request:
     policy_ref : str or None
         Git ref that the policy and the baseline are of; None: they are the working tree's.
     policy_path : Path or None
-        The policy file that the command line named.
+        The policy file that the command line named, or that gave the paths and would not be found
+        from the root.
+    paths_of_policy : bool
+        The paths are those of the policy; else the command line named them.
+    accepts : bool
+        A baseline, if there is one, counts.
     """
 
     paths: tuple[Path, ...]
@@ -78,6 +74,8 @@ class Request:
     known: tuple[Path, ...] | None = None
     policy_ref: str | None = None
     policy_path: Path | None = None
+    paths_of_policy: bool = False
+    accepts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +121,8 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
         )
     start = paths[0] if paths else Path.cwd()
     root = (repository_root(start) or Path.cwd()).resolve()
+    if "auto" in (overrides.changed_since, overrides.policy_ref):
+        refuse_another_push(os.environ, root)
     ref = _ref(overrides.changed_since)
     judge_ref = _judge_ref(overrides, ref)
     if judge_ref is not None:
@@ -149,6 +149,10 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
         image_root = policy.dataset.image_root
         for path in (*chosen, *(() if image_root is None else (policy.base / image_root,))):
             refuse_leaving(path, root)
+    of_policy = not set(chosen) & set(paths)
+    rules = overrides.policy_path
+    if rules is None and of_policy and found and found.parent.resolve() != root:
+        rules = found
     if overrides.device is not None:
         policy = replace(policy, model=replace(policy.model, device=overrides.device))
     if overrides.seed is not None:
@@ -163,7 +167,9 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
         weakened=weakened,
         known=known,
         policy_ref=judge_ref,
-        policy_path=overrides.policy_path,
+        policy_path=rules,
+        paths_of_policy=of_policy,
+        accepts=overrides.baseline,
     )
 
 
@@ -299,12 +305,3 @@ def result_paths(result: ScanResult) -> tuple[Path, ...]:
                 "Run from the repository (or the folder) in which the check was run.",
             )
     return paths
-
-
-def base_ref(environ: Mapping[str, str]) -> str | None:
-    """Return the ref that a hook or a CI service says the change is to be compared with.
-
-    Known are pre-commit's pre-push stage, pull requests on GitHub, merge requests on GitLab and
-    change requests on Jenkins; None elsewhere, where everything is to be checked.
-    """
-    return next((form.format(environ[name]) for name, form in _BASES if environ.get(name)), None)

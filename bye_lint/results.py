@@ -203,7 +203,12 @@ class Reproducibility:
     policy_ref : str or None
         Git ref that the policy and the baseline were of, where it was not the working tree.
     policy_path : str or None
-        The policy file, as paths are shown, where the command line named it.
+        The policy file, as paths are shown, where the command line named it, or where it gave the
+        paths and is not found from the root.
+    paths_of_policy : bool
+        The paths were those of the policy, and not named on the command line.
+    accepts : bool
+        A baseline counted, if there was one; false with ``--no-baseline``.
     """
 
     tool_version: str
@@ -221,6 +226,8 @@ class Reproducibility:
     changed_since: str | None = None
     policy_ref: str | None = None
     policy_path: str | None = None
+    paths_of_policy: bool = False
+    accepts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

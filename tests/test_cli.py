@@ -137,19 +137,54 @@ def test_a_finding_links_to_the_image_under_the_image_root(
     assert related["physicalLocation"]["artifactLocation"]["uri"] == "pictures/3.png"
 
 
+def repeated(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """Check, and return the command that the report gives to do it again."""
+    cli.run(["check", "--structural", "--no-progress", "--format", "markdown", *options])
+    lines = capsys.readouterr().out.splitlines()
+    return next(line for line in lines if line.startswith("bye-lint check"))
+
+
 def test_the_command_that_repeats_a_check_names_its_policy(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def repeated(*options: str) -> str:
-        cli.run(["check", "--structural", "--no-progress", "--format", "markdown", *options])
-        lines = capsys.readouterr().out.splitlines()
-        return next(line for line in lines if line.startswith("bye-lint check"))
-
     (dataset / "bye-lint.yaml").write_text("seed: 3\n", "utf-8")
     Path("strict rules.yaml").write_text("seed: 4\n", "utf-8")
-    assert repeated("data") == "bye-lint check --seed 3 --structural -- data"
-    named = repeated("--policy", str(Path("strict rules.yaml").absolute()), "data")
+    assert repeated(capsys, "data") == "bye-lint check --seed 3 --structural -- data"
+    named = repeated(capsys, "--policy", str(Path("strict rules.yaml").absolute()), "data")
     assert named == "bye-lint check --seed 4 --structural '--policy=strict rules.yaml' -- data"
+    assert repeated(capsys, "--no-baseline", "data").endswith("--structural --no-baseline -- data")
+
+
+def test_the_command_that_repeats_a_check_leaves_a_policy_its_own_paths(
+    dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of them may have a policy beside it, which is not the one that judged."""
+    (dataset / "bye-lint.yaml").write_text("dataset: {max_pixels: 1}\n", "utf-8")
+    Path("bye-lint.yaml").write_text("dataset: {paths: [data]}\n", "utf-8")
+    assert repeated(capsys) == "bye-lint check --seed 0 --structural"
+    Path("part").mkdir()
+    Path("part/bye-lint.yaml").write_text("dataset: {paths: [../data]}\nseed: 5\n", "utf-8")
+    Path(".git").mkdir()
+    Path(".git/HEAD").touch()
+    monkeypatch.chdir("part")
+    command = "bye-lint check --seed 5 --structural --policy=part/bye-lint.yaml"
+    assert repeated(capsys) == command
+    monkeypatch.chdir("..")
+    assert repeated(capsys, *shlex.split(command)[2:]) == command
+
+
+def test_paths_beyond_twenty_are_not_left_out_without_a_word(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = (dataset / "train.json").read_text("utf-8")
+    names = [str(dataset / f"train{i}.json") for i in range(21)]
+    for name in names:
+        Path(name).write_text(rows, "utf-8")
+    assert len(shlex.split(repeated(capsys, *names[:20]).partition(" -- ")[2])) == 20
+    cli.run(["check", "--structural", "--no-progress", "--format", "markdown", *names[:20]])
+    assert "more path" not in capsys.readouterr().out
+    cli.run(["check", "--structural", "--no-progress", "--format", "markdown", *names])
+    assert "…and 1 more path; the JSON report has them all." in capsys.readouterr().out
 
 
 def test_exit_zero_hides_a_verdict_but_no_error(dataset: Path) -> None:

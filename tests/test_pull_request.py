@@ -145,13 +145,36 @@ def test_the_command_that_repeats_a_check_names_its_base(
 ) -> None:
     check("--structural")
     cli.run(["report", "../result.json", "--format", "markdown"])
-    assert "bye-lint check --seed 0 --structural --changed-since=main -- data\n" in (
-        capsys.readouterr().out
-    )
+    said = capsys.readouterr().out
+    assert "\nbye-lint check --seed 0 --structural --changed-since=main\n" in said
     _, result = check(GUARDED)
     assert result["reproducibility"]["policy_ref"] == "main"
     cli.run(["report", "../result.json", "--format", "markdown"])
-    assert "--seed 0 --changed-since=main --policy-from-ref -- data\n" in capsys.readouterr().out
+    assert "--seed 0 --changed-since=main --policy-from-ref\n" in capsys.readouterr().out
+
+
+def test_a_push_of_what_is_not_checked_out_is_refused(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its data are not those of the working tree, which would pass for it."""
+    repo.image("data/n.png", 99)
+    add(repo, record("n"))
+    repo.git("tag", "-a", "-m", "x", "v1")
+    command = ["check", "--structural", "--quiet", "--changed-since=auto"]
+    monkeypatch.setenv("PRE_COMMIT_FROM_REF", repo.git("rev-parse", "main"))
+    assert cli.run(command) == 0
+    for pushed in ("HEAD", "pull-request", "v1", repo.git("rev-parse", "HEAD")):
+        monkeypatch.setenv("PRE_COMMIT_TO_REF", pushed)
+        assert cli.run(command) == 0
+    repo.git("checkout", "-q", "main")
+    assert cli.run(["check", "--structural", "--quiet", "--changed-since=main"]) == 0
+    for pushed in ("pull-request", repo.git("rev-parse", "pull-request")):
+        monkeypatch.setenv("PRE_COMMIT_TO_REF", pushed)
+        capsys.readouterr()
+        assert cli.run(command) == 2
+        said = capsys.readouterr().err
+        assert "is to be pushed, and" in said
+        assert "Check out what you push" in said
 
 
 OTHER: dict[str, Callable[[Repo, str], object]] = {
@@ -269,7 +292,7 @@ def test_the_base_judges_also_where_everything_is_checked(
     shown = capsys.readouterr().out
     assert "BYE301" in shown
     assert "BYE103" in shown
-    assert "bye-lint check --seed 0 --structural --policy-ref=main -- data other" in shown
+    assert "bye-lint check --seed 0 --structural --policy-ref=main\n" in shown
 
 
 def test_what_the_base_has_taken_out_is_not_brought_back_as_known(repo: Repo) -> None:

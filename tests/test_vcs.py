@@ -11,8 +11,8 @@ import pytest
 from gitrepo import Repo
 
 from bye_lint import authorship, lfs, vcs
+from bye_lint.ci import base_ref
 from bye_lint.errors import VcsError
-from bye_lint.request import base_ref
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ MAX_BYTES = 1 << 20
 TOP_FINDINGS = 50
 TOP_CAMPAIGNS = 10
 TOP_REASONS = 20
+TOP_PATHS = 20
 
 _HEADINGS = {"pass": "✅ pass", "fail": "❌ fail", "inconclusive": "⚠️ inconclusive"}
 
@@ -200,8 +201,12 @@ def _again(result: ScanResult) -> str:
     if made.policy_ref is not None:
         same = made.policy_ref == made.changed_since
         words += ["--policy-from-ref" if same else f"--policy-ref={visible(made.policy_ref)}"]
-    words += ["--", *map(visible, result.paths[:TOP_REASONS])] if result.paths else []
+    words += [] if made.accepts else ["--no-baseline"]
+    # the policy's own are left to it: the first of them could lead to another policy
+    paths = () if made.paths_of_policy else result.paths
+    words += ["--", *map(visible, paths[:TOP_PATHS])] if paths else []
     command = shlex.join(words)
+    left_out = view.plural(len(paths) - TOP_PATHS, "more path")
     facts = {
         "bye-lint": made.tool_version,
         "model": made.model,
@@ -221,6 +226,7 @@ def _again(result: ScanResult) -> str:
             command,
             "````",
             "",
+            *([f"…and {left_out}; the JSON report has them all.", ""] * (len(paths) > TOP_PATHS)),
             _table(("", ""), rows),
             "",
             "</details>",
