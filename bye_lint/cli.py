@@ -233,12 +233,17 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 def _report_bug(error: Exception) -> None:
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="bye-lint-", suffix=".log", delete=False, encoding="utf-8"
-    ) as log:
-        log.write(f"bye-lint {__version__}, Python {sys.version}\n")
-        log.writelines(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="bye-lint-", suffix=".log", delete=False,
+            encoding="utf-8", errors="backslashreplace",
+        ) as log:  # fmt: skip
+            log.write(f"bye-lint {__version__}, Python {sys.version}\n")
+            log.writelines(traceback.format_exception(error))
+        with_log = f" with {log.name}"
+    except OSError as reason:
+        with_log = f"; no log of it could be written: {reason.strerror or reason}"
     summary = str(error).splitlines()[0] if str(error) else ""
     said = f"internal error: {type(error).__name__}: {summary}"
     click.echo(visible(said, MAX_MESSAGE), err=True)
-    click.echo(f"  This is a bug in bye-lint. Please report it with {log.name}", err=True)
+    click.echo(visible(f"  This is a bug in bye-lint. Please report it{with_log}", None), err=True)

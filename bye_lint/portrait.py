@@ -55,7 +55,7 @@ def thumbnail(picture: Picture) -> Image.Image | None:
         if not data or max(image.size) > 2048:
             return None
         rgb = image.convert("RGB")
-    except (binascii.Error, ValueError, OSError, SyntaxError):
+    except (binascii.Error, ValueError, OSError, SyntaxError, Image.DecompressionBombError):
         return None
     few = max(rgb.size) < _PANEL
     how = Image.Resampling.NEAREST if few else Image.Resampling.LANCZOS

@@ -112,7 +112,9 @@ def suppressions(
     expires, today : date
         Last day of what is new.
     """
-    covered = Counter({e.key: e.count for e in known.entries if today <= e.expires})
+    covered: Counter[tuple[str, str]] = Counter()
+    for entry in known.entries:
+        covered[entry.key] += entry.count if today <= entry.expires else 0
     digests = {place_of(s): s.digest for s in result.samples}
     new: dict[tuple[str, str], Entry] = {}
     for finding in result.findings:

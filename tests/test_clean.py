@@ -533,6 +533,9 @@ def test_rejections_become_suppressions_once(folder):
         ("2", 2, "a real sign", "me"),
     ]
     assert add(made) == made
+    halves = [replace(entry, count=1) for entry in (*made.entries, made.entries[-1])]
+    split = Baseline(tuple(halves))
+    assert add(split) == split, "two entries of one key accept as many as both say"
     assert len(add(made, date(2030, 2, 1)).entries) == 5
     accepted, stale = apply_baseline(findings, Baseline(made.entries[1:]), today)
     assert [f.suppressed for f in accepted] == [None, *["a real sign"] * 3]

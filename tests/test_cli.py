@@ -173,6 +173,17 @@ def test_the_command_that_repeats_a_check_leaves_a_policy_its_own_paths(
     assert repeated(capsys, *shlex.split(command)[2:]) == command
 
 
+def test_a_file_named_like_an_option_is_a_file(dataset: Path) -> None:
+    """As the structure hook hands files over: after its options come -- and names."""
+    hook = ["check", "--structural", "--hook", "--quiet", "--no-progress", "--"]
+    strict = Path("strict.json")
+    strict.write_text('{"dataset": {"max_pixels": 1}}', "utf-8")
+    Path("--policy=strict.json").touch()
+    assert cli.run([*hook, "data/train.json"]) == 0
+    assert cli.run([*hook, "--policy=strict.json", "data/train.json"]) == 0
+    assert cli.run([*hook[:-1], "--policy=strict.json", "data/train.json"]) == 1
+
+
 def test_paths_beyond_twenty_are_not_left_out_without_a_word(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -542,6 +553,16 @@ def test_a_bug_is_one_message_and_a_log(
     log = Path(error.split()[-1])
     assert "the sky fell" in log.read_text()
     log.unlink()
+
+    def nowhere(*_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(cli.tempfile, "NamedTemporaryFile", nowhere)
+    assert cli.run(["check", "--no-progress", str(dataset)]) == 2, "and not 1, which says fail"
+    error = capsys.readouterr().err
+    assert "internal error: RuntimeError: the sky fell" in error
+    assert "no log of it could be written: No usable temporary directory found" in error
+    assert "Traceback" not in error
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")

@@ -231,7 +231,19 @@ def test_the_picture_shows_image_attention_and_layers(result):
     assert np.abs(pixels[12, 242] - pixels[12, 12]).max() < 12
 
 
-@pytest.mark.parametrize("broken", ["", "%%%", base64.b64encode(b"<svg/>").decode()])
+def claiming(width: int, height: int) -> str:
+    """Return a JPEG whose header claims a size that it does not have."""
+    out = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(out, "JPEG")
+    data = bytearray(out.getvalue())
+    at = data.index(b"\xff\xc0") + 5
+    data[at : at + 4] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    return base64.b64encode(data).decode()
+
+
+@pytest.mark.parametrize(
+    "broken", ["", "%%%", base64.b64encode(b"<svg/>").decode(), claiming(65000, 65000)]
+)
 def test_no_picture_is_said(result, broken):
     with pytest.raises(UsageError, match="no picture"):
         explain_png(result, "r3")

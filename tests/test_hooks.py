@@ -80,6 +80,7 @@ def test_the_hooks_are_as_documented() -> None:
     structure, full = HOOKS["bye-lint-structure"], HOOKS["bye-lint"]
     assert structure["language"] == "python"
     assert "stages" not in structure
+    assert structure["args"][-1] == "--", "a file named like an option is no option"
     assert full["language"] == "system"
     assert full["pass_filenames"] is False, "a population is not judged a few files at a time"
     assert full["require_serial"] is True

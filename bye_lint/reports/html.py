@@ -140,7 +140,7 @@ def _picture(text: str, kind: str) -> str:
             return ""
         out = io.BytesIO()
         image.convert("RGB").save(out, kind, quality=88, subsampling=0, optimize=True)
-    except (binascii.Error, ValueError, OSError, SyntaxError):
+    except (binascii.Error, ValueError, OSError, SyntaxError, Image.DecompressionBombError):
         return ""
     return _address(out.getvalue(), kind)
 

@@ -100,6 +100,14 @@ def encoded(kind: str, size: tuple[int, int] = (16, 12)) -> str:
     return base64.b64encode(out.getvalue()).decode()
 
 
+def claiming() -> str:
+    """Return a JPEG whose header claims 65,000 pixels a side."""
+    data = bytearray(base64.b64decode(encoded("JPEG")))
+    at = data.index(b"\xff\xc0") + 5
+    data[at : at + 4] = (65_000).to_bytes(2, "big") * 2
+    return base64.b64encode(data).decode()
+
+
 def sample(i: int, *, suspicious: bool = False, **changes: object) -> ScoredSample:
     made = ScoredSample(
         sample_id=f"id-{i}",
@@ -377,8 +385,8 @@ def test_text_of_the_dataset_stays_text(payload):
 
 @pytest.mark.parametrize(
     "thumbnail",
-    ["", "%%%", base64.b64encode(b"<svg onload=alert(1)>").decode(), encoded("GIF")],
-    ids=["none", "no base64", "svg", "another format"],
+    ["", "%%%", base64.b64encode(b"<svg onload=alert(1)>").decode(), encoded("GIF"), claiming()],
+    ids=["none", "no base64", "svg", "another format", "a bomb"],
 )
 def test_a_damaged_picture_is_left_out(thumbnail):
     made = failing()
