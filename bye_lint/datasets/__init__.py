@@ -143,9 +143,14 @@ def _mark(path: Path) -> str:
 
 
 def display_path(path: Path, root: Path) -> str:
-    """Return a path as it is reported: relative to ``root``, with forward slashes."""
+    """Return a path as it is reported: relative to ``root``, with forward slashes.
+
+    Links to folders are resolved unless they lead out of the root, so that the file is one that
+    git has under that name; a file that is a link itself is read, and named, where it stands.
+    """
     path, root = path.absolute(), root.absolute()
-    for here, base in ((path, root), (path.resolve(), root.resolve())):
+    real = path.parent.resolve() / path.name
+    for here, base in ((real, root.resolve()), (path, root)):
         if here.is_relative_to(base):
             return Path(os.path.normpath(here.relative_to(base))).as_posix()
     try:

@@ -403,6 +403,11 @@ def test_display_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert display_path(tmp_path / "x.json", Path("a b")) == "../x.json"
     (tmp_path / "link").symlink_to("a b")
     assert display_path(tmp_path / "a b" / "x", tmp_path / "link") == "x"
+    (tmp_path / "a b" / "file").symlink_to("x.json")
+    assert display_path(Path("a b/file"), tmp_path) == "a b/file"
+    (tmp_path / "a b" / "out").symlink_to("/")
+    assert display_path(Path("a b/out/x.json"), tmp_path) == "a b/out/x.json"
+    assert display_path(Path("link/x.json"), tmp_path) == "a b/x.json", "git has no link/x.json"
 
 
 def test_a_file_beside_the_data_that_cannot_be_opened_is_no_hindrance(tmp_path: Path) -> None:
