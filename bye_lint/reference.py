@@ -22,7 +22,7 @@ from bye_lint.baseline import (
     weakened_finding,
 )
 from bye_lint.errors import PolicyError, VcsError
-from bye_lint.places import place, refuse_links
+from bye_lint.places import place, refuse_links, stands_in
 from bye_lint.policy import (
     POLICY_NAMES,
     DatasetPolicy,
@@ -89,7 +89,8 @@ def read_reference(
     Raises
     ------
     VcsError
-        If git cannot tell, a policy lies outside of the repository, or one is a link at the ref.
+        If git cannot tell, a policy lies outside of the repository, one is a link at the ref, or
+        the head's policy names data outside of the repository that the ref's does not.
     PolicyError, BaselineError
         If one of them has mistakes.
     """
@@ -113,6 +114,7 @@ def read_reference(
         for file in _changed_model(policy, tip, root)
     )
     known = tuple(before.base / path for path in before.dataset.paths)
+    _refuse_outside(head, root, known, images=text is None)
     policy = dataclasses.replace(policy, dataset=_with_paths(policy, head))
     return Reference(policy, baseline, weakened, known)
 
@@ -163,6 +165,27 @@ def _changed_model(policy: Policy, commit: str, root: Path) -> list[str]:
         if folder != ".":
             changed += differing(folder, root, commit)[:1]
     return changed
+
+
+def _refuse_outside(head: Policy, root: Path, known: Sequence[Path], *, images: bool) -> None:
+    """Refuse data of the machine that the change's own policy names, and the base's does not.
+
+    Parameters
+    ----------
+    images : bool
+        The image root is the change's own, too.
+    """
+    named = [path for path in head.dataset.paths if not stands_in(head.base / path, root)]
+    theirs = {os.path.realpath(path) for path in known}
+    new = [path for path in named if os.path.realpath(head.base / path) not in theirs]
+    image_root = head.dataset.image_root
+    if images and image_root is not None and not stands_in(head.base / image_root, root):
+        new.append(image_root)
+    if new:
+        raise VcsError(
+            f"{new[0]}: lies outside of the repository, and only the policy of the change names it",
+            "Name it in the policy of the base first, or on the command line.",
+        )
 
 
 def _with_paths(policy: Policy, head: Policy) -> DatasetPolicy:

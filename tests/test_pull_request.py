@@ -361,7 +361,11 @@ LEADS: dict[str, tuple[str, Callable[[Repo, Path], object]]] = {
 
 @pytest.mark.parametrize(("paths", "lead"), LEADS.values(), ids=LEADS)
 def test_no_link_leads_out_of_the_repository(
-    repo: Repo, private: Path, paths: str, lead: Callable[[Repo, Path], object]
+    repo: Repo,
+    private: Path,
+    paths: str,
+    lead: Callable[[Repo, Path], object],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     repo.git("checkout", "-q", "main")
     repo.image("pictures/x.png", 1)
@@ -373,7 +377,9 @@ def test_no_link_leads_out_of_the_repository(
     lead(repo, private)
     repo.commit()
     command = ["check", "--structural", "--quiet", "--changed-since=main", GUARDED]
+    capsys.readouterr()
     assert cli.run(command) == 2
+    assert "a symbolic link leads out of the data of the repository" in capsys.readouterr().err
 
 
 def test_images_of_the_machine_are_read_where_they_are(repo: Repo, private: Path) -> None:

@@ -323,6 +323,30 @@ def test_a_link_beside_the_model_s_files_is_told(repo: Repo) -> None:
     assert [f.path for f in judged(repo).weakened] == ["judge/more"]
 
 
+def test_data_of_the_machine_are_named_by_the_base_alone(repo: Repo, tmp_path: Path) -> None:
+    """What only the change's policy names would be shown in reports, whatever it is."""
+    outside = tmp_path / "outside"
+    (outside / "own").mkdir(parents=True)
+    base_with(repo, **{"bye-lint.yaml": "dataset: {paths: [data, ../outside]}\n", "data/x": ""})
+    repo.write("bye-lint.yaml", f"dataset: {{paths: [{outside}, new]}}\n")
+    assert judged(repo).policy.dataset.paths == ("data", "../outside", "new")
+    repo.write("bye-lint.yaml", "dataset: {paths: [data, ../outside/own]}\n")
+    with pytest.raises(VcsError, match="outside/own: lies outside of the repository, and only"):
+        judged(repo)
+
+
+def test_a_first_policy_names_no_images_of_the_machine(repo: Repo) -> None:
+    repo.git("checkout", "-q", "main")
+    repo.git("rm", "-q", "bye-lint.yaml", "accepted.yaml")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    repo.write("bye-lint.yaml", "dataset: {paths: [data], image_root: pictures}\n")
+    assert judged(repo).policy.dataset.image_root == "pictures"
+    repo.write("bye-lint.yaml", "dataset: {paths: [data], image_root: ../outside}\n")
+    with pytest.raises(VcsError, match="outside: lies outside of the repository, and only"):
+        judged(repo)
+
+
 @pytest.mark.parametrize("linked", [False, True])
 def test_data_do_not_bring_a_repository_of_their_own(
     repo: Repo, linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
