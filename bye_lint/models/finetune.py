@@ -129,7 +129,9 @@ def prepare(model: nn.Module, settings: FineTuneSettings) -> nn.Module:
                 parameter.requires_grad_(False)
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
-        model.enable_input_require_grads()  # type: ignore[operator]
+        # It has made all embeddings, the tower's too, want gradients. Only reentrant checkpoints
+        # need that, and the frozen tower's activations would be kept for nothing.
+        model.disable_input_require_grads()  # type: ignore[operator]
     return model
 
 
@@ -142,10 +144,11 @@ def _is_decoder(name: str) -> bool:
 
 
 def _train(model: nn.Module) -> None:
-    """Set the model to training, but for its frozen tower, which is read as it is."""
+    """Set the model to training, but for what is frozen beside the decoder: tower, projector."""
     model.train()
     for name, module in model.named_modules():
-        if _is_tower(name):
+        weights = list(module.parameters())
+        if weights and not _is_decoder(name) and not any(w.requires_grad for w in weights):
             module.eval()
 
 

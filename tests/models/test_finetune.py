@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_models import make_llava
+from tiny_families import build
+from tiny_models import make_image, make_llava, make_sample
 
+from bye_lint.models import LoadedModel
+from bye_lint.models.encoding import encode_examples
 from bye_lint.models.finetune import (
     IGNORED,
     Example,
@@ -150,6 +153,19 @@ def test_what_is_frozen_is_run_as_it_will_be_read(tiny) -> None:
     assert modes == [*training, False, False, False] * 3
 
 
+def test_a_frozen_projector_drops_nothing(tiny) -> None:
+    examples, pixels = make_examples(tiny)
+    whole = [replace(e, inputs={"pixel_values": pixels[e.images[0]][None]}) for e in examples]
+    projector = tiny.model.model.multi_modal_projector
+    projector.linear_1 = torch.nn.Sequential(projector.linear_1, torch.nn.Dropout(0.5))
+    modes = set()
+    projector.linear_1[1].register_forward_hook(lambda module, *_: modes.add(module.training))
+    settings = replace(SETTINGS, method="lora", max_steps=1)
+    model = prepare(tiny.model, settings)
+    fine_tune(model, whole, settings, pad_id=0)
+    assert modes == {False}
+
+
 def test_micro_batches_take_the_same_step(tiny) -> None:
     examples, pixels = make_examples(tiny)
     features = tower_features(tiny.model, pixels, bfloat16=False)
@@ -255,6 +271,47 @@ def test_lora_trains_adapters_in_the_decoder_alone(tiny) -> None:
     assert all("lora_" in name and "language_model" in name for name in trained)
     result = fine_tune(model, examples, settings, pad_id=0, features=features)
     assert result.steps == 3
+
+
+@pytest.mark.parametrize("name", ["internvl", "qwen2_5_vl", "llama4"])
+def test_checkpoints_keep_nothing_of_the_frozen_tower(name) -> None:
+    sample = make_sample(0, make_image(0), "<image>\nForest?")
+    gradients = []
+    for checkpointing in (False, True):
+        made = build(name)
+        loaded = LoadedModel(made.model, made.processor)
+        examples, _ = encode_examples(loaded, [sample], kept_bytes=0)
+        settings = replace(SETTINGS, method="lora", gradient_checkpointing=checkpointing)
+        torch.manual_seed(0)
+        model = prepare(made.model, settings).train()
+        for _, weights in adapters(model):
+            torch.nn.init.normal_(weights, std=0.1)
+        wants: list[bool] = []
+        (tower,) = [m for n, m in model.named_modules() if n.split(".")[-1] in TOWERS[name]]
+        tower.register_forward_hook(
+            lambda *args, wants=wants: wants.extend(t.requires_grad for t in tensors(args[-1]))
+        )
+        logits, labels = answer_logits(model, examples, loaded.pad_id, None, torch.device("cpu"))
+        torch.nn.functional.cross_entropy(logits, labels).backward()
+        assert wants
+        assert not any(wants)
+        gradients.append({n: p.grad for n, p in adapters(model)})
+    plain, checkpointed = gradients
+    assert plain
+    for adapter, gradient in plain.items():
+        torch.testing.assert_close(checkpointed[adapter], gradient)
+
+
+TOWERS = {"internvl": {"vision_tower"}, "qwen2_5_vl": {"visual"}, "llama4": {"vision_model"}}
+
+
+def adapters(model):
+    return [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+
+
+def tensors(output):
+    values = output.values() if hasattr(output, "values") else [output]
+    return [value for value in values if torch.is_tensor(value)]
 
 
 def test_every_example_is_seen_once_an_epoch() -> None:
