@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from bye_lint.models.memory import out_of_memory
+
 IGNORED = -100
 _POOL_BATCHES = 32
 
@@ -212,18 +214,40 @@ def answers_right(
     """Tell for each example whether greedy decoding gives its answer exactly.
 
     Computed in one forward pass: every token of the answer is the likeliest after those before it.
+
+    Parameters
+    ----------
+    batch_size : int
+        Examples of a forward pass; halved where memory does not suffice.
     """
     device = next(model.parameters()).device
     training = model.training
     model.eval()
     right = np.zeros(len(examples), dtype=bool)
     order = sorted(range(len(examples)), key=lambda i: examples[i].length)
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+
+    def hits(chosen: list[int]) -> list[bool] | None:
+        """Return ``None`` where memory does not suffice; what the try held is free by then."""
         part = [examples[i] for i in chosen]
-        with autocast(device, bfloat16):
-            logits, labels = answer_logits(model, part, pad_id, features, device)
-        hits = torch.split(logits.argmax(-1) == labels, [e.answer_length for e in part])
-        right[chosen] = [bool(h.all()) for h in hits]
+        try:
+            with autocast(device, bfloat16):
+                logits, labels = answer_logits(model, part, pad_id, features, device)
+            found = torch.split(logits.argmax(-1) == labels, [e.answer_length for e in part])
+            return [bool(hit.all()) for hit in found]
+        except (MemoryError, RuntimeError) as error:
+            if len(chosen) == 1 or not out_of_memory(error):
+                raise
+        return None
+
+    start = 0
+    while start < len(order):
+        chosen = order[start : start + batch_size]
+        found = hits(chosen)
+        if found is None:
+            torch.cuda.empty_cache()
+            batch_size = len(chosen) // 2
+            continue
+        right[chosen] = found
+        start += len(chosen)
     model.train(training)
     return right

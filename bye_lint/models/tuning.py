@@ -44,6 +44,8 @@ __all__ = ["TUNING_VERSION", "Tuned", "answer_ids", "encode_examples", "tune"]
 
 #: Share of the canaries that must be learned before training may end early.
 LEARNED_SHARE = 0.95
+#: Records that are asked together what they taught, where any number fits into memory.
+_ASKED_AT_ONCE = 32
 
 
 def tune(
@@ -213,6 +215,7 @@ class _Training:
             [self.examples[i] for i in rows],
             pad_id=self.loaded.pad_id,
             features=self.features,
+            batch_size=self.settings.micro_batch or _ASKED_AT_ONCE,
             bfloat16=self.settings.bfloat16,
         )
 

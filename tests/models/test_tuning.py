@@ -31,6 +31,7 @@ from bye_lint.models import (
     FAMILIES,
     LoadedModel,
     encoding,
+    examples,
     extract,
     load_model,
     prompts,
@@ -329,6 +330,44 @@ def test_too_little_memory_is_said(base, tmp_path, monkeypatch) -> None:
     with pytest.raises(ModelError, match="does not fit into the memory of cpu"):
         tune(base, SAMPLES, settings, cache=tmp_path, device="cpu")
     assert list((tmp_path / "tuned").iterdir()) == []
+
+
+def test_what_was_learned_is_asked_in_micro_batches(base, tmp_path, monkeypatch) -> None:
+    sizes: list[int] = []
+    ask = examples.answer_logits
+
+    def spy(model, part, *args):
+        sizes.append(len(part))
+        return ask(model, part, *args)
+
+    monkeypatch.setattr(examples, "answer_logits", spy)
+    for micro_batch in (2, None):
+        settings = FineTuneSettings(method="lora", max_steps=1, micro_batch=micro_batch)
+        tune(base, SAMPLES, settings, cache=tmp_path, device="cpu")
+    assert sizes == [2, 1, 3]
+
+
+def test_what_was_learned_is_asked_in_smaller_batches_where_memory_ends(monkeypatch) -> None:
+    tiny = build("internvl")
+    loaded = LoadedModel(tiny.model, tiny.processor)
+    encoded, _ = encode_examples(loaded, SAMPLES)
+    expected = answers_right(loaded.model, encoded, pad_id=loaded.pad_id, bfloat16=False)
+    sizes: list[int] = []
+    ask, fits = examples.answer_logits, 1
+
+    def spy(model, part, *args):
+        sizes.append(len(part))
+        if len(part) > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return ask(model, part, *args)
+
+    monkeypatch.setattr(examples, "answer_logits", spy)
+    right = answers_right(loaded.model, encoded, pad_id=loaded.pad_id, bfloat16=False)
+    assert right.tolist() == expected.tolist()
+    assert sizes == [3, 1, 1, 1]
+    fits = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        answers_right(loaded.model, encoded, pad_id=loaded.pad_id, batch_size=1)
 
 
 def test_two_trainings_write_the_same_adapter(base, tmp_path) -> None:
