@@ -59,9 +59,9 @@ class Note:
         return f"shard-{self.shard}-of-{self.of}"
 
 
-def part(samples: Sequence[Sample], shard: int, of: int) -> list[list[int]]:
+def part(samples: Sequence[Sample], family: str, shard: int, of: int) -> list[list[int]]:
     """Return the blocks, as places of samples, that one shard reads: every ``of``-th."""
-    return models.blocks(samples)[shard - 1 :: of]
+    return models.blocks(samples, family)[shard - 1 :: of]
 
 
 def extract_shard(
@@ -99,7 +99,7 @@ def extract_shard(
     if samples and learning.tunes(policy):
         samples += learning.plant(samples, policy, progress)[1]
         model = find_tuned(tuned, model, samples, learning.settings(model, policy)).model
-    mine = part(samples, *shard)
+    mine = part(samples, model.family, *shard)
     # Cards of one machine are one device to whoever judges.
     kind = device.partition(":")[0]
     note = Note(*shard, model.whole_digest, kind, dtype, sum(map(len, mine)))
@@ -139,10 +139,13 @@ def _fill(
         count = scoring.Counter(task, note.records)
         count(note.records - sum(map(len, todo)))
         # All blocks in one go: workers are started once, and prepare the next block meanwhile.
-        named = [keys[i] for block in todo for i in block]
+        places = [i for block in todo for i in block]
+        named = [keys[i] for i in places]
+        counted = iter(range(len(places)))
         batches = models.read_batches(
             loaded,
-            [samples[i] for block in todo for i in block],
+            [samples[i] for i in places],
+            division=[[next(counted) for _ in block] for block in todo],
             keys=named,
             batch_tokens=policy.model.batch_tokens,
             maps=True,
@@ -214,15 +217,21 @@ class Shards:
             damaged += store.damaged
         present = [row for row in rows if row is not None]
         if len(present) < len(rows):
-            raise self._lack(samples, rows, damaged)
+            raise self._lack(samples, model.family, rows, damaged)
         return present
 
     def _lack(
-        self, samples: Sequence[Sample], rows: Sequence[FeatureRow | None], damaged: int
+        self,
+        samples: Sequence[Sample],
+        family: str,
+        rows: Sequence[FeatureRow | None],
+        damaged: int,
     ) -> UsageError:
         """Name the first shard that lacks records."""
         of = self.notes[0].of
-        parts = ([i for block in part(samples, k, of) for i in block] for k in range(1, of + 1))
+        parts = (
+            [i for block in part(samples, family, k, of) for i in block] for k in range(1, of + 1)
+        )
         shard, mine = next(
             (k, mine) for k, mine in enumerate(parts, 1) if any(rows[i] is None for i in mine)
         )

@@ -13,28 +13,30 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from bye_lint.models.families import FAMILIES, Family
 from bye_lint.records import Sample
 
 #: Images of a block; their records are sorted by length together, and kept in memory meanwhile.
 WINDOW = 128
 #: Pixels beyond which a block takes no further image: some models keep all of them, in float32.
 WINDOW_PIXELS = 128 * 1024 * 1024
+#: Pixels that an image counts at least where it is enlarged into tiles: 17 of 512 by 512.
+TILED_PIXELS = 17 * 512 * 512
 
 Item = tuple[int, Sample]
 
 
-def blocks(samples: Sequence[Sample]) -> list[list[int]]:
+def blocks(samples: Sequence[Sample], family: str) -> list[list[int]]:
     """Return the places of the samples that each block holds, in the order they are read."""
-    return [
-        [i for group in block for i, _ in group] for block in image_blocks(list(enumerate(samples)))
-    ]
+    found = image_blocks(list(enumerate(samples)), FAMILIES[family])
+    return [[i for group in block for i, _ in group] for block in found]
 
 
-def image_blocks(items: Sequence[Item]) -> list[list[list[Item]]]:
+def image_blocks(items: Sequence[Item], family: Family) -> list[list[list[Item]]]:
     """Return blocks of groups of records; a group shows the same images."""
     found: list[list[list[Item]]] = []
     pixels = 0
-    for group, area in _by_images(items):
+    for group, area in _by_images(items, TILED_PIXELS if family.tiles else 0):
         pixels += area
         if not found or len(found[-1]) == WINDOW or pixels > WINDOW_PIXELS:
             found.append([])
@@ -43,10 +45,18 @@ def image_blocks(items: Sequence[Item]) -> list[list[list[Item]]]:
     return found
 
 
-def _by_images(items: Sequence[Item]) -> list[tuple[list[Item], int]]:
-    """Put records that show the same images beside each other, in order of first appearance.
+def image_groups(items: Sequence[Item]) -> list[list[Item]]:
+    """Put records that show the same images beside each other, in order of first appearance."""
+    return [group for group, _ in _by_images(items, 0)]
 
-    With each group comes how many pixels its images have.
+
+def _by_images(items: Sequence[Item], least: int) -> list[tuple[list[Item], int]]:
+    """Return groups as ``image_groups``, each with how many pixels its images have.
+
+    Parameters
+    ----------
+    least : int
+        Pixels that an image counts, be it ever so small.
     """
     groups: dict[tuple[str, ...], tuple[list[Item], int]] = {}
     for i, sample in items:
@@ -58,7 +68,7 @@ def _by_images(items: Sequence[Item]) -> list[tuple[list[Item], int]]:
         else:
             key = (*(hashlib.sha256(content).hexdigest() for content in contents), sample.system)
             if key not in groups:
-                area = sum(map(_pixels, contents))
+                area = sum(max(_pixels(content), least) for content in contents)
         groups.setdefault(key, ([], area))[0].append((i, sample))
     return list(groups.values())
 

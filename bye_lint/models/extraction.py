@@ -6,14 +6,14 @@ its part of the sequence once. What was read before comes from the store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import torch
 
 from bye_lint.errors import ModelError
 from bye_lint.models.batching import Padding, Unit, by_length, share
-from bye_lint.models.blocks import Item, image_blocks
+from bye_lint.models.blocks import Item, image_blocks, image_groups
 from bye_lint.models.chat import EncodeError
 from bye_lint.models.loaded import LoadedModel
 from bye_lint.models.memory import out_of_memory
@@ -116,6 +116,7 @@ def read_batches(
     sharing: bool = True,
     max_pixels: int = 50_000_000,
     workers: int | None = None,
+    division: Sequence[Sequence[int]] | None = None,
 ) -> Iterator[list[tuple[list[int], FeatureRow]]]:
     """Yield the rows of each batch as they come, each with the places of the samples it is for.
 
@@ -126,6 +127,9 @@ def read_batches(
     ----------
     lacking : set of int or None
         Places of the samples that are read; by default all of them.
+    division : sequence of sequences of int or None
+        Places of the samples of each block, as :func:`bye_lint.models.blocks` returned them for
+        more samples than these; divided anew by default.
     """
     lacking = set(range(len(samples))) if lacking is None else lacking
     keys = keys or [""] * len(samples)
@@ -139,7 +143,7 @@ def read_batches(
     reading = _Reading(
         loaded, batch_tokens or default_budget(loaded), maps, hidden, padding, sharing
     )
-    blocks = _unread([(i, samples[i]) for i in copies], todo) if todo else []
+    blocks = _unread(_divided(loaded, samples, copies, division), todo) if todo else []
     groups = ([[sample for _, sample in group] for group in block] for block in blocks)
     prepared = Preparer(loaded, max_pixels, workers).encode(groups)
     for batch in reading.read(zip(blocks, prepared, strict=True), todo):
@@ -157,14 +161,27 @@ def default_budget(loaded: LoadedModel) -> int:
     return 4096
 
 
-def _unread(items: Sequence[Item], todo: set[int]) -> list[list[list[Item]]]:
+def _divided(
+    loaded: LoadedModel,
+    samples: Sequence[Sample],
+    places: Collection[int],
+    division: Sequence[Sequence[int]] | None,
+) -> list[list[list[Item]]]:
+    """Return the blocks that samples are in; of copies only those at ``places``."""
+    if division is None:
+        return image_blocks([(i, samples[i]) for i in places], loaded.family)
+    parts = ([(i, samples[i]) for i in part if i in places] for part in division)
+    return [image_groups(part) for part in parts]
+
+
+def _unread(blocks: list[list[list[Item]]], todo: set[int]) -> list[list[list[Item]]]:
     """Return the blocks to read, so that a run that was cut off goes on in the same batches.
 
     The first block that lacks rows is the one that it was cut off in: it is batched whole, and the
     batches that are there are left out. Later ones lack all their rows, or those that are new.
     """
     found: list[list[list[Item]]] = []
-    for block in image_blocks(items):
+    for block in blocks:
         lacking = [[item for item in group if item[0] in todo] for group in block]
         lacking = [group for group in lacking if group]
         if lacking:

@@ -42,6 +42,8 @@ class Family:
         How image tokens are laid out: a known grid of ``patches``, ``grid_thw`` or
         ``spatial_shapes``, a ``square`` where there is one tile and the count is a square number,
         or ``none``.
+    tiles : bool
+        The processor enlarges small images to cut them into tiles.
     plain_prompt : str
         Prompt for families whose processor has no chat template, made of ``{images}``, ``{bos}``
         and ``{text}``.
@@ -58,6 +60,7 @@ class Family:
     trim_last: bool = True
     type_ids: str = ""
     grid: Grid = "square"
+    tiles: bool = False
     plain_prompt: str = ""
     note: str = ""
 
@@ -66,8 +69,13 @@ _QWEN_POSITIONS = "multimodal rotary positions; the token count follows the imag
 
 _ROWS = (
     Family("llava", "LLaVA 1.5 and relatives", grid="patches", note="fixed token count"),
-    Family("aya_vision", "Aya Vision", note="tiles and a thumbnail; sliding windows"),
-    Family("cohere2_vision", "Command A Vision", note="tiles and a thumbnail; sliding windows"),
+    Family("aya_vision", "Aya Vision", tiles=True, note="tiles and a thumbnail; sliding windows"),
+    Family(
+        "cohere2_vision",
+        "Command A Vision",
+        tiles=True,
+        note="tiles and a thumbnail; sliding windows",
+    ),
     Family("deepseek_vl", "DeepSeek-VL", note="fixed token count"),
     Family("fast_vlm", "FastVLM", note="fixed token count; a convolutional tower"),
     Family(
@@ -102,8 +110,8 @@ _ROWS = (
         note="tiles, row ends as image tokens; image features are added at several layers",
     ),
     Family("idefics2", "Idefics2", decoder="text_model", grid="none", note="a resampler"),
-    Family("idefics3", "Idefics3", decoder="text_model", note="tiles and a thumbnail"),
-    Family("internvl", "InternVL 2.5, 3 and 3.5", note="tiles and a thumbnail"),
+    Family("idefics3", "Idefics3", decoder="text_model", tiles=True, note="tiles and a thumbnail"),
+    Family("internvl", "InternVL 2.5, 3 and 3.5", tiles=True, note="tiles and a thumbnail"),
     Family(
         "lfm2_vl",
         "LFM2-VL",
@@ -125,7 +133,7 @@ _ROWS = (
         "llava_onevision", "LLaVA-OneVision", grid="none", note="tiles, row ends as image tokens"
     ),
     Family("mistral3", "Mistral Small 3.1", grid="none", note="row breaks between image tokens"),
-    Family("ovis2", "Ovis2", note="tiles; visual words mixed by probability"),
+    Family("ovis2", "Ovis2", tiles=True, note="tiles; visual words mixed by probability"),
     Family(
         "paligemma",
         "PaliGemma and PaliGemma 2",
@@ -174,9 +182,29 @@ _ROWS = (
         grid="grid_thw",
         note=_QWEN_POSITIONS,
     ),
-    Family("smolvlm", "SmolVLM and SmolVLM2", decoder="text_model", note="tiles and a thumbnail"),
+    Family(
+        "smolvlm",
+        "SmolVLM and SmolVLM2",
+        decoder="text_model",
+        tiles=True,
+        note="tiles and a thumbnail",
+    ),
     Family("video_llama_3", "VideoLLaMA 3", grid="none", note="the token count follows the image"),
     Family("vipllava", "VipLLaVA", note="fixed token count"),
+)
+
+#: Names of the modules that hold vision towers, and of those between tower and decoder.
+TOWERS = frozenset({"vision_tower", "vision_model", "vision_encoder", "visual"})
+PROJECTORS = frozenset(
+    {
+        "aligner",
+        "connector",
+        "layerwise_projectors",
+        "multi_modal_projector",
+        "projector",
+        "spatial_projectors",
+        "vision_projection",
+    }
 )
 
 #: Families by ``model_type``.

@@ -24,6 +24,7 @@ from bye_lint.models import (
     extract,
     feature_keys,
     load_model,
+    read_batches,
     resolve_model,
 )
 from bye_lint.models import extraction as extraction_module
@@ -292,11 +293,29 @@ def test_keys_follow_record_model_and_settings(loaded):
 def test_a_block_of_large_images_holds_fewer(monkeypatch):
     samples = [make_sample(i, make_image(i, 20 + i, 10), "<image>\nWhat?") for i in range(8)]
     twice = [samples[0], *samples]
-    assert blocks(twice) == [list(range(9))]
+    assert blocks(twice, "llava") == [list(range(9))]
     monkeypatch.setattr(sys.modules["bye_lint.models.blocks"], "WINDOW_PIXELS", 450)
-    assert blocks(twice) == [[0, 1, 2], [3, 4], [5], [6], [7], [8]]
+    assert blocks(twice, "llava") == [[0, 1, 2], [3, 4], [5], [6], [7], [8]]
     broken = [make_sample(9, b"no image", "<image>\nWhat?")] * 3
-    assert blocks(broken) == [[0, 1, 2]]
+    assert blocks(broken, "llava") == [[0, 1, 2]]
+
+
+def test_an_image_that_is_enlarged_into_tiles_counts_as_all_of_them():
+    samples = [make_sample(i, make_image(i, 20, 10), "<image>\nWhat?") for i in range(61)]
+    assert [len(block) for block in blocks(samples, "llava")] == [61]
+    assert [len(block) for block in blocks(samples, "smolvlm")] == [30, 30, 1]
+
+
+def test_blocks_that_were_divided_before_are_read_as_they_are(loaded, monkeypatch):
+    """Alone, records of the last block would fit into the first."""
+    monkeypatch.setattr(sys.modules["bye_lint.models.blocks"], "WINDOW_PIXELS", 2500)
+    sizes = [(40, 30), (60, 40), (20, 30), (50, 30)]
+    samples = [make_sample(i, make_image(i, *size), "<image>\nA?") for i, size in enumerate(sizes)]
+    assert blocks(samples, "llava") == [[0], [1], [2, 3]]
+    part = [samples[0], samples[2], samples[3]]
+    assert blocks(part, "llava") == [[0, 1], [2]]
+    read = list(read_batches(loaded, part, division=[[0], [1, 2]]))
+    assert [sorted(i for places, _ in batch for i in places) for batch in read] == [[0], [1, 2]]
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(loaded, expected, monkeypatch):
