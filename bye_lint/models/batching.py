@@ -84,7 +84,7 @@ def share(records: Sequence[tuple[int, Encoded]], window: int | None, width: int
     alone = [Unit((i,), (record,)) for i, record in records]
     if len(records) < 2:
         return alone
-    prefix = _common_prefix([record.ids for _, record in records])
+    prefix = _common_prefix([record for _, record in records])
     longest = max(len(record) for _, record in records)
     if prefix <= max(record.last_image_token for _, record in records):
         return alone
@@ -115,12 +115,18 @@ def _work(slots: int, prefix: int, ends: float, width: int) -> float:
     return (6 * width * row + _MASKED * pairs) / slots
 
 
-def _common_prefix(sequences: Sequence[np.ndarray[Any, Any]]) -> int:
-    """Length of what all begin with, leaving at least one token to each."""
-    length = min(len(ids) for ids in sequences) - 1
-    first = sequences[0][:length]
-    for ids in sequences[1:]:
-        differs = np.flatnonzero(first[:length] != ids[:length])
+def _common_prefix(records: Sequence[Encoded]) -> int:
+    """Length of what all begin with, leaving at least one token to each.
+
+    Who wrote a token counts, too: what the template says in one record a user may say in another.
+    """
+    length = min(map(len, records)) - 1
+    first = records[0]
+    for record in records[1:]:
+        differs = np.flatnonzero(
+            (first.ids[:length] != record.ids[:length])
+            | (first.component[:length] != record.component[:length])
+        )
         length = int(differs[0]) if differs.size else length
     return length
 

@@ -53,6 +53,19 @@ def test_a_common_beginning_is_shared_up_to_where_records_differ():
     assert unit.tokens == 6 + (12 - 6) + (16 - 6)
 
 
+def test_what_one_record_s_template_says_and_another_s_user_is_not_shared():
+    first, second = record(5), record(9)
+    assert first.ids[:11].tolist() == second.ids[:11].tolist()
+    second.component[8:] = SYSTEM
+    (unit,) = share(numbered(first, second), None, WIDTH)
+    assert unit.prefix == 8
+    second.component[6:] = SYSTEM
+    (unit,) = share(numbered(first, second), None, WIDTH)
+    assert unit.prefix == 6
+    second.component[1] = USER_TEXT
+    assert [unit.prefix for unit in share(numbered(first, second), None, WIDTH)] == [0, 0]
+
+
 def test_equal_records_keep_a_token_of_their_own():
     (unit,) = share(numbered(record(5), record(5)), None, WIDTH)
     assert unit.prefix == 11
