@@ -10,6 +10,19 @@ from bye_lint.models.families import Family
 
 IMAGE_MARK = "<image>"
 
+#: Stands for the function of that name that a template asks for today's date, lest a record read
+#: differently tomorrow.
+_DATE = "strftime_now"
+_FIXED = (
+    ("%Y", "2025"), ("%y", "25"), ("%m", "01"), ("%B", "January"), ("%b", "Jan"), ("%d", "01"),
+    ("%A", "Wednesday"), ("%a", "Wed"), ("%H", "00"), ("%M", "00"), ("%S", "00"),
+)  # fmt: skip
+_NEW_YEAR = (
+    f"{{%- macro {_DATE}(format) -%}}{{{{- format"
+    + "".join(f"|replace({code!r}, {text!r})" for code, text in _FIXED)
+    + " -}}{%- endmacro +%}"  # white space behind it is the template's
+)
+
 # Private-use characters that fence the user's text while the template is rendered.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 
@@ -96,6 +109,18 @@ def _apply(processor: Any, family: Family, messages: list[dict[str, Any]]) -> st
             text=" ".join(part["text"] for part in content if part["type"] == "text"),
         )
     try:
-        return str(processor.apply_chat_template(messages, add_generation_prompt=True))
+        return str(
+            processor.apply_chat_template(
+                messages, chat_template=_undated(processor), add_generation_prompt=True
+            )
+        )
     except Exception as error:  # a template may raise anything
         raise EncodeError(f"the chat template refuses the prompt: {error}") from error
+
+
+def _undated(processor: Any) -> str | None:
+    """Return the processor's template with a fixed date; ``None`` where it asks for none."""
+    template = processor.chat_template
+    if isinstance(template, dict):
+        template = template.get("default")
+    return _NEW_YEAR + template if isinstance(template, str) and _DATE in template else None

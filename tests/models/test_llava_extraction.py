@@ -8,6 +8,7 @@ import struct
 import sys
 import weakref
 import zlib
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ import torch
 from conformance import assert_rows_agree, references
 from PIL import Image
 from tiny_models import QUESTIONS, make_image, make_llava, make_sample, make_samples
+from transformers.utils import chat_template_utils
 
 from bye_lint.errors import ModelError
 from bye_lint.models import (
+    FAMILIES,
     LoadedModel,
     batching,
     blocks,
@@ -27,6 +30,7 @@ from bye_lint.models import (
     read_batches,
     resolve_model,
 )
+from bye_lint.models import chat as chat_module
 from bye_lint.models import extraction as extraction_module
 from bye_lint.models import prompts as prompts_module
 from bye_lint.models import running as running_module
@@ -288,6 +292,33 @@ def test_keys_follow_record_model_and_settings(loaded):
     here = feature_keys([one], loaded.resolved, device="cuda:0")
     assert here == feature_keys([one], loaded.resolved, device="cuda:1")
     assert len({*here, *key[:1], *feature_keys([one], loaded.resolved, device="cpu")}) == 3
+
+
+DATED = """{% macro said(day) %}[{{ strftime_now(day) }}]{% endmacro %}
+{{ said("%Y-%m-%d, %d %B %y") }}"""
+
+
+def test_a_template_that_tells_the_date_reads_the_same_tomorrow(monkeypatch):
+    llava = make_llava()
+    llava.processor.chat_template = DATED + llava.processor.chat_template
+    encoder = LoadedModel(llava.model, llava.processor).encoder
+    (sample,) = make_samples(1)
+    seen = []
+    for day in (5, 6):
+        now = type(
+            "Now", (datetime,), {"now": classmethod(lambda cls, *_, day=day: cls(2031, 7, day))}
+        )
+        monkeypatch.setattr(chat_template_utils, "datetime", now)
+        seen.append(encoder.encode(sample).ids.tolist())
+    assert seen[0] == seen[1]
+    text = chat_module.render(llava.processor, FAMILIES["llava"], "", "<image>\nWhat?").text
+    assert text.startswith("[2025-01-01, 01 January 25]")
+    now = f"[{datetime.now():%Y-%m-%d, %d %B %y}]"
+    monkeypatch.setattr(chat_template_utils, "datetime", datetime)
+    plain = llava.processor.apply_chat_template(
+        chat_module.conversation("", "<image>\nWhat?"), add_generation_prompt=True
+    )
+    assert text.replace("[2025-01-01, 01 January 25]", now) == plain
 
 
 def test_a_block_of_large_images_holds_fewer(monkeypatch):
