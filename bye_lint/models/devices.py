@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from dataclasses import dataclass
@@ -72,14 +73,48 @@ def settle(device: str, dtype: str) -> tuple[str, str]:
     -------
     device, dtype : str
         A GPU if the driver and a torch that can use it are there, and ``CUDA_VISIBLE_DEVICES`` does
-        not hide it, in bfloat16; else ``cpu`` and float32.
+        not hide it, in bfloat16; else ``cpu`` and float32. Where a GPU of this machine computes no
+        bfloat16, float16.
     """
     if device == "auto":
         seen = Path("/dev/nvidiactl").exists() and not _hidden() and not _torch_is_for_cpus()
         device = "cuda" if seen else "cpu"
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
+        if device.startswith("cuda") and min(_generations(), default=_BFLOAT16) < _BFLOAT16:
+            dtype = "float16"
     return device, dtype
+
+
+#: Major compute capability from which on a GPU computes bfloat16: Ampere's.
+_BFLOAT16 = 8
+
+
+@cache
+def _generations() -> tuple[int, ...]:
+    """Return the major compute capabilities of the machine's GPUs; none where they can't be told.
+
+    The driver's library is asked, since torch must not be imported for a key; it starts nothing.
+    """
+    found: list[int] = []
+    try:
+        nvml = ctypes.CDLL("libnvidia-ml.so.1")
+        if nvml.nvmlInit_v2() != 0:
+            return ()
+        number, major, minor = ctypes.c_uint(), ctypes.c_int(), ctypes.c_int()
+        nvml.nvmlDeviceGetCount_v2(ctypes.byref(number))
+        for index in range(number.value):
+            card = ctypes.c_void_p()
+            numbers = ctypes.byref(major), ctypes.byref(minor)
+            if (
+                nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(card)) == 0
+                and nvml.nvmlDeviceGetCudaComputeCapability(card, *numbers) == 0
+            ):
+                found.append(major.value)
+        nvml.nvmlShutdown()
+    except (OSError, AttributeError):  # no such library here, or an older one
+        pass
+    return tuple(found)
 
 
 def _hidden() -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from tiny_families import BUILDERS, build
 
 from bye_lint.models import cost, estimate_memory, is_small, resolve_model
+from bye_lint.models.devices import _generations as cards
 from bye_lint.models.devices import devices, settle, throughput
 from bye_lint.models.schedule import LARGE, SMALL
 from bye_lint.policy import ModelPolicy
@@ -120,6 +122,7 @@ def test_the_processor_is_always_a_device():
 def test_auto_is_the_gpu_that_torch_can_use(monkeypatch, torch, driver, expected):
     monkeypatch.setattr("bye_lint.models.devices.version", lambda _: torch)
     monkeypatch.setattr("bye_lint.models.devices.Path.exists", lambda _: driver)
+    monkeypatch.setattr("bye_lint.models.devices._generations", lambda: (9,))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert settle("auto", "auto") == expected
     assert settle("cpu", "bfloat16") == ("cpu", "bfloat16")
@@ -143,3 +146,47 @@ def test_auto_is_no_gpu_that_the_environment_hides(monkeypatch, visible, expecte
     monkeypatch.setattr("bye_lint.models.devices.Path.exists", lambda _: True)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert settle("auto", "auto")[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("generations", "expected"),
+    [((), "bfloat16"), ((8, 9), "bfloat16"), ((7,), "float16"), ((9, 7), "float16")],
+)
+def test_a_gpu_without_bfloat16_is_not_asked_for_it(monkeypatch, generations, expected):
+    monkeypatch.setattr("bye_lint.models.devices._generations", lambda: generations)
+    assert settle("cuda:0", "auto") == ("cuda:0", expected)
+    assert settle("cuda:0", "bfloat16") == ("cuda:0", "bfloat16")
+    assert settle("cpu", "auto") == ("cpu", "float32")
+    assert settle("xpu", "auto") == ("xpu", "bfloat16")
+
+
+def nvml(*majors, status=0):
+    """Return the driver's library, on a machine with some cards."""
+
+    def tell(number, value):
+        number._obj.value = value
+        return 0
+
+    return SimpleNamespace(
+        nvmlInit_v2=lambda: status,
+        nvmlShutdown=lambda: 0,
+        nvmlDeviceGetCount_v2=lambda count: tell(count, len(majors)),
+        nvmlDeviceGetHandleByIndex_v2=lambda index, card: tell(card, index + 1),
+        nvmlDeviceGetCudaComputeCapability=lambda card, major, _: tell(
+            major, majors[card.value - 1]
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("library", "expected"),
+    [(nvml(7, 9), (7, 9)), (nvml(), ()), (nvml(7, status=9), ()), (object(), ()), (None, ())],
+)
+def test_the_driver_tells_how_old_the_cards_are(monkeypatch, library, expected):
+    def load(_):
+        if library is None:
+            raise OSError("libnvidia-ml.so.1: cannot open shared object file")
+        return library
+
+    monkeypatch.setattr("ctypes.CDLL", load)
+    assert cards.__wrapped__() == expected
