@@ -11,6 +11,7 @@ from bye_lint import models
 from bye_lint.escape import visible
 from bye_lint.models import cost
 from bye_lint.models.devices import devices, throughput
+from bye_lint.models.memory import weight_bytes
 from bye_lint.policy import Policy
 from bye_lint.records import Sample
 
@@ -136,9 +137,8 @@ def make_plan(
     if steps:
         answers = sum(cost.prompt_tokens(sample.answer) + 1 for sample in samples)
         length = mean + answers / len(samples)
-        frozen = {"8bit": 1.0, "4bit": 0.55}.get(
-            model.quantization, 4.0 if device == "cpu" else 2.0
-        )
+        size = 4.0 if device == "cpu" else 2.0
+        frozen = weight_bytes(model, size, model.quantization) / max(1, shape.whole)
         needed = cost.training_memory(
             shape, settings, images=images, length=length, frozen_bytes=frozen
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bye_lint.errors import MissingExtraError, ModelError, one_line
-from bye_lint.models.memory import parameters
+from bye_lint.models.memory import out_of_memory, parameters
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
@@ -79,8 +79,10 @@ def with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
                     "prompt, and what its tokens are cannot be told",
                     "Give an adapter of weights, such as LoRA, or the base model alone.",
                 )
-            adapted: Any = peft.PeftModel.from_pretrained(model, folder)
-            loaded = adapted.load_adapter(folder, "default")  # once more, to be told what fitted
+            # peft would read it on the first GPU, whichever the model is on
+            adapted: Any = peft.PeftModel.from_pretrained(model, folder, torch_device="cpu")
+            # once more, to be told what fitted
+            loaded = adapted.load_adapter(folder, "default", torch_device="cpu")
             astray = [*loaded.missing_keys, *loaded.unexpected_keys]
             if astray:
                 raise ModelError(
@@ -92,6 +94,8 @@ def with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
     except ModelError:
         raise
     except Exception as error:  # its configuration is anybody's, and peft raises anything
+        if out_of_memory(error):
+            raise
         raise ModelError(
             f"{folder.name}: the adapter does not fit the model: {one_line(error)}", _OTHER_BASE
         ) from error

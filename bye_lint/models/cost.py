@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bye_lint.models.families import TOWERS
 from bye_lint.models.hub import weight_files
 from bye_lint.models.memory import estimate_memory, number, parameters, section
 from bye_lint.models.resolve import ResolvedModel
 from bye_lint.models.schedule import FineTuneSettings
 
-_TOWER = frozenset({"vision_tower", "vision_model", "visual", "vision_encoder"})
 _TABLES = frozenset({"embed_tokens", "lm_head", "wte"})
 
 #: Image tokens where the configuration does not tell: the count of LLaVA 1.5.
@@ -102,7 +102,7 @@ def model_shape(resolved: ResolvedModel) -> Shape:
     for file in weight_files(resolved.path):
         for name, count in parameters(file).items():
             parts = set(name.split("."))
-            kind = "tower" if parts & _TOWER else "tables" if parts & _TABLES else "decoder"
+            kind = "tower" if parts & TOWERS else "tables" if parts & _TABLES else "decoder"
             counts[kind] += count
     text = section(config, "text_config") or config
     width = number(text, "hidden_size", 4096)

@@ -31,6 +31,7 @@ from bye_lint.models.examples import (
     collate,
     tower_features,
 )
+from bye_lint.models.families import TOWERS
 from bye_lint.models.losses import LossTrace
 from bye_lint.models.ranks import ALONE, Ranks
 from bye_lint.models.runstate import RunState, fingerprint
@@ -54,7 +55,6 @@ __all__ = [
 _SHORT = 512
 #: A run that is killed loses the steps of so many seconds at most.
 SAVE_SECONDS = 120.0
-_TOWERS = frozenset({"vision_tower", "vision_model", "vision_encoder", "visual"})
 _DECODERS = frozenset({"language_model", "text_model"})
 
 
@@ -136,7 +136,7 @@ def prepare(model: nn.Module, settings: FineTuneSettings) -> nn.Module:
 
 
 def _is_tower(name: str) -> bool:
-    return not _TOWERS.isdisjoint(name.split("."))
+    return not TOWERS.isdisjoint(name.split("."))
 
 
 def _is_decoder(name: str) -> bool:

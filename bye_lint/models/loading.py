@@ -14,6 +14,7 @@ from bye_lint.models.devices import is_here, settle
 from bye_lint.models.loaded import LoadedModel
 from bye_lint.models.memory import TOO_LARGE, check_memory, out_of_memory
 from bye_lint.models.processors import load_processor
+from bye_lint.models.quantized import UNQUANTIZED
 from bye_lint.models.resolve import ResolvedModel
 from bye_lint.models.weights import read_weights
 
@@ -50,7 +51,8 @@ def load_model(
     """
     device, dtype = settle(device, dtype)
     place, number = _device(device), _dtype(dtype)
-    quantization = quantization or resolved.quantization
+    if quantization is None or resolved.stored_quantized:
+        quantization = resolved.quantization
     check_memory(resolved, place, number, quantization)
     options: dict[str, Any] = {
         "dtype": number,
@@ -58,9 +60,15 @@ def load_model(
         "trust_remote_code": resolved.allow_remote_code,
         "local_files_only": True,
     }
-    if quantization != "none":
+    if quantization in ("8bit", "4bit") and find_spec("bitsandbytes") is None:
+        raise MissingExtraError(
+            f"quantization {quantization} needs bitsandbytes",
+            "Run: pip install 'bye-lint[quantization]'",
+        )
+    if quantization != "none" and not resolved.stored_quantized:
         options["quantization_config"] = _quantization(quantization, number)
-        options["device_map"] = {"": place}
+    if quantization != "none" or place.type == "cuda":
+        options["device_map"] = {"": place}  # read to where it belongs, not by way of the host
     try:
         processor = load_processor(resolved)
         model = read_weights(resolved, options)
@@ -71,7 +79,7 @@ def load_model(
             )
         if resolved.adapter is not None:
             model = with_adapter(model, resolved.adapter, merge=quantization == "none")
-        if quantization == "none":
+        if "device_map" not in options:
             model = model.to(place)
     except ByeLintError:
         raise
@@ -83,6 +91,8 @@ def load_model(
         remedy = "Save model and processor again with save_pretrained() of a recent transformers."
         if "torchvision" in str(error).lower() and find_spec("torchvision") is None:
             remedy = "Its processor needs torchvision for images. Run: pip install torchvision"
+        elif resolved.stored_quantized:
+            remedy = f"Name the model as it was before, if {quantization} cannot run on {place}."
         elif quantization != "none":
             remedy = f"Set model.quantization: none, if {quantization} cannot run on {place}."
         raise ModelError(
@@ -113,13 +123,15 @@ def _dtype(name: str) -> torch.dtype:
 
 
 def _quantization(name: str, dtype: torch.dtype) -> Any:
-    if find_spec("bitsandbytes") is None:
-        raise MissingExtraError(
-            f"quantization {name} needs bitsandbytes", "Run: pip install 'bye-lint[quantization]'"
-        )
     configuration: Any = import_module("transformers").BitsAndBytesConfig
+    kept = [rf"(?:.*\.)?{name}" for name in sorted(UNQUANTIZED)]
     if name == "8bit":
-        return configuration(load_in_8bit=True)
+        return configuration(load_in_8bit=True, llm_int8_skip_modules=kept)
     if name == "4bit":
-        return configuration(load_in_4bit=True, bnb_4bit_compute_dtype=dtype)
+        return configuration(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=dtype,
+            llm_int8_skip_modules=kept,
+        )
     raise ModelError(f"no such quantization: {name}", "Use none, 8bit or 4bit.")

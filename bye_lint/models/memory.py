@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bye_lint.errors import ModelError
 from bye_lint.models.hub import weight_files
+from bye_lint.models.quantized import number_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -54,15 +55,29 @@ def estimate_memory(
         If a weight file is damaged.
     """
     size = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}[dtype]
-    size = {"8bit": 1.0, "4bit": 0.55}.get(quantization, size)
-    weights = sum(sum(parameters(file).values()) for file in weight_files(resolved.path))
+    weights = weight_bytes(resolved, size, quantization)
     config = json.loads((resolved.path / "config.json").read_text(encoding="utf-8"))
     text = section(config, "text_config") or config
     width = number(text, "hidden_size", 4096)
     inner = number(text, "intermediate_size", 4 * width)
     # Alive at once in a decoder layer: residual, normed input, q, k, v, output and two MLP rows.
     live = batch_tokens * (6 * width + 2 * inner) * (4 if dtype == "float32" else 2)
-    return MemoryEstimate(int(weights * size), live)
+    return MemoryEstimate(weights, live)
+
+
+def weight_bytes(resolved: ResolvedModel, size: float, quantization: str) -> int:
+    """Bytes of a model's weights, of which those that are not quantized take ``size`` each.
+
+    Raises
+    ------
+    ModelError
+        If a weight file is damaged.
+    """
+    files = weight_files(resolved.path)
+    counts = [item for file in files for item in parameters(file).items()]
+    if resolved.stored_quantized:
+        return sum(file.stat().st_size for file in files)
+    return int(sum(n * number_bytes(name, size, quantization) for name, n in counts))
 
 
 def section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -148,13 +163,24 @@ def out_of_memory(error: BaseException) -> bool:
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return True
     said = str(error)
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in said or "out of memory" in said
-    )
+    return isinstance(error, RuntimeError) and any(words in said for words in _TOO_LITTLE)
+
+
+#: How allocators say it, and the libraries of CUDA where their own workspaces do not fit.
+_TOO_LITTLE = (
+    "can't allocate memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 
 def free_memory() -> int:
-    """Memory of this machine that is still free, in bytes; huge where it cannot be told."""
+    """Memory that this process may still take, in bytes; huge where it cannot be told."""
+    return min(_free_of_machine(), _free_of_group())
+
+
+def _free_of_machine() -> int:
     try:
         with Path("/proc/meminfo").open(encoding="ascii") as file:
             for line in file:
@@ -163,3 +189,21 @@ def free_memory() -> int:
     except OSError:
         pass
     return 2**62
+
+
+#: Where the limits of a container are seen from inside (cgroup v2).
+_GROUP = Path("/sys/fs/cgroup")
+
+
+def _free_of_group() -> int:
+    try:
+        limit = (_GROUP / "memory.max").read_text(encoding="ascii").strip()
+        if limit == "max":
+            return 2**62
+        held = int((_GROUP / "memory.current").read_text(encoding="ascii"))
+        # files that were read and can be read again are let go where memory is asked for
+        lines = (_GROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        held -= sum(int(n) for name, n in map(str.split, lines) if name == "inactive_file")
+        return max(0, int(limit) - held)
+    except (OSError, ValueError):
+        return 2**62

@@ -17,6 +17,7 @@ from bye_lint.models.adapters import WEIGHTS as ADAPTER_WEIGHTS
 from bye_lint.models.adapters import trained_on
 from bye_lint.models.families import find_family
 from bye_lint.models.hub import INDEX, TRUE, WEIGHTS, Hub, missing_parts, weight_files
+from bye_lint.models.quantized import stored_quantization
 from bye_lint.policy import ModelPolicy
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -53,6 +54,10 @@ class ResolvedModel:
         Commit of a model from the hub.
     adapter : Path or None
         Folder of a PEFT adapter.
+    quantization : str
+        ``none``, ``8bit`` or ``4bit``; of other weights that lie quantized on disk, the method.
+    stored_quantized : bool
+        The weights lie quantized on disk.
     allow_remote_code : bool
         The operator, not the policy, allowed code from the model's repository.
     warnings : tuple of str
@@ -67,8 +72,15 @@ class ResolvedModel:
     adapter: Path | None = None
     adapter_digest: str = ""
     quantization: str = "none"
+    stored_quantized: bool = False
     allow_remote_code: bool = False
     warnings: tuple[str, ...] = ()
+
+    @property
+    def quantized_as(self) -> str:
+        """What the numbers of the loaded weights follow from, for the cache's keys."""
+        made_here = self.quantization != "none" and not self.stored_quantized
+        return f"{self.quantization} of the decoder's layers" if made_here else self.quantization
 
     @property
     def whole_digest(self) -> str:
@@ -174,6 +186,13 @@ def resolve_model(
     config = _read_config(folder, policy.name)
     family = find_family(config, policy.name)
     _require_weights(folder, policy.name)
+    stored = stored_quantization(config)
+    if stored and policy.quantization not in ("none", stored):
+        raise ModelError(
+            f"{policy.name}: its weights are quantized already ({stored}), and the policy asks for "
+            f"{policy.quantization}",
+            "Leave out model.quantization.",
+        )
     adapter, adapter_digest, notes = _resolve_adapter(policy.adapter, policy.name, base, hub)
     warnings += notes
     if allow_remote_code:
@@ -186,7 +205,8 @@ def resolve_model(
         revision=revision,
         adapter=adapter,
         adapter_digest=adapter_digest,
-        quantization=policy.quantization,
+        quantization=stored or policy.quantization,
+        stored_quantized=bool(stored),
         allow_remote_code=allow_remote_code,
         warnings=warnings,
     )

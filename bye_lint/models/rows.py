@@ -136,7 +136,7 @@ def feature_keys(
         multiply, lest rows of two machines be compared as one population; an empty one leaves
         them out, for rows that are carried from machine to machine.
     """
-    settings = [ROW_VERSION, model.whole_digest, model.quantization, dtype, version("transformers")]
+    settings = [ROW_VERSION, model.whole_digest, model.quantized_as, dtype, version("transformers")]
     if device:
         settings += [device.partition(":")[0], *map(_version, _PACKAGES)]
     head = json.dumps(settings)

@@ -163,7 +163,7 @@ def tuned_folder(
         If an image can no longer be read.
     """
     whole = hashlib.sha256()
-    head = [TUNING_VERSION, resolved.whole_digest, resolved.quantization, asdict(settings)]
+    head = [TUNING_VERSION, resolved.whole_digest, resolved.quantized_as, asdict(settings)]
     whole.update(json.dumps(head).encode())
     for sample in samples:
         try:

@@ -82,11 +82,7 @@ def tune(
         If no record can be encoded, quantized weights would have to be trained, or memory does not
         suffice.
     """
-    if settings.method == "full" and resolved.quantization != "none":
-        raise ModelError(
-            f"{resolved.name}: {resolved.quantization} weights cannot be trained themselves",
-            "Set fine_tune.method: lora, or model.quantization: none.",
-        )
+    _require_trainable(resolved, settings)
     folder = tuned_folder(cache, resolved, samples, settings)
     with together(_place(device)) as ranks, _alone(folder, ranks):
         ranks.follow(0)  # until the first process holds the lock, having waited for another check
@@ -112,6 +108,25 @@ def tune(
             f"{folder}: the fine-tuned model is gone", "Leave the cache alone while a check runs."
         )
     return tuned
+
+
+def _require_trainable(resolved: ResolvedModel, settings: FineTuneSettings) -> None:
+    if resolved.quantization == "none":
+        return
+    remedy = "model.quantization: none"
+    if resolved.stored_quantized:
+        remedy = "name the model as it was before it was quantized"
+    if settings.method == "full":
+        raise ModelError(
+            f"{resolved.name}: {resolved.quantization} weights cannot be trained themselves",
+            f"Set fine_tune.method: lora, or {remedy}.",
+        )
+    if resolved.adapter is not None:
+        raise ModelError(
+            f"{resolved.name}: what is trained on top of its adapter would have to be merged into "
+            f"{resolved.quantization} weights",
+            f"Merge the adapter into the model first, or {remedy}.",
+        )
 
 
 def _alone(folder: Path, ranks: Ranks) -> AbstractContextManager[None]:

@@ -72,6 +72,32 @@ def test_a_model_reads_as_its_adapter_makes_it(
         assert np.abs(row.entropy - other.entropy).max() > 1e-2
 
 
+def test_an_adapter_is_read_on_the_processor_whatever_the_model_is_on(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[object] = []
+    load_weights = peft.peft_model.load_peft_weights
+
+    def spy(folder, device=None, **options):
+        read.append(device)
+        return load_weights(folder, device=device, **options)
+
+    monkeypatch.setattr(peft.peft_model, "load_peft_weights", spy)
+    load(place)
+    assert read == ["cpu", "cpu"]
+
+
+def test_an_adapter_that_does_not_fit_into_memory_is_not_called_damaged(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(peft.peft_model, "load_peft_weights", full)
+    with pytest.raises(ModelError, match="does not fit into the memory of cpu"):
+        load(place)
+
+
 @pytest.mark.parametrize("model", ["deeper", "shallower", "other"])
 def test_an_adapter_of_another_model_is_not_laid_on_in_part(place: Path, model: str) -> None:
     with pytest.raises(ModelError, match="adapter: the adapter does not fit the model: ") as caught:
