@@ -72,6 +72,8 @@ def load_model(
     try:
         processor = load_processor(resolved)
         model = read_weights(resolved, options)
+        if resolved.stored_quantized and quantization in ("8bit", "4bit"):
+            _cast(model, number)
         if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
             raise ModelError(
                 f"{resolved.name}: its processor reads no images ({type(processor).__name__})",
@@ -99,6 +101,13 @@ def load_model(
             f"{resolved.name}: the model cannot be loaded: {one_line(error)}", remedy
         ) from error
     return LoadedModel(model.eval().requires_grad_(False), processor, resolved)
+
+
+def _cast(model: torch.nn.Module, number: torch.dtype) -> None:
+    """Bring what is not quantized into one format: transformers leaves it as it lies on disk."""
+    for weight in model.parameters():
+        if weight.dtype in _DTYPES.values():
+            weight.data = weight.data.to(number)
 
 
 def _device(name: str) -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from bye_lint.models.families import PROJECTORS, TOWERS
 UNQUANTIZED = TOWERS | PROJECTORS | {"lm_head", "router"}
 #: Weights that are no linear layers, and are not quantized either.
 _TABLES = frozenset({"embed_tokens", "experts"})
+
+_ODD = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def stored_quantization(config: Mapping[str, Any]) -> str:
@@ -24,7 +27,8 @@ def stored_quantization(config: Mapping[str, Any]) -> str:
     for bits in ("4bit", "8bit"):
         if found.get(f"load_in_{bits}"):
             return bits
-    return " ".join(str(found.get("quant_method") or "quantized").split())
+    # whoever wrote the model wrote this, and it is printed
+    return _ODD.sub("", str(found.get("quant_method")))[:40] or "quantized"
 
 
 def number_bytes(name: str, size: float, quantization: str) -> float:

@@ -169,6 +169,8 @@ def stored(folder, text=False, **quantization):
         (False, {"quant_method": "bitsandbytes", "load_in_8bit": True}, "8bit"),
         (False, {"quant_method": "gptq", "bits": 4}, "gptq"),
         (True, {"quant_method": "fp8"}, "fp8"),
+        (False, {"quant_method": "\x1b[2J::a\nb"}, "2Jab"),
+        (False, {"quant_method": "::"}, "quantized"),
         (False, {}, "none"),
     ],
 )
@@ -193,6 +195,17 @@ def test_weights_that_lie_quantized_are_not_taken_for_whole(
         assert "before it was quantized" in caught.value.remedy
         with pytest.raises(ModelError, match=f"merged into {known} weights"):
             tune(replace(found, adapter=tmp_path), [], chosen, cache=tmp_path)
+
+
+def test_what_lies_beside_quantized_weights_is_read_in_one_format(tmp_path, monkeypatch):
+    model = make_llava().model
+    model.model.vision_tower.bfloat16()
+    model.lm_head.weight.requires_grad_(False).data = torch.ones(4, 4, dtype=torch.uint8)
+    monkeypatch.setattr(loading, "find_spec", lambda name: name)
+    monkeypatch.setattr(loading, "read_weights", lambda *_: model)
+    found = stored(tmp_path, load_in_4bit=True)
+    load_model(found, device="cpu")
+    assert {p.dtype for p in model.parameters()} == {torch.float32, torch.uint8}
 
 
 def test_no_adapter_is_merged_into_weights_that_lie_quantized(tmp_path, monkeypatch):
