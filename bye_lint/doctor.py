@@ -137,10 +137,11 @@ def examine(paths: Sequence[Path], overrides: Overrides, *, progress: Progress) 
         problems.append(
             Problem(f"device {model.device} is not there", "Use one of the devices above.")
         )
-    if policy.model.quantization != "none" and not installed("bitsandbytes"):
+    wanted = policy.model.quantization if model is None else model.quantization
+    if wanted in ("8bit", "4bit") and not installed("bitsandbytes"):
         problems.append(
             Problem(
-                f"quantization {policy.model.quantization} needs bitsandbytes",
+                f"quantization {wanted} needs bitsandbytes",
                 "Run: pip install 'bye-lint[quantization]'",
             )
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 
 from bye_lint import cli, doctor
 from bye_lint.models.devices import Device
+from bye_lint.scout import scout_path
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "quickstart"
 
@@ -71,7 +73,10 @@ def test_a_policy_may_be_named_that_names_no_data(
     assert "no such file or folder" in capsys.readouterr().err
 
 
-def test_the_device_of_the_command_line_counts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_device_of_the_command_line_counts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bye_lint.models.devices._generations", lambda: ())
     status, text = run(capsys, "--device", "cuda:77", "--format", "json")
     told = json.loads(text)
     assert (told["model"]["device"], told["model"]["dtype"]) == ("cuda:77", "bfloat16")
@@ -104,6 +109,22 @@ def test_what_stops_a_check_is_a_problem_with_a_remedy(
     assert says in text
     assert remedy in text
     assert text.endswith("A full check can't run here.\n")
+
+
+def test_weights_that_lie_quantized_need_what_reads_them(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(scout_path(), place / "model")
+    config = json.loads((place / "model" / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (place / "model" / "config.json").write_text(json.dumps(config))
+    known = doctor.installed
+    monkeypatch.setattr(doctor, "installed", lambda p: None if p == "bitsandbytes" else known(p))
+    (place / "bye-lint.yaml").write_text("model: {name: model}\n")
+    status, text = run(capsys)
+    assert status == 2
+    assert "4bit needs bitsandbytes" in text
+    assert "4bit weights" in text
 
 
 def test_a_check_that_does_not_fit_is_a_problem(
