@@ -129,8 +129,7 @@ def reasons(result: ScanResult, sample: ScoredSample) -> tuple[str, ...]:
             "give whose attention is not, whatever is asked."
         )
     elif threshold is not None:
-        relation = "above" if sample.suspicious else "below"
-        said.append(f"Its {name} is {score:.2f}, {relation} the threshold of {threshold:.2f}.")
+        said.append(f"Its {name} is {score:.2f}, {_against(sample, score, threshold)}.")
     else:
         said.append(f"Its {name} is {score:.2f}.")
     if sample.posterior is not None:
@@ -163,6 +162,15 @@ def reasons(result: ScanResult, sample: ScoredSample) -> tuple[str, ...]:
     ]
     said += [f"The finding is suppressed: {visible(reason)}" for reason in suppressed]
     return tuple(said)
+
+
+def _against(sample: ScoredSample, score: float, threshold: float) -> str:
+    """Say where a score lies, and what decides where that is not it."""
+    side = "above" if score > threshold else "below" if score < threshold else "at"
+    said = f"{side} the threshold of {threshold:.2f}"
+    if side == ("below" if sample.suspicious else "above"):
+        said += "; the probability decides, not the score"
+    return said
 
 
 def explain_text(

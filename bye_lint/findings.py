@@ -209,7 +209,10 @@ def rounded(summary: DetectionSummary) -> DetectionSummary:
 def suspicious_findings(
     samples: Sequence[ScoredSample], score_name: str, threshold: float | None
 ) -> tuple[Finding, ...]:
-    """Return a finding of BYE001 for each suspicious sample, the most suspicious first."""
+    """Return a finding of BYE001 for each suspicious sample, the most suspicious first.
+
+    The threshold is named where the score reaches it; who is below is accused by the probability.
+    """
     rule = RULES["BYE001"]
     suspects = [s for s in samples if s.suspicious]
     sharing = Counter(s.answer for s in suspects)
@@ -222,7 +225,7 @@ def suspicious_findings(
             message = "whatever is asked, the answer of records whose attention is unlike others'"
         else:
             message = f"attention unlike the other records': {score_name} {s.score:.2f}"
-            if threshold is not None:
+            if threshold is not None and s.score is not None and s.score >= threshold:
                 message += f", threshold {threshold:.2f}"
         if s.question > 1:
             message = f"at question {s.question} of the conversation, {message}"

@@ -106,7 +106,8 @@ class DetectionSummary:
     score_name : str
         What the score measures, with its unit, e.g. ``robust z of residual entropy``.
     threshold : float or None
-        Score above which a sample is suspicious; ``None`` where no threshold was set.
+        Score above which samples stand out; ``None`` where no threshold was set. Who is accused
+        is decided by the posterior where the detector gives one.
     side : str
         ``lower``, ``upper`` or ``none``: on which side of the population the suspects lie.
     null_p_value : float or None

@@ -99,6 +99,21 @@ def test_an_unflagged_record_is_told_why_not(result):
     assert "patch" not in text
 
 
+@pytest.mark.parametrize(
+    ("score", "suspicious", "said"),
+    [
+        (3.0, False, "3.00, below the threshold of 4.00."),
+        (5.0, True, "5.00, above the threshold of 4.00."),
+        (4.0, True, "4.00, at the threshold of 4.00."),
+        (5.0, False, "5.00, above the threshold of 4.00; the probability decides, not the score."),
+        (3.0, True, "3.00, below the threshold of 4.00; the probability decides, not the score."),
+    ],
+)
+def test_a_score_is_said_to_lie_where_it_lies(result, score, suspicious, said):
+    made = replace(result.samples[0], score=score, suspicious=suspicious)
+    assert reasons(result, made)[0] == f"Its robust z is {said}"
+
+
 def test_a_later_question_of_a_conversation_is_named(result):
     first, *others = result.samples
     later = replace(result, samples=(replace(first, question=3), *others))

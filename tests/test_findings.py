@@ -11,10 +11,19 @@ from bye_lint.records import Checked, Finding, ImageSource, Location, Sample, Tu
 from bye_lint.results import DetectionSummary, ScoredSample, significant
 
 
-def suspect(name, **more):
+def suspect(name, score=9.0, **more):
     return ScoredSample(
-        name, "data.json", 3, "d" * 64, "What is it?", "Attack!", (), 9.0, 0.99, True, **more
+        name, "data.json", 3, "d" * 64, "What is it?", "Attack!", (), score, 0.99, True, **more
     )  # fmt: skip
+
+
+def test_a_threshold_that_a_score_does_not_reach_is_not_named():
+    """Who is below it is accused by the probability."""
+    samples = [suspect("a", 9.0), suspect("b", 4.0), suspect("c", 3.0)]
+    above, at, below = suspicious_findings(samples, "robust z", 4.0)
+    assert "robust z 9.00, threshold 4.00, probability 0.990" in above.message
+    assert "robust z 4.00, threshold 4.00" in at.message
+    assert "robust z 3.00, probability 0.990" in below.message
 
 
 def test_the_path_of_an_image_is_that_of_its_file(tmp_path):
