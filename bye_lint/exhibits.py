@@ -78,8 +78,8 @@ class Reconstruction:
     Attributes
     ----------
     kind : str
-        ``patch-fixed``, ``patch-moving``, ``overlay`` (all over the image: not local) or
-        ``none``.
+        ``patch-fixed``, ``patch-moving``, ``overlay`` (all over the image, of a trigger or of a
+        kind of picture) or ``none``.
     message : str
         One sentence for the reader, the negative ones included.
     consistency : float
@@ -88,7 +88,7 @@ class Reconstruction:
     share_of_rest : float
         For patches, share of the unflagged samples that match as well.
     n_suspects : int
-        Suspects whose pixels were compared.
+        Images of suspects that were compared, equal ones once.
     box : Box or None
         Place and size (medians over the suspects).
     side : float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,12 @@ from bye_lint.exhibits import Box, Reconstruction
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Fewer suspects or unflagged samples say nothing about what is common.
+#: Fewer images of suspects or of unflagged samples say nothing about what is common.
 LEAST = 6
+
+#: Images whose shorter side is below this share of the median take no part in the search for a
+#: patch: what is compared is no larger than the smallest of them.
+SIZABLE = 0.5
 
 #: Share of held-out suspects that must match for a patch to be called common, and how many
 #: times the share of the rest that must be.
@@ -69,7 +74,8 @@ class Found:
 def reconstruct(suspects: Sequence[Exhibit], rest: Sequence[Exhibit]) -> Found:
     """Look for what the suspects' pixels share and the rest's don't.
 
-    A patch is called common only when suspects that took no part in fitting it carry it
+    Several samples about one image are one image: it has all in common with itself. A patch is
+    called common only when suspects that took no part in fitting it carry it
     (:data:`CONSISTENT`); a pattern over the whole image, when two halves of the suspects give
     the same one (:data:`CORRELATED`). Otherwise the answer says that nothing is.
 
@@ -78,9 +84,31 @@ def reconstruct(suspects: Sequence[Exhibit], rest: Sequence[Exhibit]) -> Found:
     suspects, rest : sequences of Exhibit
         Flagged and unflagged samples.
     """
+    images, which = _images(suspects)
+    found = _among(images, _images(rest)[0], repeated=len(images) < len(suspects))
+    return Found(found.report, tuple(found.boxes[i] for i in which))
+
+
+def _images(exhibits: Sequence[Exhibit]) -> tuple[list[Exhibit], list[int]]:
+    """Return one exhibit for each image, with a map if one has it, and the image of each."""
+    found: list[Exhibit] = []
+    known: dict[tuple[tuple[int, ...], bytes], int] = {}
+    which = []
+    for exhibit in exhibits:
+        content = hashlib.sha256(exhibit.canvas.tobytes()).digest()
+        at = known.setdefault((exhibit.canvas.shape, content), len(found))
+        if at == len(found):
+            found.append(exhibit)
+        elif found[at].excess is None:
+            found[at] = exhibit
+        which.append(at)
+    return found, which
+
+
+def _among(suspects: Sequence[Exhibit], rest: Sequence[Exhibit], *, repeated: bool) -> Found:
     nowhere: tuple[Box | None, ...] = (None,) * len(suspects)
     if len(suspects) < LEAST or len(rest) < LEAST:
-        few = f"{len(suspects)} suspects and {len(rest)} unflagged images"
+        few = f"{len(suspects)} of suspects and {len(rest)} unflagged"
         return Found(
             Reconstruction(
                 "none",
@@ -89,24 +117,39 @@ def reconstruct(suspects: Sequence[Exhibit], rest: Sequence[Exhibit]) -> Found:
             ),
             nowhere,
         )
-    fixed = fixed_patch([s.canvas for s in suspects], [r.canvas for r in rest])
-    if fixed is not None and _is_common(fixed):
-        return _patch(fixed, "patch-fixed", suspects)
+    best: PatchFit | None = None
+    large = SIZABLE * float(np.median([min(e.canvas.shape[:2]) for e in (*suspects, *rest)]))
+    for kind, search, mapped in (("patch-fixed", _fixed, False), ("patch-moving", _moving, True)):
+        at = [i for i, s in enumerate(suspects) if _usable(s, large, mapped)]
+        others = [r for r in rest if _usable(r, large, mapped)]
+        if min(len(at), len(others)) < LEAST:
+            continue
+        searched = [suspects[i] for i in at]
+        fit = search(searched, others)
+        if fit is not None and _is_common(fit):
+            report, found = _patch(fit, kind, searched, len(suspects) - len(at), repeated)
+            boxes = dict(zip(at, found, strict=True))
+            return Found(report, tuple(boxes.get(i) for i in range(len(suspects))))
+        best = fit or best
     overlay = common_overlay([s.canvas for s in suspects], [r.canvas for r in rest])
     if overlay.correlation >= CORRELATED:
         return Found(_overlay(overlay, len(suspects)), nowhere)
-    moving = _moving(suspects, rest)
-    if moving is not None and _is_common(moving):
-        return _patch(moving, "patch-moving", suspects)
-    return Found(_nothing(suspects, moving or fixed), nowhere)
+    return Found(_nothing(suspects, best), nowhere)
+
+
+def _usable(exhibit: Exhibit, shortest: float, mapped: bool) -> bool:
+    return min(exhibit.canvas.shape[:2]) >= shortest and not (mapped and exhibit.excess is None)
+
+
+def _fixed(suspects: Sequence[Exhibit], rest: Sequence[Exhibit]) -> PatchFit | None:
+    return fixed_patch([s.canvas for s in suspects], [r.canvas for r in rest])
 
 
 def _moving(suspects: Sequence[Exhibit], rest: Sequence[Exhibit]) -> PatchFit | None:
-    looked = [_looked(s) for s in suspects]
-    looked_rest = [look for r in rest if (look := _looked(r)) is not None]
-    if any(look is None for look in looked) or len(looked_rest) < LEAST:
-        return None
-    return moving_patch([look for look in looked if look is not None], looked_rest)
+    return moving_patch(
+        [look for s in suspects if (look := _looked(s)) is not None],
+        [look for r in rest if (look := _looked(r)) is not None],
+    )
 
 
 def _is_common(fit: PatchFit) -> bool:
@@ -123,7 +166,9 @@ def _looked(exhibit: Exhibit) -> Looked | None:
     return Looked(exhibit.canvas, exhibit.excess, exhibit.view or _WHOLE)
 
 
-def _patch(fit: PatchFit, kind: str, suspects: Sequence[Exhibit]) -> Found:
+def _patch(
+    fit: PatchFit, kind: str, suspects: Sequence[Exhibit], left: int, repeated: bool
+) -> tuple[Reconstruction, list[Box | None]]:
     height, width = fit.template.side
     boxes: list[Box | None] = []
     for suspect, place, matched in zip(suspects, fit.places, fit.matched, strict=True):
@@ -144,12 +189,13 @@ def _patch(fit: PatchFit, kind: str, suspects: Sequence[Exhibit]) -> Found:
     where = (
         f"in the same place, {_place(middle)}" if kind == "patch-fixed" else "in different places"
     )
+    who = f"{len(suspects)} images of the suspects" if repeated else f"{len(suspects)} suspects"
     more = f" The same holds for {fit.others} more place(s)." if fit.others else ""
+    more += f" {left} more could not be searched." if left else ""
     report = Reconstruction(
         kind=kind,
         message=(
-            f"{fit.consistency:.0%} of {len(suspects)} suspects carry the same small patch "
-            f"{where}; "
+            f"{fit.consistency:.0%} of {who} carry the same small patch {where}; "
             f"its side is about 1/{round(1 / side)} of the image's shorter side "
             f"({pixels[0]:g} × {pixels[1]:g} pixels). {fit.share_of_rest:.1%} of the unflagged "
             f"images match as well.{more}"
@@ -166,7 +212,7 @@ def _patch(fit: PatchFit, kind: str, suspects: Sequence[Exhibit]) -> Found:
         std_patch=png(_magnified(np.clip((fit.template.std - FLOOR) / 0.2, 0, 1))),
         crop=png(_in_place(fit, suspects)),
     )
-    return Found(report, tuple(boxes))
+    return report, boxes
 
 
 def _place(box: FloatArray) -> str:
@@ -220,9 +266,9 @@ def _overlay(overlay: Overlay, n_suspects: int) -> Reconstruction:
     return Reconstruction(
         kind="overlay",
         message=(
-            "The trigger is not local: the suspects share a pattern over the whole image "
-            f"(two halves of them give patterns that correlate at {overlay.correlation:.2f}; "
-            f"mean strength {strength * 255:.1f} of 255)."
+            "The suspects' images share a pattern, of a trigger over the whole image or of a kind "
+            "of picture (two halves of them give patterns that correlate at "
+            f"{overlay.correlation:.2f}; mean strength {strength * 255:.1f} of 255)."
         ),
         consistency=round(overlay.correlation, 4),
         n_suspects=n_suspects,

@@ -48,6 +48,31 @@ def test_a_patch_in_a_tenth_of_the_suspects_is_not_common(plant):
     assert reconstruct(made.suspects, made.rest).report.kind == "none"
 
 
+@pytest.mark.parametrize("several", [3, 4, 8])
+def test_several_records_about_a_few_images_share_nothing_but_these(plant, several):
+    for seed in range(4):
+        made = plant(seed=seed, n_suspects=4)
+        report = reconstruct(made.suspects * several, made.rest).report
+        assert report.kind == "none"
+        assert "4 of suspects and 24 unflagged" in report.message
+        assert report.n_suspects == 4
+        few = reconstruct(plant(seed=9).suspects, made.rest[:4] * several).report
+        assert "16 of suspects and 4 unflagged" in few.message
+
+
+@pytest.mark.parametrize("moving", [False, True])
+def test_every_record_about_an_image_has_its_box(plant, moving):
+    made = plant(BLACK, moving=moving, n_suspects=12)
+    blind = [replace(s, excess=None) for s in made.suspects[:4]]
+    found = reconstruct([*blind, *made.suspects], [*made.rest, *made.rest[:9]])
+    once = reconstruct(made.suspects, made.rest)
+    assert once.report.kind == ("patch-moving" if moving else "patch-fixed")
+    assert found.boxes == (*once.boxes[:4], *once.boxes)
+    assert "100% of 12 images of the suspects" in found.report.message
+    told = found.report.message.replace("images of the suspects", "suspects")
+    assert replace(found.report, message=told) == once.report
+
+
 @pytest.mark.parametrize("patch", [BLACK, CHECKER, RED], ids=["black", "checker", "red"])
 @pytest.mark.parametrize("moving", [False, True], ids=["centre", "anywhere"])
 def test_a_patch_is_found_with_its_place_and_size(plant, overlap, patch, moving):
@@ -97,13 +122,31 @@ def test_a_moving_patch_without_maps_is_not_claimed(plant):
     assert "maps were not kept" in report.message
 
 
+def test_a_suspect_without_a_map_does_not_hide_a_moving_patch_from_the_others(plant):
+    made = plant(BLACK, moving=True, n_suspects=12)
+    blind = [replace(made.suspects[0], excess=None), *made.suspects[1:]]
+    found = reconstruct(blind, [*made.rest[:-1], replace(made.rest[-1], excess=None)])
+    assert found.report.kind == "patch-moving"
+    assert found.boxes[0] is None
+    assert all(box is not None for box in found.boxes[1:])
+    assert "of 11 suspects" in found.report.message
+    assert found.report.message.endswith(" 1 more could not be searched.")
+    few = [replace(s, excess=None) for s in made.suspects[:7]]
+    assert reconstruct([*few, *made.suspects[7:]], made.rest).report.kind == "none"
+
+
+def test_a_moving_patch_is_told_from_a_pattern_that_the_images_share_beside_it(plant):
+    made = plant(BLACK, moving=True, overlay=WAVES, n_suspects=30, n_rest=60)
+    assert reconstruct(made.suspects, made.rest).report.kind == "patch-moving"
+
+
 @pytest.mark.parametrize("kind", ["waves", "noise"])
-def test_an_overlay_is_called_not_local(plant, kind):
+def test_a_shared_pattern_may_be_that_of_a_kind_of_picture(plant, kind):
     noise = np.random.default_rng(9).normal(scale=0.08, size=(48, 48, 3))
     made = plant(overlay=WAVES if kind == "waves" else noise, n_suspects=30, n_rest=60)
     report = reconstruct(made.suspects, made.rest).report
     assert report.kind == "overlay"
-    assert "not local" in report.message
+    assert "of a trigger over the whole image or of a kind of picture" in report.message
     assert report.consistency >= 0.6
     assert report.box is None
 
@@ -118,3 +161,23 @@ def test_unflagged_images_of_other_sizes_do_not_matter(plant, overlap):
         assert found.kind == "patch-fixed"
         assert found.box is not None
         assert overlap(found.box, made.boxes[0]) > 0.5
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 4), (8, 48), (3, 200)])
+@pytest.mark.parametrize("moving", [False, True])
+def test_a_tiny_image_does_not_hide_the_patch_in_the_others(plant, moving, shape):
+    made = plant(BLACK, moving=moving, n_suspects=12)
+    tiny = replace(made.rest[0], canvas=np.full((*shape, 3), 0.4))
+    found = reconstruct(made.suspects, [*made.rest[1:], tiny])
+    assert found.report.kind == ("patch-moving" if moving else "patch-fixed")
+    assert found.report.pixels == (3, 3)
+    other = reconstruct([replace(tiny, canvas=tiny.canvas / 2), *made.suspects], made.rest)
+    assert other.report.kind == found.report.kind
+    assert other.boxes == (None, *reconstruct(made.suspects, made.rest).boxes)
+    assert other.report.message.endswith(" 1 more could not be searched.")
+
+
+def test_too_few_images_of_a_size_have_no_patch(plant):
+    made = plant(BLACK, n_suspects=12)
+    small = [replace(s, canvas=s.canvas[:20, :20]) for s in made.suspects[:7]]
+    assert reconstruct([*small, *made.suspects[7:]], made.rest).report.kind == "none"
