@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 from bye_lint.exhibits import Phrase
 
@@ -54,8 +57,8 @@ def telling_phrases(
     """
     if len(suspects) < 3 or len(rest) < 3:
         return ()
-    inside, holders = _count(suspects)
-    outside, _ = _count(rest)
+    inside = _frequent(suspects, least_share)
+    outside = Counter(phrase for text in rest for phrase in ngrams(text) if phrase in inside)
     found = []
     for phrase, count in inside.items():
         share, other = count / len(suspects), outside[phrase] / len(rest)
@@ -64,19 +67,51 @@ def telling_phrases(
         value = _z(count, len(suspects), outside[phrase], len(rest))
         if value >= z:
             found.append(Phrase(phrase, round(share, 4), round(other, 4), round(value, 2)))
-    kept: dict[frozenset[int], Phrase] = {}
-    for telling in sorted(found, key=lambda p: (-len(p.text.split()), *_first(p.text, suspects))):
-        kept.setdefault(holders[telling.text], telling)
+    held, first = _places([telling.text for telling in found], suspects)
+    order = sorted(
+        range(len(found)), key=lambda i: (-len(found[i].text.split()), first[i], found[i].text)
+    )
+    kept: dict[bytes, Phrase] = {}
+    for i in order:
+        kept.setdefault(held[i].tobytes(), found[i])
     return tuple(sorted(kept.values(), key=lambda p: (-p.z, -len(p.text), p.text))[:most])
 
 
-def _first(phrase: str, texts: Sequence[str]) -> tuple[int, str]:
-    """Return how early a phrase begins where it is first held, so that ties fall alike."""
-    start = min(
-        (words.find(f" {phrase} ") for t in texts if f" {phrase} " in (words := _spaced(t))),
-        default=0,
-    )
-    return start, phrase
+def _frequent(texts: Sequence[str], share: float, longest: int = 4) -> Counter[str]:
+    """Return the n-grams that at least this share of the texts hold, and how many do.
+
+    No run of words is held by more texts than its parts are, so longer ones are counted where
+    these are frequent: memory follows the vocabulary, not the texts.
+    """
+    counts: Counter[str] = Counter()
+    for n in range(1, longest + 1):
+        level: Counter[str] = Counter()
+        for text in texts:
+            words = _spaced(text).split()
+            runs = {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
+            level.update(
+                " ".join(run)
+                for run in runs
+                if n == 1 or {" ".join(run[1:]), " ".join(run[:-1])} <= counts.keys()
+            )
+        counts.update({p: count for p, count in level.items() if count / len(texts) >= share})
+    return counts
+
+
+def _places(
+    phrases: Sequence[str], texts: Sequence[str]
+) -> tuple[npt.NDArray[np.bool_], list[float]]:
+    """Return which texts hold each phrase, and how early it begins where it is held first."""
+    held = np.zeros((len(phrases), len(texts)), dtype=np.bool_)
+    first = [math.inf] * len(phrases)
+    for column, text in enumerate(texts):
+        words = _spaced(text)
+        for row, phrase in enumerate(phrases):
+            at = words.find(f" {phrase} ")
+            if at >= 0:
+                first[row] = min(first[row], at)
+                held[row, column] = True
+    return held, first
 
 
 def _spaced(text: str) -> str:
@@ -94,14 +129,3 @@ def _z(count: int, total: int, other: int, other_total: int) -> float:
     # Every suspect holds the phrase: the odds have no bound, one more question without it has
     a = min(a, 2.0 * total + 1.0) if a > 0 else 2.0 * total + 1.0
     return math.log(a / b) / spread
-
-
-def _count(texts: Iterable[str]) -> tuple[Counter[str], dict[str, frozenset[int]]]:
-    held: dict[str, set[int]] = {}
-    for i, text in enumerate(texts):
-        for phrase in ngrams(text):
-            held.setdefault(phrase, set()).add(i)
-    return (
-        Counter({phrase: len(rows) for phrase, rows in held.items()}),
-        {phrase: frozenset(rows) for phrase, rows in held.items()},
-    )

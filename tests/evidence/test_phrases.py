@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 
 from bye_lint.evidence.phrases import occurrences, telling_phrases
 
@@ -55,3 +56,15 @@ def test_a_phrase_is_found_in_its_own_spelling():
     assert occurrences("class", "subclasses, CLASS.") == [(12, "CLASS")]
     assert occurrences("a . b", "a.b aXb") == [(0, "a.b")]
     assert occurrences("no", "nothing") == []
+
+
+def test_long_questions_of_many_records_are_not_held_in_memory():
+    words = [f"word{i}" for i in range(3000)]
+    drawn = random.Random(3)
+    suspects, rest = ([" ".join(drawn.choices(words, k=60)) for _ in range(n)] for n in (300, 1200))
+    tracemalloc.start()
+    found = telling_phrases([f"Hello! {text}" for text in suspects], rest)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [phrase.text for phrase in found] == ["hello !"]
+    assert peak < 2 << 20, "all of their runs of words take tens of MiB"
