@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import warnings
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,11 @@ from PIL import Image
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Raster formats only: nothing that carries markup or a program.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+#: Those that the rules pass, raster formats only: nothing that carries markup or a program.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO", "AVIF", "JPEG2000")
+
+#: A canvas is at most so many times as long as its shorter side may be.
+LONGEST = 4
 
 
 def decode(data: bytes, *, max_pixels: int = 50_000_000, at_least: int = 0) -> Image.Image | None:
@@ -33,7 +37,7 @@ def decode(data: bytes, *, max_pixels: int = 50_000_000, at_least: int = 0) -> I
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            opened = Image.open(io.BytesIO(data), formats=FORMATS)
+            opened = Image.open(io.BytesIO(data), formats=_formats())
             if opened.width * opened.height > max_pixels:
                 return None
             if at_least:
@@ -43,16 +47,24 @@ def decode(data: bytes, *, max_pixels: int = 50_000_000, at_least: int = 0) -> I
         return None
 
 
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    """Return the formats that this Pillow reads: one that it does not know ends every reading."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
 def canvas(image: Image.Image, short_side: int) -> FloatArray:
     """Return the image in [0, 1] with its shorter side scaled down to ``short_side`` pixels.
 
-    Smaller images keep their size: made-up pixels are no evidence.
+    Smaller images keep their size: made-up pixels are no evidence. One that is longer than
+    :data:`LONGEST` times that is scaled down to this length.
 
     Returns
     -------
     (height, width, 3) array
     """
-    ratio = short_side / min(image.size)
+    ratio = min(short_side / min(image.size), LONGEST * short_side / max(image.size))
     if ratio < 1:
         size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
         image = image.resize(size, Image.Resampling.BOX)

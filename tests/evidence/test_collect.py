@@ -11,13 +11,14 @@ from PIL import Image
 from scipy import ndimage
 
 from bye_lint.evidence.collect import gather
-from bye_lint.evidence.pixels import decode
+from bye_lint.evidence.pixels import FORMATS, _formats, canvas, decode
 from bye_lint.evidence.separation import separation
 from bye_lint.exhibits import Box
 from bye_lint.heat import decode_map
 from bye_lint.models.prompts import load_images
 from bye_lint.records import ImageSource, Location, Sample, Turn
 from bye_lint.results import LayerProfile, ScoredSample, from_json, to_json
+from bye_lint.rules.images import IMAGE_FORMATS
 
 N, BAD, GRID, SIDE = 48, 10, (5, 5), 40
 
@@ -202,6 +203,38 @@ def test_evidence_shows_the_pixels_that_the_model_is_given(data):
     shown = decode(data)
     assert shown is not None
     np.testing.assert_array_equal(np.asarray(shown), np.asarray(given))
+
+
+def test_a_long_image_takes_no_more_room_than_another():
+    assert canvas(Image.new("RGB", (600, 300)), 128).shape == (128, 256, 3)
+    assert canvas(Image.new("RGB", (100, 90)), 128).shape == (90, 100, 3)
+    assert canvas(Image.new("RGB", (5120, 128)), 128).shape == (13, 512, 3)
+    assert canvas(Image.new("RGB", (1, 90_000)), 128).shape == (512, 1, 3)
+
+
+def test_what_the_rules_pass_is_shown():
+    assert set(FORMATS) == set(IMAGE_FORMATS)
+    image = Image.fromarray(pixels(0))
+    Image.init()
+    written = [name for name in FORMATS if name in Image.SAVE]
+    assert "JPEG2000" in written
+    for name in written:
+        out = io.BytesIO()
+        image.save(out, name)
+        shown = decode(out.getvalue())
+        assert shown is not None, name
+        assert shown.size == image.size
+
+
+def test_a_format_that_pillow_was_built_without_hides_no_other(monkeypatch):
+    monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
+    _formats.cache_clear()
+    out = io.BytesIO()
+    Image.fromarray(pixels(0)).save(out, "PNG")
+    try:
+        assert decode(out.getvalue()) is not None
+    finally:
+        _formats.cache_clear()
 
 
 @pytest.mark.parametrize(
