@@ -97,9 +97,17 @@ def drawn(picture: Picture, color: bool, ascii_only: bool, width: int) -> Sequen
         return (Text("where the model looked", style="dim"), *_blocks(shown))
     lines = [Text(f"where the model looked ({rows} × {columns} tokens, @ is most)", style="dim")]
     step = max(1, math.ceil(2 * columns / max(2, width - 2)))
-    for row in values[::step, ::step]:
+    for row in _hottest(values, step):
         lines.append(Text("".join(_SHADES[int(v) * (len(_SHADES) - 1) // 255] * 2 for v in row)))
     return lines
+
+
+def _hottest(values: npt.NDArray[np.uint8], step: int) -> npt.NDArray[np.uint8]:
+    """Return the largest value of each block of ``step`` × ``step``, those at the edges too."""
+    beyond = [(0, -n % step) for n in values.shape]
+    rows, columns = (n + more for n, (_, more) in zip(values.shape, beyond, strict=True))
+    blocks = np.pad(values, beyond).reshape(rows // step, step, columns // step, step)
+    return np.asarray(blocks.max(axis=(1, 3)), dtype=np.uint8)
 
 
 def _blocks(pixels: npt.NDArray[Any]) -> list[Text]:

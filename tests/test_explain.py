@@ -153,6 +153,22 @@ def test_the_map_is_drawn_where_it_is_hot(result):
     ]
 
 
+@pytest.mark.parametrize("token", [(0, 0), (21, 43), (63, 63)])
+def test_one_hot_token_of_many_is_drawn_and_a_cold_one_is_not(result, token):
+    shown = result.evidence.pictures[0]
+    hot = np.zeros((64, 64))
+    hot[token] = 1.0
+    cold = replace(shown, grid=(64, 64), heat=encode_map(np.zeros((64, 64))))
+    for kept, hottest in ((cold, 0), (replace(cold, heat=encode_map(hot)), 1)):
+        evidence = replace(result.evidence, pictures=(kept,))
+        lines = explain_text(replace(result, evidence=evidence), "r0").splitlines()
+        start = next(i for i, line in enumerate(lines) if "where the model looked" in line)
+        drawn = lines[start + 1 : lines.index("", start)]
+        assert sum(line.count("@@") for line in drawn) == hottest
+        assert len(drawn) == 32
+        assert max(map(len, drawn)) <= 98
+
+
 def test_in_colour_the_image_is_drawn_and_ends_the_colour(result):
     text = explain_text(result, "r0", color=True)
     assert "▀" in text
