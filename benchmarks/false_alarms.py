@@ -5,7 +5,8 @@
 
 A draw is half of a cell's records, chosen by chance, with all of its canaries; every detector
 judges the same draws. Nothing is fine-tuned again, so what differs between fine-tunings is not in
-here: the clean cells of the grid show that. ``--document FILE`` puts the table between the
+here: the clean cells of the grid show that. Only features that a result in ``OUT/results`` is of
+count: what another run left in the folder does not. ``--document FILE`` puts the table between the
 ``false-alarms`` marks of a document.
 """
 
@@ -22,6 +23,8 @@ import numpy as np
 
 from benchmarks.documents import fill
 from bye_lint.detectors import DETECTORS
+from bye_lint.evaluate.grid import CLEAN
+from bye_lint.evaluate.runner import load_results
 from bye_lint.evaluate.scores import judge_detector
 from bye_lint.evaluate.stored import load_features
 
@@ -77,6 +80,26 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def clean_features(folder: Path) -> list[Path]:
+    """Return the features of the clean cells that have a result, by name.
+
+    Raises
+    ------
+    SystemExit
+        If there are none, if some are not there, or if the results are of several pipelines.
+    """
+    results = [r for r in load_results(folder.parent) if r["cell"]["trigger"] == CLEAN]
+    if not results:
+        raise SystemExit(f"{folder.parent / 'results'}: has no result of a clean cell")
+    if len({r["pipeline"] for r in results}) > 1:
+        raise SystemExit(f"{folder.parent / 'results'}: of several models or fine-tunings")
+    files = [folder / f"{r['name']}-{r['digest']}.npz" for r in results]
+    missing = [path.name for path in files if not path.is_file()]
+    if missing:
+        raise SystemExit(f"{folder}: lacks {', '.join(missing)}")
+    return files
+
+
 def main() -> None:
     """Judge the draws of every clean cell."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -86,9 +109,7 @@ def main() -> None:
     parser.add_argument("--detectors", nargs="+", choices=list(DETECTORS), default=_COMPARED)
     parser.add_argument("--document", type=Path, help="document that shows the table")
     arguments = parser.parse_args()
-    files = [path for path in sorted(arguments.features.iterdir()) if _CLEAN.fullmatch(path.name)]
-    if not files:
-        raise SystemExit(f"{arguments.features}: has no features of a clean cell")
+    files = clean_features(arguments.features)
     results = [
         measure(f, detector, arguments.draws) for detector in arguments.detectors for f in files
     ]

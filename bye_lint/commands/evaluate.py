@@ -32,6 +32,6 @@ def evaluate(grid: Path, out: Path, shard: tuple[int, int], plots: bool, no_prog
     if plots:
         from bye_lint.evaluate.plots import write_plots
 
-        for path in write_plots(load_results(out), out / "plots"):
+        for path in write_plots(load_results(out, results[0]["pipeline"]) if results else [], out):
             click.echo(path)
     return 0

@@ -169,12 +169,13 @@ def run_truly_clean(
     clean = replace(cells[0], trigger=CLEAN, rate=0.0, clean_label=False)
     source = grid.datasets[clean.dataset]
     path = folder / "steps" / f"truly-{clean.name}-{digest}.json"
-    steps = Steps(path, {"images": images_digest(source)})
+    with tempfile.TemporaryDirectory() as scratch:
+        samples, _, _ = poisoned_copy(clean, source, Path(scratch) / "train")
+        test = test_sets(cells, source, grid, Path(scratch))
+    asked = _digest_of(samples, *test.values())
+    steps = Steps(path, {"images": images_digest(source), "records": asked})
 
     def run() -> dict[str, Any]:
-        with tempfile.TemporaryDirectory() as scratch:
-            samples, _, _ = poisoned_copy(clean, source, Path(scratch) / "train")
-            test = test_sets(cells, source, grid, Path(scratch))
         none = np.zeros(len(samples), np.bool_)
         model = pipeline.fine_tune(samples, planted=none, seed=clean.seed, progress=progress)
         measured = performance(model, pipeline, test, progress=progress)

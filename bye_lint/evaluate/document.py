@@ -95,15 +95,19 @@ PARTS: Mapping[str, Callable[[Sequence[Result]], str]] = {
 def main(arguments: Sequence[str]) -> int:
     """Rewrite the document named first from the results in the folder named second.
 
-    With ``--check`` nothing is written; the status is 1 where the document is out of date.
+    With ``--check`` nothing is written; the status is 1 where the document is out of date. Results
+    of more than one pipeline are refused: they are no one table.
     """
     names = [argument for argument in arguments if argument != "--check"]
     if len(names) != 2:
         sys.stderr.write("usage: document [--check] DOCUMENT RESULTS\n")
         return 2
     path = Path(names[0])
-    before = path.read_text("utf-8")
-    after = render_document(before, load_results(Path(names[1])))
+    before, results = path.read_text("utf-8"), load_results(Path(names[1]))
+    if len({r["pipeline"] for r in results}) > 1:
+        sys.stderr.write(f"{names[1]}: results of several models or fine-tunings\n")
+        return 2
+    after = render_document(before, results)
     if "--check" in arguments:
         return int(before != after)
     path.write_text(after, "utf-8")

@@ -29,9 +29,10 @@ def run_grid(
     """Run every cell of a grid that has not been run, and write results and tables.
 
     ``out/results/*.json`` holds one result a cell, ``out/tables.md`` the tables rendered from
-    all that are there; ``out/steps`` and ``out/features`` are what a second run takes up. Cells
-    of one data set, size and seed share the truly clean model, and those of them that a cleaning
-    leaves with the same records share the model trained on these.
+    all that are there of this pipeline, and the names of those of others; ``out/steps`` and
+    ``out/features`` are what a second run takes up. Cells of one data set, size and seed share
+    the truly clean model, and those of them that a cleaning leaves with the same records share
+    the model trained on these.
 
     Parameters
     ----------
@@ -83,8 +84,19 @@ def run_grid(
     for model in cleaned:
         pipeline.forget(model)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "tables.md").write_text(render_tables(load_results(out)), "utf-8")
+    tables, others = render_tables(load_results(out, pipeline.digest)), _others(out, pipeline)
+    if others:
+        progress.say(others)
+        tables += f"\n{others}\n"
+    (out / "tables.md").write_text(tables, "utf-8")
     return results
+
+
+def _others(out: Path, pipeline: Pipeline) -> str:
+    """Say which results are left out, as those of another model or another fine-tuning."""
+    names = [r["name"] for r in load_results(out) if r.get("pipeline") != pipeline.digest]
+    told = f"of another model or another fine-tuning, left out: {', '.join(names)}."
+    return f"Results {told}" if names else ""
 
 
 def model_pipeline(grid: Grid, cache: Path) -> Pipeline:
@@ -104,11 +116,18 @@ def model_pipeline(grid: Grid, cache: Path) -> Pipeline:
     return ModelPipeline(base, settings, cache, device=grid.device)
 
 
-def load_results(out: Path) -> list[dict[str, Any]]:
-    """Read the results that a grid has written so far, by name."""
-    return [
-        json.loads(path.read_text("utf-8")) for path in sorted((out / "results").glob("*.json"))
-    ]
+def load_results(out: Path, pipeline: str | None = None) -> list[dict[str, Any]]:
+    """Read the results that a grid has written so far, by name.
+
+    Parameters
+    ----------
+    pipeline : str, optional
+        Digest of the one whose results are asked for; those of all that ran in the folder are no
+        one experiment.
+    """
+    files = sorted((out / "results").glob("*.json"))
+    found = [json.loads(path.read_text("utf-8")) for path in files]
+    return [r for r in found if pipeline is None or r.get("pipeline") == pipeline]
 
 
 def _population(cell: Cell) -> tuple[str, int, int]:

@@ -61,6 +61,21 @@ def test_check_writes_nothing(tmp_path: Path) -> None:
     assert main(["--check", str(path), str(tmp_path)]) == 0
 
 
+def test_results_of_several_models_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, results = tmp_path / "d.md", tmp_path / "results"
+    path.write_text("<!-- begin cells -->\nold\n<!-- end cells -->\n")
+    results.mkdir()
+    some = sorted((ROOT / "docs/data/detection/results").glob("*.json"))[:2]
+    for number, file in enumerate(some):
+        other = {**json.loads(file.read_text()), "pipeline": str(number)}
+        (results / file.name).write_text(json.dumps(other))
+    assert main([str(path), str(tmp_path)]) == 2
+    assert "several models" in capsys.readouterr().err
+    assert "old" in path.read_text()
+
+
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "usage" in capsys.readouterr().err

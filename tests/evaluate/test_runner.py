@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bye_lint import scoring
+from bye_lint.commands.evaluate import evaluate
 from bye_lint.evaluate.grid import Cell, Grid
 from bye_lint.evaluate.plots import write_plots
 from bye_lint.evaluate.poison import poison_dataset
@@ -171,6 +173,7 @@ def test_other_images_are_read_again(grid: Grid, data: Path, tmp_path: Path) -> 
     for path in (out / "steps").iterdir():  # as they were written before they said so
         done = json.loads(path.read_text())
         assert done.pop("images")
+        assert done.pop("records")
         path.write_text(json.dumps(done))
     images_digest.cache_clear()
     model = KnownModel()
@@ -197,9 +200,10 @@ def test_what_another_code_poisons_is_read_again(
         return poison_dataset(*places, seed=seed + 1, **options)
 
     monkeypatch.setattr("bye_lint.evaluate.cell.poison_dataset", otherwise)
-    model = KnownModel()
+    first, model = KnownModel(), KnownModel()
+    run(grid, tmp_path / "other", first)
     (after,) = run(grid, tmp_path, model)
-    assert model.trained
+    assert model.trained == first.trained, "the truly clean one among them"
     assert after["digest"] == before["digest"]
     again = KnownModel()
     assert run(grid, tmp_path, again) == [after]
@@ -258,6 +262,54 @@ def test_another_pipeline_is_another_run(grid: Grid, tmp_path: Path) -> None:
     other.digest = "other"
     run(grid, tmp_path, other)
     assert other.trained
+
+
+def test_results_of_another_pipeline_are_in_no_table(grid: Grid, tmp_path: Path) -> None:
+    class Telling(SilentProgress):
+        def __init__(self) -> None:
+            self.said: list[str] = []
+
+        def say(self, message: str) -> None:
+            self.said.append(message)
+
+    first, second = (replace(grid, cells=(cell,)) for cell in grid.cells)
+    run(first, tmp_path, KnownModel())
+    assert "left out" not in (tmp_path / "tables.md").read_text()
+    other, progress = KnownModel(), Telling()
+    other.digest = "other"
+    run_grid(second, tmp_path, progress=progress, pipeline=other)
+    run(second, tmp_path / "alone", other)
+    both, alone = (folder / "tables.md" for folder in (tmp_path, tmp_path / "alone"))
+    said = "Results of another model or another fine-tuning, left out: " + first.cells[0].name + "."
+    assert both.read_text() == f"{alone.read_text()}\n{said}\n"
+    assert progress.said[-1] == said
+    assert [r["name"] for r in load_results(tmp_path, "other")] == [second.cells[0].name]
+    assert len(load_results(tmp_path)) == 2
+
+
+def test_the_command_draws_its_own_results_with_their_scores(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = KnownModel()
+    monkeypatch.setattr(scoring, "require_extra", lambda: None)
+    monkeypatch.setattr("bye_lint.evaluate.runner.model_pipeline", lambda grid, cache: model)
+    file, out = tmp_path / "grid.yaml", tmp_path / "out"
+    for digest, seed in (("known", 0), ("other", 1)):
+        model.digest = digest
+        file.write_text(
+            f"datasets: {{noise: {data}}}\ndetectors: [bye]\ncleaning: []\nrandom_drop: 0\n"
+            "truly_clean: false\ntest_records: 20\n"
+            "cells:\n"
+            f"- {{triggers: [patch-centre], rates: [0.2], records: [100], seeds: [{seed}]}}\n"
+        )
+        capsys.readouterr()
+        evaluate.main(
+            [str(file), "--out", str(out), "--plots", "--no-progress"], standalone_mode=False
+        )
+    lines = capsys.readouterr().out.splitlines()
+    names = [Path(line).name for line in lines if line.endswith(".svg")]
+    assert names == ["f1-noise.svg", "scores-noise-patch-centre-r0.2-n100-s1.svg"]
+    assert (out / "plots" / names[1]).is_file()
 
 
 def test_canaries_are_trained_on_and_never_counted(grid: Grid, tmp_path: Path) -> None:
