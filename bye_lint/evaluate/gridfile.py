@@ -51,7 +51,7 @@ def grid_schema() -> dict[str, Any]:
     """Return the JSON schema of a grid file."""
     some = {"type": "array", "minItems": 1}
     share = {"type": "number", "minimum": 0, "maximum": 1}
-    detectors = {**some, "minItems": 0, "items": {"enum": list(DETECTORS)}}
+    detectors = {**some, "items": {"enum": list(DETECTORS)}}
     names = "|".join(sorted(TRIGGERS))
     block = {
         "datasets": {**some, "items": {"type": "string"}},
@@ -92,7 +92,7 @@ def grid_schema() -> dict[str, Any]:
                 "model": {"type": "string"},
                 "device": {"type": "string"},
                 "detectors": detectors,
-                "cleaning": detectors,
+                "cleaning": {**detectors, "minItems": 0},
                 "random_drop": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
                 "truly_clean": {"type": "boolean"},
                 "test_records": {"type": "integer", "minimum": 10},

@@ -29,7 +29,7 @@ def median_rows(results: Sequence[Result], detectors: Sequence[str]) -> list[lis
     results : sequence of Result
         Of poisoned cells.
     detectors : sequence of str
-        The first is the one whose verdicts are counted.
+        The first is the one whose verdicts are counted, over the cells where it was run.
     """
     groups: dict[tuple[str, float], list[Result]] = {}
     for result in results:
@@ -40,7 +40,8 @@ def median_rows(results: Sequence[Result], detectors: Sequence[str]) -> list[lis
         scores = {
             name: [_f1(r, name) for r in cells if name in r["detectors"]] for name in detectors
         }
-        verdicts = Counter(r["detectors"][detectors[0]]["verdict"] for r in cells)
+        first = [r["detectors"][detectors[0]] for r in cells if detectors[0] in r["detectors"]]
+        verdicts = Counter(report["verdict"] for report in first)
         told = ", ".join(f"{count} {short(name)}" for name, count in verdicts.most_common())
         shown = [f"{median(found):.2f}" if found else "" for found in scores.values()]
         rows.append([family, f"{100 * rate:g}%", str(len(cells)), told, *shown])
@@ -58,11 +59,12 @@ def _family(trigger: str) -> str:
 
 
 def not_ahead(results: Sequence[Result], detector: str, others: Sequence[str]) -> list[str]:
-    """Return the names of the cells in which some other detector has the better F1."""
+    """Return the names of the cells in which another detector that was run has the better F1."""
     return [
         r["name"]
         for r in results
-        if any(_f1(r, name) > _f1(r, detector) for name in others if name in r["detectors"])
+        if detector in r["detectors"]
+        and any(_f1(r, name) > _f1(r, detector) for name in others if name in r["detectors"])
     ]
 
 

@@ -74,6 +74,8 @@ def _detection(results: Sequence[Result]) -> str:
 
 def _summary(results: Sequence[Result]) -> str:
     names = _detectors(results)
+    if not names:
+        return "No detector was run."
     head = ("kind", "rate", "cells", f"{names[0]} says", *names)
     behind = not_ahead(results, names[0], names[1:])
     cells = ", ".join(behind) if behind else "none"
@@ -135,7 +137,8 @@ _HEAD = ("data", "trigger", "rate", "records", "seed")
 
 
 def _detectors(results: Sequence[Result]) -> list[str]:
-    return list(dict.fromkeys(name for r in results for name in r["detectors"]))
+    names = dict.fromkeys(name for r in results for name in r["detectors"])
+    return sorted(names, key=lambda name: name != "auto")
 
 
 def _of(result: Result, detector: str) -> Mapping[str, Any]:

@@ -89,6 +89,7 @@ def test_every_setting_arrives(folder: Path) -> None:
         (HEAD + "cells:\n  - {triggers: [blend], rates: [0]}\n", "3:33", "0 is less"),
         (HEAD + "cells:\n  - {triggers: [blend], datasets: [three]}\n", "3:36", "'three'"),
         (HEAD + "cells: [{triggers: [clean]}]\ndetectors: [by]\n", "3:13", "'by' is not one of"),
+        (HEAD + "cells: [{triggers: [clean]}]\ndetectors: []\n", "3:12", "detectors: []"),
         ("datasets: {one: gone}\ncells: [{triggers: [clean]}]\n", "1:17", "no train.json"),
         (HEAD + "cells: [{triggers: [clean]}]\ncells: []\n", "3:1", "given twice"),
         ("datasets: [\n", "2:1", "not valid YAML"),

@@ -400,6 +400,23 @@ def test_a_miss_is_marked_as_what_it_was(grid: Grid, tmp_path: Path) -> None:
         assert f"0.00 (1.00 / 1.00) {mark}" in text
 
 
+def test_auto_is_the_first_detector_and_may_be_missing_from_a_cell(
+    grid: Grid, tmp_path: Path
+) -> None:
+    grid = replace(grid, cleaning=(), random_drop=0.0, truly_clean=False)
+    whole, clean = run(grid, tmp_path, KnownModel())
+    report = whole["detectors"]["bye"]
+    both = {**whole, "detectors": {"bye": report, "auto": {**report, "f1": 0.5}}}
+    text = render_tables([both, clean])
+    assert "| kind | rate | cells | auto says | auto | bye |" in text
+    assert f"has the better F1 than `auto`: {whole['name']}." in text
+    mixed = render_tables([{**whole, "name": "other"}, both])
+    assert "| patch | 20% | 2 | 1 fail | 0.50 | 1.00 |" in mixed
+    assert f"than `auto`: {whole['name']}." in mixed
+    none = render_tables([{**whole, "detectors": {}}])
+    assert "No detector was run." in none
+
+
 def test_no_results_no_tables() -> None:
     assert render_tables([]) == ""
 

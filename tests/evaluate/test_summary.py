@@ -51,6 +51,15 @@ def test_a_detector_that_was_not_run_has_no_median() -> None:
     assert row[-1] == ""
 
 
+def test_a_cell_without_the_first_detector_says_nothing_of_it() -> None:
+    results = [RESULTS[0], result("h", "checker", 0.1, bye=0.6)]
+    assert median_rows(results, ["auto", "bye"]) == [
+        ["patch", "10%", "2", "1 fail", "1.00", "0.40"]
+    ]
+    assert median_rows(results[1:], ["auto", "bye"])[0][3:] == ["", "", "0.60"]
+    assert not_ahead(results, "auto", ["bye"]) == []
+
+
 def test_cells_that_are_lost_are_named_and_ties_are_not() -> None:
     assert not_ahead(RESULTS, "auto", ["bye"]) == ["c"]
 
