@@ -12,6 +12,7 @@ import numpy as np
 from bye_lint.errors import MissingExtraError
 from bye_lint.evaluate.grid import CLEAN
 from bye_lint.evaluate.metrics import auc, roc_curve
+from bye_lint.evaluate.tables import trigger_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,16 +52,22 @@ def write_plots(results: Sequence[Result], out: Path) -> list[Path]:
 
 
 def f1_figure(results: Sequence[Result]) -> Figure:
-    """Draw mean F1 over seeds against the poison rate, one panel a trigger, one line a detector."""
-    triggers = list(dict.fromkeys(r["cell"]["trigger"] for r in results))
-    figure = _figure(3 * len(triggers) + 1, 3)
-    panels = figure.subplots(1, len(triggers), sharey=True, squeeze=False)[0]
-    for panel, trigger in zip(panels, triggers, strict=True):
+    """Draw mean F1 over seeds against the poison rate, one line a detector.
+
+    Each trigger, way of putting it in and number of records has a panel of its own: they are other
+    experiments, not further seeds.
+    """
+    groups: dict[tuple[str, int], list[Result]] = defaultdict(list)
+    for r in results:
+        groups[trigger_of(r), r["cell"]["read"]].append(r)
+    sizes = len({records for _, records in groups})
+    figure = _figure(3 * len(groups) + 1, 3)
+    panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    for panel, ((trigger, records), group) in zip(panels, groups.items(), strict=True):
         lines: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for r in results:
-            if r["cell"]["trigger"] == trigger:
-                for name, report in r["detectors"].items():
-                    lines[name][r["cell"]["rate"]].append(report["f1"] or 0.0)
+        for r in group:
+            for name, report in r["detectors"].items():
+                lines[name][r["cell"]["rate"]].append(report["f1"] or 0.0)
         for name, points in lines.items():
             rates = sorted(points)
             panel.plot(
@@ -69,7 +76,8 @@ def f1_figure(results: Sequence[Result]) -> Figure:
                 marker="o",
                 label=name,
             )
-        panel.set(title=trigger, xlabel="poison rate (%)", ylim=(-0.03, 1.03), xscale="log")
+        title = f"{trigger}\n{records} records" if sizes > 1 else trigger
+        panel.set(title=title, xlabel="poison rate (%)", ylim=(-0.03, 1.03), xscale="log")
     panels[0].set_ylabel("F1")
     panels[-1].legend(fontsize="x-small")
     return figure

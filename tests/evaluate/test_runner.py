@@ -17,7 +17,7 @@ from PIL import Image
 from bye_lint import scoring
 from bye_lint.commands.evaluate import evaluate
 from bye_lint.evaluate.grid import Cell, Grid
-from bye_lint.evaluate.plots import write_plots
+from bye_lint.evaluate.plots import f1_figure, write_plots
 from bye_lint.evaluate.poison import poison_dataset
 from bye_lint.evaluate.runner import load_results, run_grid
 from bye_lint.evaluate.stored import images_digest
@@ -419,6 +419,37 @@ def test_auto_is_the_first_detector_and_may_be_missing_from_a_cell(
 
 def test_no_results_no_tables() -> None:
     assert render_tables([]) == ""
+
+
+def test_other_experiments_are_not_drawn_as_further_seeds() -> None:
+    def cell(f1: float, **changes: Any) -> dict[str, Any]:
+        plain = {"trigger": "dual", "rate": 0.1, "read": 1000, "targets": [TARGET]}
+        plain |= {"clean_label": False, "one_part_of": 1}
+        return {"cell": {**plain, **changes}, "detectors": {"auto": {"f1": f1}}}
+
+    def drawn(results: list[dict[str, Any]]) -> dict[str, list[float]]:
+        axes = f1_figure(results).axes
+        return {a.get_title(): list(map(float, a.get_lines()[0].get_ydata())) for a in axes}
+
+    seeds = [cell(0.8), cell(1.0), cell(0.4, rate=0.01)]
+    assert drawn(seeds) == {"dual": pytest.approx([0.4, 0.9])}
+    others = [
+        cell(0.1, clean_label=True),
+        cell(0.2, one_part_of=8),
+        cell(0.3, targets=["a", "b"]),
+        cell(0.5, trigger="blend"),
+    ]
+    assert drawn([*seeds, *others]) == {
+        "dual": pytest.approx([0.4, 0.9]),
+        "dual (clean label)": [0.1],
+        "dual (one file of 8)": [0.2],
+        "dual (2 targets)": [0.3],
+        "blend": [0.5],
+    }
+    assert drawn([*seeds, cell(0.7, read=200)]) == {
+        "dual\n1000 records": pytest.approx([0.4, 0.9]),
+        "dual\n200 records": [0.7],
+    }
 
 
 def test_plots_are_written_and_reproducible(grid: Grid, tmp_path: Path) -> None:
