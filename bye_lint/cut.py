@@ -14,12 +14,12 @@ from bye_lint.datasets.imagefolder import scan_csv
 from bye_lint.datasets.jsonarray import scan_array
 from bye_lint.datasets.jsonfile import json_kind
 from bye_lint.datasets.jsonlines import scan_lines
+from bye_lint.datasets.parquet import MAGIC
+from bye_lint.datasets.raw import BOM
 from bye_lint.errors import MissingExtraError, ResultError
 
 #: Line and column where a record begins, as in :class:`bye_lint.records.Location`.
 Position = tuple[int, int]
-
-_PARQUET = b"PAR1"
 
 
 class _Span(NamedTuple):
@@ -91,11 +91,11 @@ def cut(path: Path, gone: Collection[Position], target: Path) -> dict[Position, 
 def _is_parquet(path: Path) -> bool:
     """Tell by the content: where the policy names the format, a file may be called anything."""
     with path.open("rb") as stream:
-        return stream.read(len(_PARQUET)) == _PARQUET
+        return stream.read(len(MAGIC)) == MAGIC
 
 
 def _bytes(data: bytes, raw: _Span) -> bytes:
-    return data[raw.offset : raw.offset + raw.size].removeprefix(b"\xef\xbb\xbf").strip()
+    return data[raw.offset : raw.offset + raw.size].removeprefix(BOM).strip()
 
 
 def _is_array(path: Path, data: bytes) -> bool:

@@ -14,10 +14,10 @@ from bye_lint.escape import visible
 from bye_lint.models import cost
 from bye_lint.models.devices import Device, devices, is_here, throughput
 from bye_lint.models.memory import TOO_LARGE
+from bye_lint.packages import installed
 from bye_lint.planning import Plan, plan_text
 from bye_lint.policy import POLICY_NAMES, Policy, default_policy, find_policy, load_policy
 from bye_lint.progress import Progress
-from bye_lint.provenance import installed
 from bye_lint.request import Overrides, Request, plan_request
 from bye_lint.store import cache_folder, require_writable
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from bye_lint import __version__
+from bye_lint.packages import installed
 from bye_lint.policy import show_policy
 from bye_lint.records import Checked
 from bye_lint.request import Request, shown
@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 
 #: Packages whose version can change a score.
 _PACKAGES = ("numpy", "pillow", "scikit-learn", "torch", "transformers")
-
-
-def installed(package: str) -> str | None:
-    """Return the version of an installed package; ``None`` where it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def reproducibility(

@@ -262,6 +262,13 @@ class Checked:
     identity: str = ""
     text_alone: bool = False
 
+    def without_bytes(self) -> Checked:
+        """Return the record without the images that it holds itself, which have been checked."""
+        if self.sample is None or all(image.data is None for image in self.sample.images):
+            return self
+        images = tuple(replace(image, data=None) for image in self.sample.images)
+        return replace(self, sample=replace(self.sample, images=images))
+
     @property
     def unread(self) -> bool:
         """The record is skipped, and there was something to score in it."""

@@ -103,6 +103,7 @@ def read(request: Request, progress: Progress) -> tuple[list[Checked], Chosen]:
     """
     policy = request.policy
     whole = request.changed_since is None or (request.structural and policy.gate.scope == "all")
+    done = request.structural and whole  # nobody looks at the images again
     checked: list[Checked] = []
     passed: list[Path] = []
     with progress.stage("read", "Reading records") as task:
@@ -112,10 +113,10 @@ def read(request: Request, progress: Progress) -> tuple[list[Checked], Chosen]:
             policy.base,
             display_root=request.root,
             on_passed_over=passed.append,
-            shelf=Shelf(cache_folder()),
+            shelf=None if done else Shelf(cache_folder()),
         )
         for item in check_samples(items, policy.dataset, decode=whole, digest=True):
-            checked.append(item)
+            checked.append(item.without_bytes() if done else item)
             task.update(len(checked))
     if passed:
         progress.say(passed_over(passed, request.root))

@@ -58,6 +58,13 @@ def base_with(repo: Repo, **files: str) -> None:
     repo.git("checkout", "-q", "-B", "pull-request")
 
 
+def base_without_policy(repo: Repo) -> None:
+    repo.git("checkout", "-q", "main")
+    repo.git("rm", "-q", "bye-lint.yaml", "accepted.yaml")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+
+
 def test_an_honest_change_loosens_nothing(repo: Repo) -> None:
     repo.write("data/x.jsonl", "")
     repo.commit()
@@ -125,10 +132,7 @@ def test_a_policy_taken_away_still_judges(repo: Repo) -> None:
 
 
 def test_a_first_policy_cannot_open_its_own_gate(repo: Repo) -> None:
-    repo.git("checkout", "-q", "main")
-    repo.git("rm", "-q", "bye-lint.yaml", "accepted.yaml")
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "pull-request")
+    base_without_policy(repo)
     repo.write("bye-lint.yaml", "dataset: {paths: [data]}\ngate: {max_suspicious: 50}\n")
     found = judged(repo)
     assert found.policy.gate.max_suspicious == 0
@@ -145,10 +149,7 @@ def test_another_name_for_the_policy_is_no_way_around(repo: Repo) -> None:
 
 
 def test_a_first_policy_that_names_another_model_or_reads_otherwise_is_told(repo: Repo) -> None:
-    repo.git("checkout", "-q", "main")
-    repo.git("rm", "-q", "bye-lint.yaml", "accepted.yaml")
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "pull-request")
+    base_without_policy(repo)
     repo.write("bye-lint.yaml", "model: blind\ndataset: {paths: [data], fields: {answer: other}}\n")
     found = judged(repo)
     assert found.policy.model.name == "blind"
@@ -336,10 +337,7 @@ def test_data_of_the_machine_are_named_by_the_base_alone(repo: Repo, tmp_path: P
 
 
 def test_a_first_policy_names_no_images_of_the_machine(repo: Repo) -> None:
-    repo.git("checkout", "-q", "main")
-    repo.git("rm", "-q", "bye-lint.yaml", "accepted.yaml")
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "pull-request")
+    base_without_policy(repo)
     repo.write("bye-lint.yaml", "dataset: {paths: [data], image_root: pictures}\n")
     assert judged(repo).policy.dataset.image_root == "pictures"
     repo.write("bye-lint.yaml", "dataset: {paths: [data], image_root: ../outside}\n")

@@ -114,14 +114,17 @@ def test_embedded_images_of_a_check_are_not_held_in_memory(
     ]
     size = sum(len(row["image"]) for row in rows)
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
-    request = plan_request([tmp_path], Overrides())
-    tracemalloc.start()
-    try:
-        checked, _ = scan.read(request, SilentProgress())
-        held, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert held < size / 4
+    for structural in (True, False):
+        request = plan_request([tmp_path], Overrides(structural=structural))
+        tracemalloc.start()
+        try:
+            checked, _ = scan.read(request, SilentProgress())
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert held < size / 4
+        # who has looked at the structure alone has no use for them any more
+        assert (tmp_path / "cache").exists() is not structural
     assert [item.sample.images[0].read() for item in checked] == [row["image"] for row in rows]
 
 

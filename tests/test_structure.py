@@ -29,8 +29,8 @@ LAYERS = (
         "scout", "store", "vcs",
     },
     {
-        "codes", "escape", "features", "heat", "mixtures", "policy", "progress", "stages",
-        "triggers", "verdict",
+        "codes", "escape", "features", "formats", "heat", "mixtures", "packages", "policy",
+        "progress", "stages", "triggers", "verdict",
     },
     {"__init__", "conversation", "errors", "exhibits", "readings", "records", "results", "shelf"},
 )  # fmt: skip

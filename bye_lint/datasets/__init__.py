@@ -15,6 +15,7 @@ from pathlib import Path
 from bye_lint.datasets import chat, imagefolder, llava, parquet
 from bye_lint.datasets.base import Reader, ReadSettings
 from bye_lint.datasets.images import ImageRoot
+from bye_lint.datasets.raw import file_hash
 from bye_lint.datasets.walk import DatasetFile, find_files, is_recognised
 from bye_lint.errors import DatasetError
 from bye_lint.policy import DatasetPolicy
@@ -135,11 +136,7 @@ def _mark(path: Path) -> str:
     """
     if path.is_symlink():
         return os.readlink(path)  # noqa: PTH115 - as it is written
-    hashed = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            hashed.update(chunk)
-    return hashed.hexdigest()
+    return file_hash(path)
 
 
 def display_path(path: Path, root: Path) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from bye_lint.datasets.base import Reader
 from bye_lint.datasets.jsonfile import SUFFIXES, beginning, is_one_object
+from bye_lint.datasets.parquet import MAGIC
+from bye_lint.datasets.raw import BOM
 
 #: How many files of a linked folder are looked at for one that may hold records.
 _LOOKED_AT = 1_000_000
@@ -40,7 +42,6 @@ _OF_MODELS = frozenset(
     )
 )  # fmt: skip
 
-_PARQUET = b"PAR1"
 _FIRST = 512
 
 
@@ -64,14 +65,14 @@ def looks_like_data(
         return False
     try:
         with path.open("rb") as stream:
-            first = stream.read(_FIRST).removeprefix(b"\xef\xbb\xbf").strip()
-            if first.startswith(_PARQUET):
+            first = stream.read(_FIRST).removeprefix(BOM).strip()
+            if first.startswith(MAGIC):
                 return True
             if first and not _begins_like_records(first):
                 return False
             stream.seek(0)
             head = beginning(stream)
-        return _begins_like_records(head.removeprefix(b"\xef\xbb\xbf").strip()) and any(
+        return _begins_like_records(head.removeprefix(BOM).strip()) and any(
             reader.sniff(path, head, fields)
             for reader in readers
             if set(SUFFIXES) <= set(reader.suffixes)

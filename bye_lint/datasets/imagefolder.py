@@ -13,7 +13,7 @@ from bye_lint.datasets.columns import parse_columns
 from bye_lint.datasets.jsondecode import clip, has_surrogate
 from bye_lint.datasets.jsonfile import peek
 from bye_lint.datasets.jsonlines import scan_lines
-from bye_lint.datasets.raw import MAX_RECORD, MAX_TEXT, RawRecord, too_long
+from bye_lint.datasets.raw import BOM, MAX_RECORD, MAX_TEXT, RawRecord, too_long
 from bye_lint.records import Sample, Skipped
 
 NAMES = ("metadata.jsonl", "metadata.csv")
@@ -25,7 +25,7 @@ def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
         return False
     column = fields.get("image", "file_name")
     if path.suffix == ".csv":
-        lines = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        lines = head.removeprefix(BOM).lstrip()
         return column.encode() in lines.partition(b"\n")[0]
     return any(column in record for record in peek(path, head))
 
@@ -134,7 +134,7 @@ class _Lines:
             self._row.append(data[:MAX_TEXT].decode("utf-8", "surrogateescape"))
             raise _TooLongError
         if self._number == 1:
-            data = data.removeprefix(b"\xef\xbb\xbf")
+            data = data.removeprefix(BOM)
         line = data.decode("utf-8", "surrogateescape")
         self._row.append(line)
         return line

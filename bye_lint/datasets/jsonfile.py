@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 from collections.abc import Iterator, Mapping
@@ -15,14 +14,13 @@ from bye_lint.datasets.base import Convert, ReadSettings, to_sample
 from bye_lint.datasets.jsonarray import scan_array
 from bye_lint.datasets.jsondecode import Broken, decode
 from bye_lint.datasets.jsonlines import scan_lines
-from bye_lint.datasets.raw import MAX_RECORD, RawRecord
+from bye_lint.datasets.raw import BOM, MAX_RECORD, RawRecord, file_hash
 from bye_lint.records import Sample, Skipped
 
 SUFFIXES = (".json", ".jsonl", ".ndjson")
 
 _PEEKED = 16
 
-_BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 20
 _BLANKS = re.compile(rb"\s+")
 _BETWEEN = " \t\r\n,"
@@ -37,10 +35,10 @@ HEAD = 1 << 16
 def beginning(stream: BinaryIO) -> bytes:
     """Return the first part of a file that is not blank, and what byte order mark came before."""
     head = stream.read(HEAD)
-    mark = _BOM if head.startswith(_BOM) else b""
-    while head and not head.removeprefix(_BOM).strip():
+    mark = BOM if head.startswith(BOM) else b""
+    while head and not head.removeprefix(BOM).strip():
         head = stream.read(HEAD)
-    return head if head.startswith(_BOM) else mark + head
+    return head if head.startswith(BOM) else mark + head
 
 
 def json_kind(path: Path, head: bytes) -> Literal["array", "lines", "object", "objects"] | None:
@@ -48,7 +46,7 @@ def json_kind(path: Path, head: bytes) -> Literal["array", "lines", "object", "o
 
     ``objects`` stand one after another, and not one a line.
     """
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = head.removeprefix(BOM).lstrip()
     if text.startswith(b"["):
         return "array"
     if path.suffix.lower() in (".jsonl", ".ndjson"):
@@ -66,14 +64,14 @@ def json_kind(path: Path, head: bytes) -> Literal["array", "lines", "object", "o
 def is_one_object(path: Path) -> bool:
     """Tell whether a file holds a JSON object and no other behind it."""
     with path.open("rb") as stream:
-        head = beginning(stream).removeprefix(_BOM).lstrip()
+        head = beginning(stream).removeprefix(BOM).lstrip()
     return head.startswith(b"{") and not _goes_on(path) and not _second_object(path)
 
 
 def _goes_on(path: Path) -> bool:
     """Tell whether an object begins on the second line of a file that is not blank."""
     with path.open("rb") as stream:
-        chunk = beginning(stream).removeprefix(_BOM).lstrip()
+        chunk = beginning(stream).removeprefix(BOM).lstrip()
         while chunk:
             _, newline, after = chunk.partition(b"\n")
             if newline:
@@ -97,7 +95,7 @@ def _second_object(path: Path) -> int:
 def _line_of_second(path: Path, _size: int, _changed: int) -> int:
     depth, line, before = 0, 1, b""
     with path.open("rb") as stream:
-        chunk = stream.read(_CHUNK).removeprefix(_BOM)
+        chunk = stream.read(_CHUNK).removeprefix(BOM)
         while chunk and stream.tell() <= MAX_RECORD:
             bare, before = _without_strings(before + chunk)
             end = -1
@@ -143,7 +141,7 @@ def peek(path: Path, head: bytes) -> list[Mapping[str, Any]]:
 
 
 def _objects(head: bytes) -> Iterator[Mapping[str, Any]]:
-    text = head.removeprefix(_BOM).decode("utf-8", "surrogateescape").lstrip(_BETWEEN)
+    text = head.removeprefix(BOM).decode("utf-8", "surrogateescape").lstrip(_BETWEEN)
     while not isinstance(found := decode(text, 0), Broken):
         value, end = found
         if isinstance(value, dict):
@@ -183,19 +181,15 @@ def read_json(path: Path, settings: ReadSettings, convert: Convert) -> Iterator[
         layout = json_kind(path, beginning(stream))
         stream.seek(0)
         if layout == "objects":
-            scan = _refusal(path, stream)
+            scan = _refusal(path)
         else:
             scan = scan_array(stream) if layout == "array" else scan_lines(stream)
         for raw in scan:
             yield to_sample(raw, settings, convert)
 
 
-def _refusal(path: Path, stream: BinaryIO) -> Iterator[RawRecord]:
+def _refusal(path: Path) -> Iterator[RawRecord]:
     """Yield what is wrong with a file of objects, once, at the second of them."""
     message = "another object follows the first, expected a list of records, or one on each line"
-    # whoever accepts this accepts what the file holds now
-    hashed = hashlib.sha256()
-    while chunk := stream.read(_CHUNK):
-        hashed.update(chunk)
-    line = _second_object(path)
-    yield RawRecord(None, line, 1, 2, 0, stream.tell(), message, hashed.hexdigest())
+    line, size = _second_object(path), path.stat().st_size
+    yield RawRecord(None, line, 1, 2, 0, size, message, file_hash(path))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from bye_lint.datasets.jsondecode import Broken, decode, has_surrogate
-from bye_lint.datasets.raw import MAX_RECORD, RawRecord, too_long
+from bye_lint.datasets.raw import BOM, MAX_RECORD, RawRecord, too_long
 
 
 def scan_lines(stream: BinaryIO, limit: int = MAX_RECORD) -> Iterator[RawRecord]:
@@ -29,7 +29,7 @@ def scan_lines(stream: BinaryIO, limit: int = MAX_RECORD) -> Iterator[RawRecord]
             if rest.endswith(b"\n"):
                 break
         if line == 1:
-            data = data.removeprefix(b"\xef\xbb\xbf")
+            data = data.removeprefix(BOM)
         try:
             text = data.decode().rstrip()
         except UnicodeDecodeError:

@@ -11,11 +11,12 @@ from typing import Any
 from bye_lint.datasets.base import Reader, ReadSettings, to_sample
 from bye_lint.datasets.columns import COLUMNS, has_columns, parse_columns
 from bye_lint.datasets.jsondecode import clip
-from bye_lint.datasets.raw import MAX_RECORD, RawRecord, too_long
+from bye_lint.datasets.raw import MAX_RECORD, RawRecord, file_hash, too_long
 from bye_lint.errors import MissingExtraError
 from bye_lint.records import Sample, Skipped
 
-_MAGIC = b"PAR1"
+#: How a file begins.
+MAGIC = b"PAR1"
 
 #: Rows that are held together, each of which may embed an image; more where distinct values are.
 _ROWS = 16
@@ -28,7 +29,7 @@ _SMALL = 16 << 20
 
 def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
     """Recognise Parquet with an image column and turns or an answer."""
-    if path.suffix.lower() != ".parquet" or not head.startswith(_MAGIC):
+    if path.suffix.lower() != ".parquet" or not head.startswith(MAGIC):
         return False
     try:
         arrow = _pyarrow()
@@ -84,7 +85,7 @@ def _batches(arrow: Any, path: Path, file: Any, columns: list[str]) -> Iterator[
                 for batch in coded.iter_batches(batch_size=_ROWS_CODED, **options):
                     yield batch
                     seen += batch.num_rows
-            except NotImplementedError:
+            except arrow.ArrowNotImplementedError:
                 for row, batch in enumerate(file.iter_batches(batch_size=1, **options)):
                     if row >= seen:
                         yield batch
@@ -146,18 +147,14 @@ def _first_line(error: Exception) -> str:
 
 
 def _hash(path: Path) -> str:
-    """Return a hash of the whole file, so that what is accepted of it holds for it alone."""
+    """Return the hash of the whole file, once for all of its rows."""
     status = path.stat()
     return _hashed(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=4)
 def _hashed(path: Path, _size: int, _changed: int) -> str:
-    hashed = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            hashed.update(chunk)
-    return hashed.hexdigest()
+    return file_hash(path)
 
 
 def _columns(names: list[str], fields: Mapping[str, str]) -> list[str]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+#: The mark of UTF-8 that a text file may begin with.
+BOM = b"\xef\xbb\xbf"
 
 #: A longer record is refused, so that one record cannot fill the memory.
 MAX_RECORD = 64 << 20
@@ -46,3 +51,9 @@ class RawRecord:
 def too_long(limit: int) -> str:
     """Say that a record passes the limit, which is in bytes or characters."""
     return f"longer than {limit >> 20} MiB"
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file, so that what is accepted of it holds for its content alone."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -14,6 +14,7 @@ from bye_lint.datasets.images import LFS_POINTER
 from bye_lint.datasets.jsonarray import scan_array
 from bye_lint.datasets.jsondecode import clip
 from bye_lint.datasets.jsonfile import HEAD, SUFFIXES, beginning, json_kind, peek
+from bye_lint.datasets.raw import BOM
 from bye_lint.errors import DatasetError
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -150,7 +151,7 @@ def _named(path: Path, readers: Sequence[Reader], fields: Mapping[str, str]) -> 
 
 def _why(path: Path, head: bytes) -> str:
     """Say why a file is no dataset, from its beginning."""
-    text = head.removeprefix(b"\xef\xbb\xbf").strip()
+    text = head.removeprefix(BOM).strip()
     if not text:
         return "the file is empty"
     if text.startswith(b"[") and len(head) < HEAD:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import warnings
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-FloatArray = npt.NDArray[np.float64]
+from bye_lint.formats import readable_formats
 
-#: Those that the rules pass, raster formats only: nothing that carries markup or a program.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO", "AVIF", "JPEG2000")
+FloatArray = npt.NDArray[np.float64]
 
 #: A canvas is at most so many times as long as its shorter side may be.
 LONGEST = 4
@@ -37,7 +35,7 @@ def decode(data: bytes, *, max_pixels: int = 50_000_000, at_least: int = 0) -> I
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            opened = Image.open(io.BytesIO(data), formats=_formats())
+            opened = Image.open(io.BytesIO(data), formats=readable_formats())
             if opened.width * opened.height > max_pixels:
                 return None
             if at_least:
@@ -45,13 +43,6 @@ def decode(data: bytes, *, max_pixels: int = 50_000_000, at_least: int = 0) -> I
             return opened.convert("RGB")
     except Exception:  # a decoder may raise anything on a hostile file
         return None
-
-
-@lru_cache(maxsize=1)
-def _formats() -> tuple[str, ...]:
-    """Return the formats that this Pillow reads: one that it does not know ends every reading."""
-    Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def canvas(image: Image.Image, short_side: int) -> FloatArray:

@@ -74,6 +74,7 @@ def weight_bytes(resolved: ResolvedModel, size: float, quantization: str) -> int
         If a weight file is damaged.
     """
     files = weight_files(resolved.path)
+    # all are looked into, for one that is damaged is told here
     counts = [item for file in files for item in parameters(file).items()]
     if resolved.stored_quantized:
         return sum(file.stat().st_size for file in files)

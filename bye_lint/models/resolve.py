@@ -108,18 +108,11 @@ def model_digest(path: Path) -> str:
     for file in files:
         try:
             with file.open("rb") as stream:
-                digest = _file_digest(stream)
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise ModelError(f"{file}: cannot be read: {error.strerror}") from error
         whole.update(f"{file.name}\0{digest}\n".encode())
     return whole.hexdigest()
-
-
-def _file_digest(stream: Any) -> str:
-    digest = hashlib.sha256()
-    while block := stream.read(1 << 22):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def operator_trusts_code() -> bool:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from bye_lint.errors import ModelError
 from bye_lint.features import PICTURE_SIDE, Features, FloatArray, PixelArray
 from bye_lint.models.resolve import ResolvedModel
+from bye_lint.packages import installed
 from bye_lint.records import Sample
 
 #: Raised whenever the same record and model would give other numbers than before.
@@ -138,7 +139,7 @@ def feature_keys(
     """
     settings = [ROW_VERSION, model.whole_digest, model.quantized_as, dtype, version("transformers")]
     if device:
-        settings += [device.partition(":")[0], *map(_version, _PACKAGES)]
+        settings += [device.partition(":")[0], *(installed(name) or "" for name in _PACKAGES)]
     head = json.dumps(settings)
     keys = []
     for sample in samples:
@@ -149,13 +150,6 @@ def feature_keys(
             continue
         keys.append(hashlib.sha256(f"{head}\n{digest}".encode()).hexdigest())
     return keys
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def cached_rows(

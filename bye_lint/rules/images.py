@@ -6,16 +6,12 @@ import hashlib
 import io
 import stat
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from bye_lint.formats import readable_formats
 from bye_lint.records import ImageSource
-
-#: Formats that are opened, by PIL's names. Not EPS, for which PIL starts an interpreter, nor
-#: containers of other formats.
-IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO", "AVIF", "JPEG2000")
 
 #: How a Git LFS pointer begins (git-lfs, docs/spec.md).
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -92,7 +88,7 @@ def _look(stream: BinaryIO, max_pixels: int, *, decode: bool) -> ImageCheck:
     if head == LFS_POINTER:
         return ImageCheck("BYE110", "is a Git LFS pointer, run git lfs pull")
     try:
-        with Image.open(stream, formats=_formats()) as picture:
+        with Image.open(stream, formats=readable_formats()) as picture:
             width, height = picture.size
             if width * height > max_pixels:
                 return ImageCheck(
@@ -110,12 +106,6 @@ def _look(stream: BinaryIO, max_pixels: int, *, decode: bool) -> ImageCheck:
     except Exception as error:  # decoders of hostile bytes raise nearly everything
         return ImageCheck("BYE104", f"cannot be decoded ({_reason(error)})")
     return ImageCheck()
-
-
-@lru_cache(maxsize=1)
-def _formats() -> tuple[str, ...]:
-    Image.init()
-    return tuple(name for name in IMAGE_FORMATS if name in Image.OPEN)
 
 
 def _reason(error: Exception) -> str:

@@ -16,9 +16,9 @@ import pytest
 from bye_lint.datasets import READERS, read_datasets
 from bye_lint.datasets.imagefolder import scan_csv
 from bye_lint.errors import DatasetError
+from bye_lint.formats import IMAGE_FORMATS
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Sample, Skipped, Turn
-from bye_lint.rules import IMAGE_FORMATS
 
 Read = Callable[..., list[Sample | Skipped]]
 TURNS = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "a river"}]

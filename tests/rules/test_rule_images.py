@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bye_lint.formats import IMAGE_FORMATS
 from bye_lint.records import ImageSource
-from bye_lint.rules import IMAGE_FORMATS, check_image
+from bye_lint.rules import check_image
 
 PIXELS = 1_000_000
 
