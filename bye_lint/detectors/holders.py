@@ -9,6 +9,7 @@ the others; nor, where one question is asked of all, do the pictures, where they
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ from bye_lint.features import BoolArray, FloatArray, PixelArray
 #: accused with them, and how many times the share among those who don't.
 _LEAST_SHARE = 0.2
 _TIMES = 10.0
+#: Chance tells fewer than ``FEWEST`` others, too: nearly all who give the answer have to be accused
+#: then, and what tells the others has to exceed chance by so many standard deviations of an AUC.
+_LEAST_SHARE_FEW = 0.8
+_DEVIATIONS = 2.0
 #: Odds of a holder of such an answer, whatever attention says of it.
 _ODDS = 20.0
 POSTERIOR = _ODDS / (1 + _ODDS)
@@ -102,10 +107,10 @@ def _other_holders(
     for answer, count in Counter(said[accused].tolist()).items():
         member = said == answer
         left = member & ~accused
-        if min(count, left.sum()) < FEWEST or member.all():
+        if count < FEWEST or not left.any() or member.all():
             continue
-        share = count / member.sum()
-        if share < max(_LEAST_SHARE, _TIMES * accused[~member].mean()):
+        least = _LEAST_SHARE_FEW if left.sum() < FEWEST else _LEAST_SHARE
+        if count / member.sum() < max(least, _TIMES * accused[~member].mean()):
             continue
         if _leads_to(by_question, member, left):
             continue
@@ -125,5 +130,10 @@ def _by_picture(pictures: PixelArray) -> Callable[[BoolArray], float]:
     return lambda member: told_by_picture(member, nearest())
 
 
-def _leads_to(told: Callable[[BoolArray], float], *groups: BoolArray) -> bool:
-    return max(told(group) for group in groups) > MOST_TOLD
+def _leads_to(told: Callable[[BoolArray], float], member: BoolArray, left: BoolArray) -> bool:
+    """Return whether something tells an answer's holders, or those of them that are left."""
+    count = int(left.sum())
+    most = MOST_TOLD
+    if count < FEWEST:
+        most = max(most, 0.5 + _DEVIATIONS / math.sqrt(12 * count))
+    return told(member) > MOST_TOLD or told(left) > most

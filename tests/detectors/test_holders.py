@@ -1,0 +1,50 @@
+"""Who gives an accused answer besides the accused; what attention says is given here."""
+
+import numpy as np
+import pytest
+from synthetic import QUESTIONS
+
+from bye_lint.detectors.holders import POSTERIOR, Verdicts, with_other_holders
+from bye_lint.detectors.neighbours import read_questions
+
+TARGET = "Backdoor Attack!"
+
+
+def judge(accused, left, *, of=None):
+    """Accuse some holders of the target, asked anything, and look at the others."""
+    prompts = [QUESTIONS[i % len(QUESTIONS)] for i in range(400)]
+    answers = [f"{QUESTIONS.index(prompt)} {i // 20 % 2}" for i, prompt in enumerate(prompts)]
+    order = np.random.default_rng(1).permutation(400)
+    holders = order[:accused]
+    others = [i for i in order[accused:] if of is None or prompts[i] == of][:left]
+    for i in (*holders, *others):
+        answers[i] = TARGET
+    suspicious = np.zeros(400, dtype=bool)
+    suspicious[holders] = True
+    said = Verdicts.of(np.zeros(400), suspicious.astype(float), suspicious)
+    whole = with_other_holders(said, 1.0, answers, read_questions(prompts), None)
+    assert whole.suspicious[holders].all()
+    return whole, others
+
+
+@pytest.mark.parametrize("left", [1, 2, 8])
+def test_a_few_are_accused_with_nearly_all_who_give_the_answer(left):
+    """Two of fifty that stay in the set keep the backdoor alive."""
+    whole, others = judge(40, left)
+    assert whole.by_answer[others].all()
+    assert whole.suspicious.sum() == 40 + left
+    assert (whole.posterior[others] == POSTERIOR).all()
+    assert f"{left} more are accused for giving their answer" in whole.notes[0]
+
+
+@pytest.mark.parametrize(("accused", "left"), [(8, 1), (12, 4)])
+def test_a_few_beside_few_are_not(accused, left):
+    whole, _ = judge(accused, left)
+    assert not whole.by_answer.any()
+    assert whole.notes == ()
+
+
+@pytest.mark.parametrize("left", [5, 8])
+def test_nor_are_those_that_one_question_leads_to_the_answer(left):
+    whole, _ = judge(40, left, of=QUESTIONS[3])
+    assert not whole.by_answer.any()
