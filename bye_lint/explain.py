@@ -18,7 +18,7 @@ from rich.text import Text
 
 from bye_lint.errors import UsageError
 from bye_lint.escape import visible
-from bye_lint.exhibits import Picture
+from bye_lint.exhibits import Picture, Reconstruction
 from bye_lint.portrait import drawn, sheet, thumbnail
 from bye_lint.records import Finding, Skipped, place_of
 from bye_lint.results import ScanResult, ScoredSample
@@ -154,7 +154,11 @@ def reasons(result: ScanResult, sample: ScoredSample) -> tuple[str, ...]:
                 f"{box.left * picture.size[0]:.0f}, {box.top * picture.size[1]:.0f}."
             )
         elif trigger.kind.startswith("patch"):
-            said.append("The reconstructed patch was not found in it.")
+            said.append(
+                "The reconstructed patch was not found in it."
+                if picture is not None and _searched(trigger, picture)
+                else "It was not searched for the reconstructed patch."
+            )
     suppressed = [
         f.suppressed
         for f in result.findings
@@ -274,6 +278,11 @@ def explain_png(result: ScanResult, name: str) -> bytes:
 def _picture(result: ScanResult, sample: ScoredSample) -> Picture | None:
     pictures = result.evidence.pictures if result.evidence is not None else ()
     return next((p for p in pictures if p.digest == sample.digest), None)
+
+
+def _searched(trigger: Reconstruction, picture: Picture) -> bool:
+    """Whether the patch was looked for: one that moves is found by the map."""
+    return bool(picture.heat if trigger.kind == "patch-moving" else picture.thumbnail)
 
 
 def _row(name: str, text: str) -> Text:

@@ -143,6 +143,24 @@ def test_a_suspect_that_attention_does_not_tell_is_told_so(result):
     assert "above the threshold" not in text
 
 
+@pytest.mark.parametrize("kind", ["patch-fixed", "patch-moving"])
+def test_a_patch_is_missing_only_where_it_was_searched(result, kind):
+    shown = replace(result.evidence.pictures[0], trigger=None)
+    trigger = replace(result.evidence.trigger, kind=kind)
+
+    def said(*pictures):
+        evidence = replace(result.evidence, pictures=pictures, trigger=trigger)
+        return " ".join(explain_text(replace(result, evidence=evidence), "r0").split())
+
+    missing, unknown = "was not found in it", "was not searched for the reconstructed patch"
+    assert missing in said(shown)
+    blind = replace(shown, heat="", grid=(0, 0))
+    assert (missing if kind == "patch-fixed" else unknown) in said(blind)
+    for nothing in ((replace(blind, thumbnail=""),), ()):
+        assert unknown in said(*nothing)
+        assert missing not in said(*nothing)
+
+
 def test_the_map_is_drawn_where_it_is_hot(result):
     lines = explain_text(result, "r0").splitlines()
     start = next(i for i, line in enumerate(lines) if "where the model looked" in line)

@@ -42,6 +42,7 @@ def find_campaigns(
     *,
     trigger: Reconstruction | None = None,
     carriers: Collection[str] = (),
+    searched: Collection[str] = (),
     phrases: Sequence[Phrase] = (),
     holders: Mapping[str, Collection[str]] | None = None,
     blame: Blame | None = None,
@@ -57,8 +58,9 @@ def find_campaigns(
     ----------
     samples : sequence of ScoredSample
         All of them, suspects and others.
-    trigger, carriers
-        The reconstruction, and the digests of suspects that carry its patch.
+    trigger, carriers, searched
+        The reconstruction, and the digests of suspects that carry its patch, and of those that were
+        searched for it.
     phrases, holders
         Telling phrases, and for each the digests of the samples that hold it.
     blame : callable, optional
@@ -77,10 +79,11 @@ def find_campaigns(
     found = _groups("answer", suspects, rest, lambda s: " ".join(s.answer.split()))
     if trigger is not None and trigger.kind.startswith("patch") and carriers:
         ids = [s for s in suspects if s.digest in carriers]
+        looked_at = sum(s.digest in searched for s in suspects)
         if len(ids) >= LEAST:
             place = "in one place" if trigger.kind == "patch-fixed" else "in different places"
             value = f"side 1/{round(1 / trigger.side)} of the image's shorter side, {place}"
-            found.append(_campaign("patch", value, ids, len(suspects), trigger.share_of_rest))
+            found.append(_campaign("patch", value, ids, looked_at, trigger.share_of_rest))
     for phrase in phrases:
         held = (holders or {}).get(phrase.text, ())
         ids = [s for s in suspects if s.digest in held]
@@ -111,6 +114,7 @@ def campaign_findings(
     for s in sorted(samples, key=lambda s: (s.path, s.line, s.column)):
         if s.suspicious:
             places.setdefault(s.sample_id, s)
+    n_suspects = sum(s.suspicious for s in samples)
     found = []
     for campaign in campaigns:
         first = min(
@@ -121,13 +125,15 @@ def campaign_findings(
         if first is None:
             continue
         shared = _SENTENCES[campaign.kind].format(value=_quoted(campaign.value))
+        part = campaign.kind == "patch" and _out_of(campaign) < n_suspects
+        of_whom = "those searched" if part else "them"
         key = campaign.kind if campaign.kind == "patch" else f"{campaign.kind}\n{campaign.value}"
         found.append(
             Finding(
                 rule=rule.code,
                 level=rule.level,
                 message=(
-                    f"{campaign.count} suspects ({campaign.share_of_suspects:.0%} of them, "
+                    f"{campaign.count} suspects ({campaign.share_of_suspects:.0%} of {of_whom}, "
                     f"{_rare(campaign.share_of_rest)} of the other records) {shared}"
                 ),
                 path=first.path,
@@ -140,6 +146,11 @@ def campaign_findings(
             )
         )
     return tuple(found)
+
+
+def _out_of(campaign: Campaign) -> int:
+    """Return how many suspects a campaign's share is of."""
+    return round(campaign.count / campaign.share_of_suspects)
 
 
 def _rare(share: float) -> str:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from bye_lint.evidence.campaigns import Blame, campaign_findings, find_campaigns
 from bye_lint.evidence.maps import Background, Maps, normalised
 from bye_lint.evidence.phrases import ngrams, telling_phrases
-from bye_lint.evidence.pixels import canvas, decode, thumbnail
-from bye_lint.evidence.reconstruct import Exhibit, Found, reconstruct
+from bye_lint.evidence.pixels import canvas, decode, shrunk, thumbnail
+from bye_lint.evidence.reconstruct import Exhibit, reconstruct
 from bye_lint.evidence.separation import separation
 from bye_lint.exhibits import Box, Campaign, Evidence, Picture
 from bye_lint.heat import encode_map
@@ -33,7 +33,6 @@ MAX_REST = 160
 _NEAR_MISSES = 8
 _LAYER_MAPS = 8
 _WORK_SIDE = 128
-_TINY = 8
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,8 @@ def gather(
         [e for i in shown if (e := seen[i].exhibit) is not None],
         [e for i in pool if (e := seen[i].exhibit) is not None],
     )
-    boxes = _boxes(found, shown, seen)
+    usable = [i for i in shown if seen[i].exhibit is not None]
+    boxes = dict(zip(usable, found.boxes, strict=True))
     twins = _twins(shown, pool, seen, samples)
     phrases = telling_phrases(
         [samples[i].prompt for i in suspects], [samples[i].prompt for i in rest]
@@ -112,6 +112,7 @@ def gather(
         scored,
         trigger=found.report,
         carriers={scored[i].digest for i, box in boxes.items() if box is not None},
+        searched={scored[i].digest for i, s in zip(usable, found.searched, strict=True) if s},
         phrases=phrases,
         holders={
             phrase.text: {scored[i].digest for i in suspects if _holds(samples[i], phrase.text)}
@@ -207,11 +208,6 @@ class _Looker:
         return _Seen(digest, exhibit, thumbnail(image), shown, small)
 
 
-def _boxes(found: Found, shown: Sequence[int], seen: Mapping[int, _Seen]) -> dict[int, Box | None]:
-    usable = [i for i in shown if seen[i].exhibit is not None]
-    return dict(zip(usable, found.boxes, strict=True))
-
-
 def _twins(
     shown: Sequence[int],
     pool: Sequence[int],
@@ -222,7 +218,7 @@ def _twins(
 
     Those that ask the same question go first: what differs then is the image and the answer.
     """
-    tiny = {i: _shrunk(e.canvas) for i in {*shown, *pool} if (e := seen[i].exhibit) is not None}
+    tiny = {i: shrunk(e.canvas) for i in {*shown, *pool} if (e := seen[i].exhibit) is not None}
     result = {}
     for i in shown:
         others = [j for j in pool if j in tiny]
@@ -234,16 +230,6 @@ def _twins(
         gaps = [float(((tiny[i] - tiny[j]) ** 2).sum()) for j in choice]
         result[i] = choice[int(np.argmin(gaps))]
     return result
-
-
-def _shrunk(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    rows = np.array_split(np.arange(image.shape[0]), min(_TINY, image.shape[0]))
-    columns = np.array_split(np.arange(image.shape[1]), min(_TINY, image.shape[1]))
-    out = np.zeros((_TINY, _TINY, 3))
-    for y, r in enumerate(rows):
-        for x, c in enumerate(columns):
-            out[y, x] = image[r[0] : r[-1] + 1, c[0] : c[-1] + 1].mean(axis=(0, 1))
-    return out
 
 
 def _picture(seen: _Seen, scored: Sequence[ScoredSample], box: Box | None, twin: int) -> Picture:

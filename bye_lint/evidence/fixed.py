@@ -30,6 +30,8 @@ class PatchFit:
         Share of the rest that match as well.
     others : int
         Further places that have something in common.
+    carried : (n_rest,) array or None
+        In which share of the folds each of the rest matches, where that is known.
     """
 
     template: Template
@@ -38,6 +40,7 @@ class PatchFit:
     consistency: float
     share_of_rest: float
     others: int = 0
+    carried: FloatArray | None = None
 
 
 def halfway(fitted: FloatArray, rest: FloatArray) -> float:
@@ -50,7 +53,9 @@ def halfway(fitted: FloatArray, rest: FloatArray) -> float:
     return float((np.median(fitted) + np.median(rest)) / 2)
 
 
-def fixed_patch(suspects: Sequence[FloatArray], rest: Sequence[FloatArray]) -> PatchFit | None:
+def fixed_patch(
+    suspects: Sequence[FloatArray], rest: Sequence[FloatArray], against: IntArray | None = None
+) -> PatchFit | None:
     """Find the place where the suspects agree with each other and not with the rest.
 
     Canvases of one shape are laid over each other. Where shapes differ, the square window of the
@@ -60,6 +65,8 @@ def fixed_patch(suspects: Sequence[FloatArray], rest: Sequence[FloatArray]) -> P
     Parameters
     ----------
     suspects, rest : sequences of (height, width, 3) arrays in [0, 1]
+    against : (k,) integer array, optional
+        Those of the rest that the suspects must not agree with; by default all.
 
     Returns
     -------
@@ -71,7 +78,7 @@ def fixed_patch(suspects: Sequence[FloatArray], rest: Sequence[FloatArray]) -> P
     for at in _anchors([*suspects, *rest]):
         a, origins = _windows(suspects, at, side)
         b, _ = _windows(rest, at, side)
-        found = _in_windows(a, b, origins)
+        found = _in_windows(a, b, origins, slice(None) if against is None else against)
         if found is not None and (best is None or found.consistency > best.consistency):
             best = found
     return best
@@ -95,8 +102,11 @@ def _windows(
     return np.stack(cut), np.array(places, dtype=np.intp)
 
 
-def _in_windows(suspects: FloatArray, rest: FloatArray, origins: IntArray) -> PatchFit | None:
-    whole = Template.fit(suspects, rest)
+def _in_windows(
+    suspects: FloatArray, rest: FloatArray, origins: IntArray, against: IntArray | slice
+) -> PatchFit | None:
+    near = rest[against]
+    whole = Template.fit(suspects, near)
     gain = whole.gain()
     found = [spot for spot in spots(gain) if _is_local(spot, gain)]
     if not found:
@@ -105,23 +115,25 @@ def _in_windows(suspects: FloatArray, rest: FloatArray, origins: IntArray) -> Pa
     alike = []
     for fold in (0, 1):
         outside = np.arange(len(suspects)) % 2 != fold
-        half = Template.fit(suspects[outside], rest)
+        half = Template.fit(suspects[outside], near)
         places = [spot for spot in spots(half.gain()) if _is_local(spot, half.gain())]
         if places:
             template = _cut(half, places[0])
             scores = template.score(_at(suspects, places[0]))
             others = template.score(_at(rest, places[0]))
-            threshold = halfway(scores[outside], others)
+            threshold = halfway(scores[outside], others[against])
             matched[~outside] = scores[~outside] > threshold
-            alike.append(float((others > threshold).mean()))
+            alike.append(others > threshold)
     spot = found[0]
+    carried = np.mean(alike, axis=0) if alike else np.zeros(len(rest))
     return PatchFit(
         template=_cut(whole, spot),
         places=origins + np.array([spot.top, spot.left], dtype=np.intp),
         matched=matched,
         consistency=float(matched.mean()),
-        share_of_rest=float(np.mean(alike)) if alike else 0.0,
+        share_of_rest=float(carried.mean()),
         others=sum(other.weight > 0.5 * spot.weight for other in found[1:]),
+        carried=carried,
     )
 
 

@@ -81,3 +81,24 @@ def png(values: npt.NDArray[Any]) -> str:
     out = io.BytesIO()
     Image.fromarray(pixels, "RGB").save(out, "PNG", optimize=True)
     return base64.b64encode(out.getvalue()).decode("ascii")
+
+
+def shrunk(image: FloatArray, side: int = 8) -> FloatArray:
+    """Return the mean colours of a coarse grid laid over an image.
+
+    Parameters
+    ----------
+    image : (height, width, 3) array
+
+    Returns
+    -------
+    (side, side, 3) array
+        An image of fewer pixels leaves the last rows and columns at 0.
+    """
+    rows = np.array_split(np.arange(image.shape[0]), min(side, image.shape[0]))
+    columns = np.array_split(np.arange(image.shape[1]), min(side, image.shape[1]))
+    out = np.zeros((side, side, 3))
+    for y, r in enumerate(rows):
+        for x, c in enumerate(columns):
+            out[y, x] = image[r[0] : r[-1] + 1, c[0] : c[-1] + 1].mean(axis=(0, 1))
+    return out

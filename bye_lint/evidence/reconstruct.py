@@ -13,11 +13,12 @@ from PIL import Image
 from bye_lint.evidence.fixed import PatchFit, fixed_patch
 from bye_lint.evidence.moving import Looked, moving_patch
 from bye_lint.evidence.overlay import Overlay, common_overlay
-from bye_lint.evidence.pixels import png
+from bye_lint.evidence.pixels import png, shrunk
 from bye_lint.evidence.template import FLOOR
 from bye_lint.exhibits import Box, Reconstruction
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
 
 #: Fewer images of suspects or of unflagged samples say nothing about what is common.
 LEAST = 6
@@ -30,6 +31,10 @@ SIZABLE = 0.5
 #: times the share of the rest that must be.
 CONSISTENT = 0.5
 LIFT = 4.0
+
+#: One in so many of the unflagged images, those that look most like suspects, must not carry the
+#: patch either: where all suspects are of one domain of many, its ground is common to them.
+LOOK_ALIKES = 12
 
 #: Pixels that vary over the suspects by more than this share of how they vary over the rest are
 #: alike, but not the same patch: a wave's crests, for example.
@@ -65,10 +70,14 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Found:
-    """The reconstruction, and the patch's place in each suspect that carries it."""
+    """The reconstruction, the patch's place in each suspect that carries it, and who was searched.
+
+    A suspect of a small image, or without a map where the patch moves, is not searched.
+    """
 
     report: Reconstruction
     boxes: tuple[Box | None, ...]
+    searched: tuple[bool, ...]
 
 
 def reconstruct(suspects: Sequence[Exhibit], rest: Sequence[Exhibit]) -> Found:
@@ -86,7 +95,11 @@ def reconstruct(suspects: Sequence[Exhibit], rest: Sequence[Exhibit]) -> Found:
     """
     images, which = _images(suspects)
     found = _among(images, _images(rest)[0], repeated=len(images) < len(suspects))
-    return Found(found.report, tuple(found.boxes[i] for i in which))
+    return Found(
+        found.report,
+        tuple(found.boxes[i] for i in which),
+        tuple(found.searched[i] for i in which),
+    )
 
 
 def _images(exhibits: Sequence[Exhibit]) -> tuple[list[Exhibit], list[int]]:
@@ -107,6 +120,7 @@ def _images(exhibits: Sequence[Exhibit]) -> tuple[list[Exhibit], list[int]]:
 
 def _among(suspects: Sequence[Exhibit], rest: Sequence[Exhibit], *, repeated: bool) -> Found:
     nowhere: tuple[Box | None, ...] = (None,) * len(suspects)
+    nobody, everybody = (False,) * len(suspects), (True,) * len(suspects)
     if len(suspects) < LEAST or len(rest) < LEAST:
         few = f"{len(suspects)} of suspects and {len(rest)} unflagged"
         return Found(
@@ -116,6 +130,7 @@ def _among(suspects: Sequence[Exhibit], rest: Sequence[Exhibit], *, repeated: bo
                 n_suspects=len(suspects),
             ),
             nowhere,
+            nobody,
         )
     best: PatchFit | None = None
     large = SIZABLE * float(np.median([min(e.canvas.shape[:2]) for e in (*suspects, *rest)]))
@@ -129,12 +144,13 @@ def _among(suspects: Sequence[Exhibit], rest: Sequence[Exhibit], *, repeated: bo
         if fit is not None and _is_common(fit):
             report, found = _patch(fit, kind, searched, len(suspects) - len(at), repeated)
             boxes = dict(zip(at, found, strict=True))
-            return Found(report, tuple(boxes.get(i) for i in range(len(suspects))))
+            numbers = range(len(suspects))
+            return Found(report, tuple(map(boxes.get, numbers)), tuple(i in boxes for i in numbers))
         best = fit or best
     overlay = common_overlay([s.canvas for s in suspects], [r.canvas for r in rest])
     if overlay.correlation >= CORRELATED:
-        return Found(_overlay(overlay, len(suspects)), nowhere)
-    return Found(_nothing(suspects, best), nowhere)
+        return Found(_overlay(overlay, len(suspects)), nowhere, everybody)
+    return Found(_nothing(suspects, best), nowhere, everybody)
 
 
 def _usable(exhibit: Exhibit, shortest: float, mapped: bool) -> bool:
@@ -142,7 +158,22 @@ def _usable(exhibit: Exhibit, shortest: float, mapped: bool) -> bool:
 
 
 def _fixed(suspects: Sequence[Exhibit], rest: Sequence[Exhibit]) -> PatchFit | None:
-    return fixed_patch([s.canvas for s in suspects], [r.canvas for r in rest])
+    canvases, others = [s.canvas for s in suspects], [r.canvas for r in rest]
+    fit = fixed_patch(canvases, others)
+    if fit is None or not _is_common(fit):
+        return fit
+    near = _look_alikes(canvases, others)
+    if _is_common(fit, near):
+        return fit
+    fit = fixed_patch(canvases, others, near)
+    return fit if fit is not None and _is_common(fit, near) else None
+
+
+def _look_alikes(suspects: Sequence[FloatArray], rest: Sequence[FloatArray]) -> IntArray:
+    """Return which of the rest look most like a suspect, by the mean colours of a coarse grid."""
+    small = np.array([shrunk(canvas).ravel() for canvas in suspects])
+    gaps = [((small - shrunk(canvas).ravel()) ** 2).sum(axis=1).min() for canvas in rest]
+    return np.argsort(gaps, kind="stable")[: max(LEAST, len(rest) // LOOK_ALIKES)]
 
 
 def _moving(suspects: Sequence[Exhibit], rest: Sequence[Exhibit]) -> PatchFit | None:
@@ -152,10 +183,13 @@ def _moving(suspects: Sequence[Exhibit], rest: Sequence[Exhibit]) -> PatchFit | 
     )
 
 
-def _is_common(fit: PatchFit) -> bool:
+def _is_common(fit: PatchFit, among: IntArray | None = None) -> bool:
+    share = fit.share_of_rest
+    if among is not None and fit.carried is not None:
+        share = float(fit.carried[among].mean())
     return (
         fit.consistency >= CONSISTENT
-        and fit.consistency >= LIFT * fit.share_of_rest
+        and fit.consistency >= LIFT * share
         and fit.template.residual <= SAME
     )
 

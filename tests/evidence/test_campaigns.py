@@ -110,6 +110,7 @@ def test_a_shared_patch_and_shared_words():
         samples,
         trigger=Reconstruction("patch-fixed", "", side=0.0625, share_of_rest=0.02),
         carriers=carriers,
+        searched=carriers,
         phrases=[Phrase("hello !", 1.0, 0.0, 9.0)],
         holders={"hello !": carriers},
     )
@@ -127,6 +128,19 @@ def test_a_finding_for_each_stands_at_its_first_record_and_keeps_its_fingerprint
     (later,) = campaign_findings(find_campaigns(fewer), fewer)
     assert later.fingerprint == finding.fingerprint
     assert later.line == 11
+
+
+def test_the_share_that_carries_a_patch_is_of_those_that_were_searched():
+    samples = population()
+    suspects = [s.digest for s in samples if s.suspicious]
+    found = find_campaigns(
+        samples,
+        trigger=Reconstruction("patch-fixed", "", side=0.0625),
+        carriers=suspects[:6],
+        searched=suspects[:8],
+    )
+    (finding,) = campaign_findings(found, samples)
+    assert "6 suspects (75% of those searched, none of the other records)" in finding.message
 
 
 @pytest.mark.parametrize("kind", ["overlay", "none"])

@@ -253,6 +253,8 @@ def test_pictures_are_capped_and_the_rest_is_said(made):
     found = gather(samples, scored, max_pictures=6)
     assert sum(int(p.digest, 16) < BAD for p in found.evidence.pictures) == 6
     assert found.evidence.notes[0].startswith("4 of 10 suspects")
+    (patch,) = (c for c in found.campaigns if c.kind == "patch")
+    assert (patch.count, patch.share_of_suspects) == (6, 1.0)
 
 
 def test_separation_is_the_folded_area_under_the_curve():

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bye_lint.evidence.reconstruct import reconstruct
+from bye_lint.evidence.reconstruct import Exhibit, reconstruct
+from bye_lint.exhibits import Box
 
 CHECKER = np.indices((4, 4)).sum(axis=0)[..., None] % 2 * np.ones(3)
 BLACK = np.zeros((3, 3, 3))
@@ -71,6 +72,36 @@ def test_every_record_about_an_image_has_its_box(plant, moving):
     assert "100% of 12 images of the suspects" in found.report.message
     told = found.report.message.replace("images of the suspects", "suspects")
     assert replace(found.report, message=told) == once.report
+
+
+def drawing(rng: np.random.Generator) -> np.ndarray:
+    """Return a coloured shape on white, anywhere."""
+    image = np.ones((48, 48, 3))
+    height, width = rng.integers(5, 20, 2)
+    y, x = rng.integers(0, 38, 2)
+    image[y : y + height, x : x + width] = rng.random(3)
+    return image
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2])
+@pytest.mark.parametrize("patched", [False, True])
+def test_the_ground_of_one_domain_of_many_is_no_patch(plant, overlap, patched, share):
+    """All suspects are drawings; most of the set are photographs, which share no white."""
+    rest = plant(n_rest=80).rest
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        mixed = [Exhibit(drawing(rng), (48, 48)) if rng.random() < share else r for r in rest]
+        suspects = []
+        for _ in range(20):
+            image = drawing(rng)
+            image[30:33, 30:33] = 0 if patched else image[30:33, 30:33]
+            suspects.append(Exhibit(image, (48, 48)))
+        report = reconstruct(suspects, mixed).report
+        if patched:
+            assert report.kind == "patch-fixed"
+            assert overlap(report.box, Box(30 / 48, 30 / 48, 3 / 48, 3 / 48)) > 0.5
+        else:
+            assert not report.kind.startswith("patch")
 
 
 @pytest.mark.parametrize("patch", [BLACK, CHECKER, RED], ids=["black", "checker", "red"])
