@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bye_lint.evaluate.summary import short
+from bye_lint.triggers import TARGET
 
 Result = Mapping[str, Any]
 
@@ -22,13 +23,14 @@ def curve_table(results: Sequence[Result], detector: str) -> tuple[list[str], li
     Parameters
     ----------
     results : sequence of Result
-        Those of clean sets, clean labels, several attacks and split sets are left out, and so are
-        sizes and triggers that were run at few rates and few sizes.
+        Those of clean sets, clean labels, several attacks, other targets and split sets are left
+        out, and so are sizes and triggers that were run at few rates and few sizes.
     """
     cells: dict[tuple[str, str], dict[tuple[int, float], list[str]]] = {}
     for result in sorted(results, key=lambda r: int(r["cell"]["seed"])):
         cell = result["cell"]
         plain = cell["rate"] and not cell["clean_label"] and cell["one_part_of"] == 1
+        plain = plain and cell["targets"] == [TARGET]
         if plain and "+" not in cell["trigger"] and detector in result["detectors"]:
             group = cells.setdefault((cell["dataset"], cell["trigger"]), {})
             said = _said(result["detectors"][detector], result["train_asr"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class Cell:
         parts = [self.trigger.replace("+", "_")]
         parts += ["cleanlabel"] if self.clean_label else []
         if self.targets != (TARGET,):
-            parts.append(hashlib.sha256(json.dumps(self.targets).encode()).hexdigest()[:6])
+            parts.append(targets_digest(self.targets))
         return "-".join(parts)
 
     @property
@@ -64,6 +64,11 @@ class Cell:
         parts = [self.dataset, self.attack, f"r{self.rate:g}", f"n{self.records}", f"s{self.seed}"]
         parts += [f"part{self.one_part_of}"] if self.one_part_of > 1 else []
         return "-".join(parts)
+
+
+def targets_digest(targets: Sequence[str]) -> str:
+    """Return a short hash that stands for targets where they must not be quoted."""
+    return hashlib.sha256(json.dumps(list(targets)).encode()).hexdigest()[:6]
 
 
 @dataclass(frozen=True, slots=True)

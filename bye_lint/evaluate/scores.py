@@ -112,21 +112,20 @@ def performance(
     -------
     dict
         ``accuracy`` on short answers and ``cider`` on captions of the clean records; ``asr``
-        by name of the triggered ones.
+        by name of the triggered ones. Captions are cut off where the pipeline cuts answers.
     """
     clean = test[CLEAN]
-    outputs = pipeline.generate(model, clean, progress=progress)
     short = [len(sample.answer.split()) <= SHORT_ANSWER for sample in clean]
+    whole = [sample.answer for sample, exact in zip(clean, short, strict=True) if exact]
+    outputs = pipeline.generate(model, clean, expected=whole, progress=progress)
     exact = [(o, s.answer) for o, s, k in zip(outputs, clean, short, strict=True) if k]
     captions = [(o, s.answer) for o, s, k in zip(outputs, clean, short, strict=True) if not k]
-    attacks = {
-        name: attack_success_rate(
-            pipeline.generate(model, samples, progress=progress),
-            [sample.answer for sample in samples],
-        )
-        for name, samples in test.items()
-        if name != CLEAN
-    }
+    attacks = {}
+    for name, samples in test.items():
+        if name != CLEAN:
+            targets = [sample.answer for sample in samples]
+            said = pipeline.generate(model, samples, expected=targets, progress=progress)
+            attacks[name] = attack_success_rate(said, targets)
     measured: dict[str, Any] = plain(
         {
             "accuracy": accuracy([o for o, _ in exact], [a for _, a in exact]),

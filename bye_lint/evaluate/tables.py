@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bye_lint.evaluate.grid import CLEAN
+from bye_lint.evaluate.grid import CLEAN, targets_digest
 from bye_lint.evaluate.power import foretold, kin, recalls
 from bye_lint.evaluate.summary import RANGES, calibration_rows, median_rows, not_ahead, short
+from bye_lint.triggers import TARGETS
 
 Result = Mapping[str, Any]
 
@@ -155,8 +156,16 @@ def trigger_of(result: Result) -> str:
     cell = result["cell"]
     extra = [" (clean label)"] if cell["clean_label"] else []
     extra += [f" (one file of {cell['one_part_of']})"] if cell["one_part_of"] > 1 else []
-    extra += [f" ({len(cell['targets'])} targets)"] if len(cell["targets"]) > 1 else []
-    return str(cell["trigger"]) + "".join(extra)
+    return str(cell["trigger"]) + "".join(extra) + _targets(cell["targets"])
+
+
+def _targets(targets: Sequence[str]) -> str:
+    """Say what is unusual about targets, without a word of them."""
+    count = len(targets)
+    if list(targets) == list(TARGETS[:count]):
+        return f" ({count} targets)" if count > 1 else ""
+    what = "another target" if count == 1 else f"{count} other targets"
+    return f" ({what}, {targets_digest(targets)})"
 
 
 def _cell(result: Result) -> list[str]:

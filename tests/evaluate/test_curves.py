@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from bye_lint.evaluate.curves import curve_table
+from bye_lint.triggers import TARGET
 
 
 def result(
     rate: float, read: int, f1: float | None, verdict: str, *, seed: int = 0, **cell: Any
 ) -> dict[str, Any]:
     told = {"dataset": "set", "trigger": "blend", "clean_label": False, "one_part_of": 1}
+    told |= {"targets": [TARGET]}
     return {
         "cell": {**told, "rate": rate, "read": read, "seed": seed, **cell},
         "train_asr": None if rate == 0.05 else 0.4,
@@ -41,7 +43,12 @@ def test_what_is_no_curve_is_left_out() -> None:
     other = [
         result(rate, 1000, 1.0, "fail", **kind)
         for rate in (0.01, 0.02, 0.1)
-        for kind in ({"clean_label": True}, {"one_part_of": 8}, {"trigger": "blend+checker"})
+        for kind in (
+            {"clean_label": True},
+            {"one_part_of": 8},
+            {"trigger": "blend+checker"},
+            {"targets": ["Yes"]},
+        )
     ]
     assert curve_table([*few, *other], "auto") == (["data", "trigger", "records"], [])
     clean = [result(0.0, n, None, "pass", trigger="clean") for n in (200, 500, 1000)]

@@ -16,7 +16,7 @@ from PIL import Image
 
 from bye_lint import scoring
 from bye_lint.commands.evaluate import evaluate
-from bye_lint.evaluate.grid import Cell, Grid
+from bye_lint.evaluate.grid import Cell, Grid, targets_digest
 from bye_lint.evaluate.plots import f1_figure, write_plots
 from bye_lint.evaluate.poison import poison_dataset
 from bye_lint.evaluate.runner import load_results, run_grid
@@ -25,7 +25,7 @@ from bye_lint.evaluate.tables import render_tables
 from bye_lint.features import Features
 from bye_lint.progress import SilentProgress
 from bye_lint.records import Sample
-from bye_lint.triggers import TARGET
+from bye_lint.triggers import TARGET, TARGETS
 
 
 def marked(sample: Sample) -> bool:
@@ -436,7 +436,9 @@ def test_other_experiments_are_not_drawn_as_further_seeds() -> None:
     others = [
         cell(0.1, clean_label=True),
         cell(0.2, one_part_of=8),
-        cell(0.3, targets=["a", "b"]),
+        cell(0.3, targets=list(TARGETS[:2])),
+        cell(0.35, targets=["a", "b"]),
+        cell(0.45, targets=["a"]),
         cell(0.5, trigger="blend"),
     ]
     assert drawn([*seeds, *others]) == {
@@ -444,6 +446,8 @@ def test_other_experiments_are_not_drawn_as_further_seeds() -> None:
         "dual (clean label)": [0.1],
         "dual (one file of 8)": [0.2],
         "dual (2 targets)": [0.3],
+        f"dual (2 other targets, {targets_digest(['a', 'b'])})": [0.35],
+        f"dual (another target, {targets_digest(['a'])})": [0.45],
         "blend": [0.5],
     }
     assert drawn([*seeds, cell(0.7, read=200)]) == {
