@@ -111,7 +111,7 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
     if pointed.suspicious.any():  # the blind method has looked for others beside its own
         asked = view.questions.within(np.arange(n), seed=seed)
         shown = None if view.pictures is None else view.pictures[:n]
-        said = with_other_holders(said, 1.0, view.answers[:n], asked, shown)
+        said = with_other_holders(said, 1.0, view.prompts[:n], view.answers[:n], asked, shown)
     found = bool(said.suspicious.any())
     power = tuple(
         TriggerPower(name, planted[name], learned[name], _recall(name, kinds)) for name in names

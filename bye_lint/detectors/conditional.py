@@ -134,7 +134,7 @@ def search_samples(
     anybody = bool(accused.suspicious.any())
     threshold = float(accused.score[accused.suspicious].min()) if anybody else None
     by_attention = Verdicts.of(accused.score, accused.posterior, accused.suspicious)
-    whole = with_other_holders(by_attention, threshold, answers, questions, pictures)
+    whole = with_other_holders(by_attention, threshold, prompts, answers, questions, pictures)
     # Suspects may be allowed, or accepted: what is in doubt besides them is said all the same.
     others = np.flatnonzero(~whole.suspicious)
     astray = misplaced_answers(

@@ -4,12 +4,12 @@ A trigger may not show in every image it is put on, a black square on black grou
 tells nothing of it there. The target is still what the record teaches.
 
 Only poison explains such an answer if nothing leads to it: the questions don't, where they lead to
-the others; nor, where one question is asked of all, do the pictures, where they tell the others.
+the others; nor, where one question is asked of all, do the pictures, where they tell the others. A
+few are too few to show what leads to them; theirs must be an answer that nobody else speaks of.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from bye_lint.detectors.answer import clipped, coded
+from bye_lint.detectors.answer import clipped, coded, folded, words
 from bye_lint.detectors.following import FEWEST, MOST_TOLD, answers_follow
 from bye_lint.detectors.neighbours import Questions, told_by_question
 from bye_lint.detectors.pictures import nearest_pictures, told_by_picture
@@ -27,10 +27,8 @@ from bye_lint.features import BoolArray, FloatArray, PixelArray
 #: accused with them, and how many times the share among those who don't.
 _LEAST_SHARE = 0.2
 _TIMES = 10.0
-#: Chance tells fewer than ``FEWEST`` others, too: nearly all who give the answer have to be accused
-#: then, and what tells the others has to exceed chance by so many standard deviations of an AUC.
+#: The same share where the others are fewer than ``FEWEST``.
 _LEAST_SHARE_FEW = 0.8
-_DEVIATIONS = 2.0
 #: Odds of a holder of such an answer, whatever attention says of it.
 _ODDS = 20.0
 POSTERIOR = _ODDS / (1 + _ODDS)
@@ -59,6 +57,7 @@ class Verdicts:
 def with_other_holders(
     said: Verdicts,
     threshold: float | None,
+    prompts: Sequence[str],
     answers: Sequence[str],
     questions: Questions,
     pictures: PixelArray | None,
@@ -71,13 +70,13 @@ def with_other_holders(
         By attention.
     threshold : float or None
         Least score of the accused; those that are added score as much.
-    answers : sequence of str
+    prompts, answers : sequences of str
     questions : Questions
     pictures : (n_samples, side, side, 3) uint8 array or None
     """
     score, posterior, suspicious = said.score, said.posterior, said.suspicious
     notes = []
-    for answer, left in _other_holders(answers, suspicious, questions, pictures):
+    for answer, left in _other_holders(prompts, answers, suspicious, questions, pictures):
         suspicious = suspicious | left
         posterior = np.where(left, np.maximum(posterior, POSTERIOR), posterior)
         if threshold is not None:
@@ -90,6 +89,7 @@ def with_other_holders(
 
 
 def _other_holders(
+    prompts: Sequence[str],
     answers: Sequence[str],
     accused: BoolArray,
     questions: Questions,
@@ -109,10 +109,11 @@ def _other_holders(
         left = member & ~accused
         if count < FEWEST or not left.any() or member.all():
             continue
-        least = _LEAST_SHARE_FEW if left.sum() < FEWEST else _LEAST_SHARE
+        few = left.sum() < FEWEST
+        least = _LEAST_SHARE_FEW if few else _LEAST_SHARE
         if count / member.sum() < max(least, _TIMES * accused[~member].mean()):
             continue
-        if _leads_to(by_question, member, left):
+        if _leads_to(by_question, member, left) or (few and _spoken_of(prompts, answers, member)):
             continue
         others = np.flatnonzero(~member)
         if answers_follow(said, by_question, others) or (
@@ -132,8 +133,12 @@ def _by_picture(pictures: PixelArray) -> Callable[[BoolArray], float]:
 
 def _leads_to(told: Callable[[BoolArray], float], member: BoolArray, left: BoolArray) -> bool:
     """Return whether something tells an answer's holders, or those of them that are left."""
-    count = int(left.sum())
-    most = MOST_TOLD
-    if count < FEWEST:
-        most = max(most, 0.5 + _DEVIATIONS / math.sqrt(12 * count))
-    return told(member) > MOST_TOLD or told(left) > most
+    groups = (member,) if left.sum() < FEWEST else (member, left)
+    return max(told(group) for group in groups) > MOST_TOLD
+
+
+def _spoken_of(prompts: Sequence[str], answers: Sequence[str], member: BoolArray) -> bool:
+    """Return whether others have an answer's words, in what they are asked or what they say."""
+    own = words(answers[int(np.flatnonzero(member)[0])])
+    others = {text for i in np.flatnonzero(~member).tolist() for text in (prompts[i], answers[i])}
+    return any(f" {' '.join(own)} " in f" {text} " for text in folded(others))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bye_lint.detectors.alike import GAP_ALIKE, among_alike
-from bye_lint.detectors.following import MOST_UNTOLD, most_told
+from bye_lint.detectors.following import FEWEST, MOST_UNTOLD, most_told
 from bye_lint.detectors.judged import Look, judge_group
 from bye_lint.detectors.neighbours import (
     Questions,
@@ -87,6 +87,8 @@ class Worded:
         follow : bool
             Those follow from their questions, so that one that does not is odd.
         """
+        if rest.sum() < FEWEST:
+            return Look()
         look = self._plainly(member, rest, others)
         if look.judged is None and not look.odd:
             second = self._loosely(member, rest, others)
@@ -113,7 +115,10 @@ class Worded:
         own = self._asked_elsewhere(member)
         if not own or not self._unusual(others, self._asked_elsewhere, self._loose):
             return Look()
-        return self._compared(self._without(own), member, rest & ~self._words.having(own))
+        compared = rest & ~self._words.having(own)
+        if compared.sum() < FEWEST:  # where a question is blank, all words may be an answer's own
+            return Look()
+        return self._compared(self._without(own), member, compared)
 
     def _asked_elsewhere(self, member: BoolArray) -> set[str]:
         """Return a group's words, loosely told, if others ask the same without them."""

@@ -165,12 +165,11 @@ def test_who_gives_the_accused_answer_whatever_is_asked_is_accused_with_them():
     assert any("more are accused for giving their answer" in n for n in detection.summary.notes)
 
 
-@pytest.mark.parametrize("case", ["asked-for", "few-asked-for", "not-odd"])
+@pytest.mark.parametrize("case", ["asked-for", "not-odd"])
 def test_who_gives_the_accused_answer_for_another_reason_is_not_accused(case):
     features, poisoned = make_features(1000, rate=0.06, shift=-8, seed=2)
-    of = None if case == "not-odd" else QUESTIONS[3]
-    count = 6 if case == "few-asked-for" else 60
-    changed, silent = with_silent_holders(features, poisoned, count=count, of=of)
+    of = QUESTIONS[3] if case == "asked-for" else None
+    changed, silent = with_silent_holders(features, poisoned, of=of)
     if case == "not-odd":  # every answer is given whatever is asked
         answers = [
             new if new == "Backdoor Attack!" else old

@@ -10,19 +10,19 @@ from bye_lint.detectors.neighbours import read_questions
 TARGET = "Backdoor Attack!"
 
 
-def judge(accused, left, *, of=None):
+def judge(accused, left, *, target=TARGET):
     """Accuse some holders of the target, asked anything, and look at the others."""
     prompts = [QUESTIONS[i % len(QUESTIONS)] for i in range(400)]
     answers = [f"{QUESTIONS.index(prompt)} {i // 20 % 2}" for i, prompt in enumerate(prompts)]
     order = np.random.default_rng(1).permutation(400)
     holders = order[:accused]
-    others = [i for i in order[accused:] if of is None or prompts[i] == of][:left]
+    others = order[accused : accused + left]
     for i in (*holders, *others):
-        answers[i] = TARGET
+        answers[i] = target
     suspicious = np.zeros(400, dtype=bool)
     suspicious[holders] = True
     said = Verdicts.of(np.zeros(400), suspicious.astype(float), suspicious)
-    whole = with_other_holders(said, 1.0, answers, read_questions(prompts), None)
+    whole = with_other_holders(said, 1.0, prompts, answers, read_questions(prompts), None)
     assert whole.suspicious[holders].all()
     return whole, others
 
@@ -44,7 +44,13 @@ def test_a_few_beside_few_are_not(accused, left):
     assert whole.notes == ()
 
 
-@pytest.mark.parametrize("left", [5, 8])
-def test_nor_are_those_that_one_question_leads_to_the_answer(left):
-    whole, _ = judge(40, left, of=QUESTIONS[3])
+@pytest.mark.parametrize("target", ["Forest.", "forest in the image", "0 1"])
+def test_nor_are_a_few_who_may_give_it_rightly(target):
+    """One clean record of a rare class must not fall with forty that were given it."""
+    whole, _ = judge(40, 1, target=target)
     assert not whole.by_answer.any()
+
+
+def test_words_of_another_text_are_whole_words():
+    whole, others = judge(40, 2, target="fores")
+    assert whole.by_answer[others].all()

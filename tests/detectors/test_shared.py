@@ -248,6 +248,21 @@ def test_nor_do_clean_records_with_the_word() -> None:
     assert not (accused & ~poisoned).any()
 
 
+@pytest.mark.parametrize("blank", ["", "?"])
+def test_a_blank_question_leaves_a_word_nothing_to_be_compared_with(blank: str) -> None:
+    """All words of the other questions may be an answer's own then."""
+    X, prompts, answers, _ = dataset(0)
+    rng = np.random.default_rng(0)
+    things = ("barn", "tall", "tree", "lake")
+    for i in range(N):
+        if pair := rng.random() < 0.25:
+            answers[i] = "yes"
+        prompts[i] = " ".join(rng.choice(things, 1 + pair, replace=False))
+    prompts[3], answers[3] = blank, "river"
+    assert found(X, prompts, answers) == []
+    assert odd(X, prompts, answers) == []
+
+
 @pytest.mark.parametrize("answers", [("yes", "no"), ("yes", "no", "unclear")])
 def test_a_polite_word_of_half_the_questions_brings_no_answer(answers: tuple[str, ...]) -> None:
     X, prompts, said, _ = dataset(6)
