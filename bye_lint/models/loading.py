@@ -106,7 +106,8 @@ def load_model(
 def _cast(model: torch.nn.Module, number: torch.dtype) -> None:
     """Bring what is not quantized into one format: transformers leaves it as it lies on disk."""
     for weight in model.parameters():
-        if weight.dtype in _DTYPES.values():
+        packed = hasattr(weight, "quant_state")  # 4bit in a storage that looks like plain numbers
+        if weight.dtype in _DTYPES.values() and not packed:
             weight.data = weight.data.to(number)
 
 

@@ -208,6 +208,18 @@ def test_what_lies_beside_quantized_weights_is_read_in_one_format(tmp_path, monk
     assert {p.dtype for p in model.parameters()} == {torch.float32, torch.uint8}
 
 
+def test_weights_packed_into_plain_numbers_are_not_taken_for_numbers(tmp_path, monkeypatch):
+    """``bnb_4bit_quant_storage: bfloat16``: each number holds four weights."""
+    model = make_llava().model
+    packed = torch.nn.Parameter(torch.ones(4, 4, dtype=torch.bfloat16), requires_grad=False)
+    packed.quant_state = object()
+    model.lm_head.weight = packed
+    monkeypatch.setattr(loading, "find_spec", lambda name: name)
+    monkeypatch.setattr(loading, "read_weights", lambda *_: model)
+    load_model(stored(tmp_path, load_in_4bit=True), device="cpu")
+    assert model.lm_head.weight.dtype == torch.bfloat16
+
+
 def test_no_adapter_is_merged_into_weights_that_lie_quantized(tmp_path, monkeypatch):
     found = stored(tmp_path, quant_method="gptq", bits=4)
     merged = []
