@@ -73,21 +73,29 @@ def settle(device: str, dtype: str) -> tuple[str, str]:
     -------
     device, dtype : str
         A GPU if the driver and a torch that can use it are there, and ``CUDA_VISIBLE_DEVICES`` does
-        not hide it, in bfloat16; else ``cpu`` and float32. Where a GPU of this machine computes no
-        bfloat16, float16.
+        not hide it, in bfloat16; else ``cpu`` and float32. Where the GPU computes no bfloat16,
+        float16: the newest of the machine stands for the first, and the oldest for any other.
     """
     if device == "auto":
         seen = Path("/dev/nvidiactl").exists() and not _hidden() and not _torch_is_for_cpus()
         device = "cuda" if seen else "cpu"
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
-        if device.startswith("cuda") and min(_generations(), default=_BFLOAT16) < _BFLOAT16:
+        if device.startswith("cuda") and _generation(device) < _BFLOAT16:
             dtype = "float16"
     return device, dtype
 
 
 #: Major compute capability from which on a GPU computes bfloat16: Ampere's.
 _BFLOAT16 = 8
+
+
+def _generation(device: str) -> int:
+    """Return the major compute capability to reckon with; Ampere's where none can be told."""
+    # CUDA numbers the fastest card first, unless it is told which or how
+    told = {"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"} & os.environ.keys()
+    first = device in ("cuda", "cuda:0") and not told
+    return (max if first else min)(_generations(), default=_BFLOAT16)
 
 
 @cache

@@ -154,10 +154,32 @@ def test_auto_is_no_gpu_that_the_environment_hides(monkeypatch, visible, expecte
 )
 def test_a_gpu_without_bfloat16_is_not_asked_for_it(monkeypatch, generations, expected):
     monkeypatch.setattr("bye_lint.models.devices._generations", lambda: generations)
-    assert settle("cuda:0", "auto") == ("cuda:0", expected)
-    assert settle("cuda:0", "bfloat16") == ("cuda:0", "bfloat16")
+    assert settle("cuda:1", "auto") == ("cuda:1", expected)
+    assert settle("cuda:1", "bfloat16") == ("cuda:1", "bfloat16")
     assert settle("cpu", "auto") == ("cpu", "float32")
     assert settle("xpu", "auto") == ("xpu", "bfloat16")
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+@pytest.mark.parametrize(
+    ("generations", "told", "expected"),
+    [
+        ((7, 9), {}, "bfloat16"),
+        ((7, 6), {}, "float16"),
+        ((), {}, "bfloat16"),
+        ((7, 9), {"CUDA_VISIBLE_DEVICES": "0"}, "float16"),
+        ((7, 9), {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, "float16"),
+    ],
+)
+def test_an_old_card_beside_the_first_does_not_count(
+    monkeypatch, device, generations, told, expected
+):
+    monkeypatch.setattr("bye_lint.models.devices._generations", lambda: generations)
+    for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert settle(device, "auto") == (device, expected)
 
 
 def nvml(*majors, status=0):
