@@ -20,7 +20,7 @@ _FIXED = (
 _NEW_YEAR = (
     f"{{%- macro {_DATE}(format) -%}}{{{{- format"
     + "".join(f"|replace({code!r}, {text!r})" for code, text in _FIXED)
-    + " -}}{%- endmacro +%}"  # white space behind it is the template's
+    + " -}}{%- endmacro %}\n"  # a line of its own, which goes: the template's first is still one
 )
 
 # Private-use characters that fence the user's text while the template is rendered.

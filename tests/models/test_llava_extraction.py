@@ -15,7 +15,7 @@ import pytest
 import torch
 from conformance import assert_rows_agree, references
 from PIL import Image
-from tiny_models import QUESTIONS, make_image, make_llava, make_sample, make_samples
+from tiny_models import LLAVA_TEMPLATE, QUESTIONS, make_image, make_llava, make_sample, make_samples
 from transformers.utils import chat_template_utils
 
 from bye_lint.errors import ModelError
@@ -319,6 +319,29 @@ def test_a_template_that_tells_the_date_reads_the_same_tomorrow(monkeypatch):
         chat_module.conversation("", "<image>\nWhat?"), add_generation_prompt=True
     )
     assert text.replace("[2025-01-01, 01 January 25]", now) == plain
+
+
+@pytest.mark.parametrize("head", ["", "    ", "\n", "\n  ", "  said:\n"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        "{{ strftime_now('%Y') }}",
+        "{% if messages %}{{ strftime_now('%Y') }}{% endif %}",
+        "{% set year = strftime_now('%Y') %}\n  {{ year }}",
+        "{%- if messages %}\n  in {{ strftime_now('%Y') }}\n{%- endif %}",
+        "{%+ if messages %}{{ strftime_now('%Y') }}{% endif %}",
+    ],
+)
+def test_a_fixed_date_changes_nothing_but_the_date(head, first):
+    llava = make_llava()
+    texts = {}
+    for dated in (True, False):
+        said = first if dated else first.replace("strftime_now('%Y')", "'2025'")
+        llava.processor.chat_template = head + said + LLAVA_TEMPLATE
+        texts[dated] = chat_module.render(
+            llava.processor, FAMILIES["llava"], "", "<image>\nWhat?"
+        ).text
+    assert texts[True] == texts[False]
 
 
 def test_a_block_of_large_images_holds_fewer(monkeypatch):
