@@ -104,9 +104,8 @@ def prepare(model: nn.Module, settings: FineTuneSettings) -> nn.Module:
     if settings.method == "lora":
         peft = peft_for("fine-tuning through LoRA")
         if getattr(model, "is_quantized", False):
-            kbit: Any = peft.prepare_model_for_kbit_training
-            model = kbit(model, use_gradient_checkpointing=False)
-
+            # not peft's preparation, which makes everything else float32: twice the memory
+            model.requires_grad_(False)
         # "all-linear" would adapt the tower too, whose features may be cached.
         targets = [
             name

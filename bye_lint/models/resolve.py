@@ -79,8 +79,10 @@ class ResolvedModel:
     @property
     def quantized_as(self) -> str:
         """What the numbers of the loaded weights follow from, for the cache's keys."""
-        made_here = self.quantization != "none" and not self.stored_quantized
-        return f"{self.quantization} of the decoder's layers" if made_here else self.quantization
+        if self.quantization == "none":
+            return self.quantization
+        which = "as stored" if self.stored_quantized else "of the decoder's layers"
+        return f"{self.quantization} {which}, the rest as it was"
 
     @property
     def whole_digest(self) -> str:

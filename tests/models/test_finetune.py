@@ -273,6 +273,20 @@ def test_lora_trains_adapters_in_the_decoder_alone(tiny) -> None:
     assert result.steps == 3
 
 
+def test_what_is_not_quantized_keeps_its_format(tiny) -> None:
+    examples, pixels = make_examples(tiny)
+    features = tower_features(tiny.model, pixels)
+    tiny.model.bfloat16()
+    tiny.model.is_quantized = True  # as transformers says of a model with quantized layers
+    settings = replace(SETTINGS, method="lora", max_steps=2, bfloat16=True)
+    model = prepare(tiny.model, settings)
+    formats = {p.dtype for n, p in model.named_parameters() if "lora_" not in n}
+    assert formats == {torch.bfloat16}
+    assert all("lora_" in name for name, _ in adapters(model))
+    assert adapters(model)
+    assert fine_tune(model, examples, settings, pad_id=0, features=features).steps == 2
+
+
 @pytest.mark.parametrize("name", ["internvl", "qwen2_5_vl", "llama4"])
 def test_checkpoints_keep_nothing_of_the_frozen_tower(name) -> None:
     sample = make_sample(0, make_image(0), "<image>\nForest?")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from huggingface_hub.errors import (
@@ -67,6 +67,17 @@ def test_an_adapter_changes_the_whole_digest(folder):
     resolved = resolve(folder, adapter="adapter")
     assert resolved.digest == resolve(folder).digest
     assert resolved.whole_digest != resolve(folder).whole_digest
+
+
+def test_keys_tell_how_the_weights_are_quantized(folder):
+    plain = resolve(folder)
+    assert plain.quantized_as == "none"
+    kinds = [("4bit", False), ("8bit", False), ("4bit", True), ("8bit", True), ("gptq", True)]
+    told = {replace(plain, quantization=q, stored_quantized=s).quantized_as for q, s in kinds}
+    assert len(told) == len(kinds)
+    # of models that learned with everything else in float32
+    former = {q if s else f"{q} of the decoder's layers" for q, s in kinds}
+    assert not told & former
 
 
 @pytest.mark.parametrize(
