@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,31 @@ def trained_on(folder: Path) -> str | None:
         raise ModelError(f"{folder.name}/{CONFIG}: expected an object, got {found}")
     base = config.get("base_model_name_or_path")
     return base if isinstance(base, str) and base else None
+
+
+def with_lora(model: Any, targets: Sequence[str], *, rank: int, alpha: int) -> Any:
+    """Return the model with LoRA that has yet to be trained on the modules of these names.
+
+    Raises
+    ------
+    MissingExtraError
+        If peft is not installed.
+    ModelError
+        If peft does not know the model's quantized layers.
+    """
+    peft = peft_for("fine-tuning through LoRA")
+    config = peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets))
+    try:
+        with warnings.catch_warnings():  # peft asks transformers under a name of before
+            warnings.simplefilter("ignore", FutureWarning)
+            return peft.get_peft_model(model, config)
+    except (ImportError, ValueError) as error:  # a layer of no known kind, or a library too old
+        if not getattr(model, "is_quantized", False):
+            raise
+        raise ModelError(
+            f"LoRA cannot be laid on the model's quantized layers: {one_line(error)}",
+            "Name the model as it was before it was quantized.",
+        ) from error
 
 
 def with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:

@@ -7,7 +7,6 @@ are in the loss, and examples of like length share a batch.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bye_lint.features import FloatArray
-from bye_lint.models.adapters import peft_for
+from bye_lint.models.adapters import with_lora
 from bye_lint.models.examples import (
     IGNORED,
     Example,
@@ -100,27 +99,24 @@ def prepare(model: nn.Module, settings: FineTuneSettings) -> nn.Module:
     ------
     MissingExtraError
         If ``lora`` is asked for and peft is not installed.
+    ModelError
+        If peft lays no LoRA on the model's quantized layers.
     """
     if settings.method == "lora":
-        peft = peft_for("fine-tuning through LoRA")
-        if getattr(model, "is_quantized", False):
+        quantized = bool(getattr(model, "is_quantized", False))
+        if quantized:
             # not peft's preparation, which makes everything else float32: twice the memory
             model.requires_grad_(False)
         # "all-linear" would adapt the tower too, whose features may be cached.
         targets = [
             name
             for name, module in model.named_modules()
-            if isinstance(module, nn.Linear)
+            if (isinstance(module, nn.Linear) or (quantized and _is_packed(module)))
             and _is_decoder(name)
             and "lm_head" not in name
             and not name.endswith(".router")  # Llama 4's gives more than one tensor
         ]
-        config = peft.LoraConfig(
-            r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=targets
-        )
-        with warnings.catch_warnings():  # peft asks transformers under a name of before
-            warnings.simplefilter("ignore", FutureWarning)
-            model = peft.get_peft_model(model, config)
+        model = with_lora(model, targets, rank=settings.lora_rank, alpha=settings.lora_alpha)
     else:
         model.requires_grad_(True)
         for name, parameter in model.named_parameters():
@@ -132,6 +128,12 @@ def prepare(model: nn.Module, settings: FineTuneSettings) -> nn.Module:
         # need that, and the frozen tower's activations would be kept for nothing.
         model.disable_input_require_grads()  # type: ignore[operator]
     return model
+
+
+def _is_packed(module: nn.Module) -> bool:
+    """Whether a module is a linear layer of GPTQ or AWQ: of no class of torch's, all buffers."""
+    sized = hasattr(module, "in_features") and hasattr(module, "out_features")
+    return sized and next(module.parameters(recurse=False), None) is None
 
 
 def _is_tower(name: str) -> bool:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from tiny_families import build
-from tiny_models import make_image, make_llava, make_sample
+from tiny_models import make_image, make_llava, make_sample, pack
 
-from bye_lint.models import LoadedModel
+from bye_lint.models import LoadedModel, finetune
 from bye_lint.models.encoding import encode_examples
 from bye_lint.models.finetune import (
     IGNORED,
@@ -285,6 +285,22 @@ def test_what_is_not_quantized_keeps_its_format(tiny) -> None:
     assert all("lora_" in name for name, _ in adapters(model))
     assert adapters(model)
     assert fine_tune(model, examples, settings, pad_id=0, features=features).steps == 2
+
+
+def test_packed_layers_of_the_decoder_are_adapted(tiny, monkeypatch) -> None:
+    layers = [n for n, m in tiny.model.named_modules() if isinstance(m, torch.nn.Linear)]
+    layers = [name for name in layers if "language_model.layers" in name]
+    told: list[str] = []
+    monkeypatch.setattr(
+        finetune, "with_lora", lambda model, targets, **_: (told.extend(targets), model)[1]
+    )
+    lora = replace(SETTINGS, method="lora")
+    prepare(pack(tiny.model), lora)
+    assert told == layers
+    tiny.model.is_quantized = False
+    told.clear()
+    prepare(tiny.model, lora)
+    assert told == []
 
 
 @pytest.mark.parametrize("name", ["internvl", "qwen2_5_vl", "llama4"])

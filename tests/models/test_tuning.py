@@ -18,10 +18,12 @@ from conformance import model_inputs
 from tiny_families import BUILDERS, build, lighton_processor, text_config, tower
 from tiny_models import (
     QUESTIONS,
+    PackedLinear,
     Tiny,
     make_image,
     make_llava,
     make_sample,
+    pack,
     sharpen,
 )
 
@@ -480,6 +482,25 @@ def test_quantized_weights_are_not_trained_themselves(base, tmp_path) -> None:
     chosen = schedule(FineTunePolicy(), quantized, small=True, seed=0)
     assert chosen.method == "lora"
     assert schedule(FineTunePolicy(), base, small=True, seed=0).method == "full"
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["of no known kind", "of no known form"])
+def test_quantized_layers_that_lora_cannot_be_laid_on_are_told(
+    base, tmp_path, monkeypatch, packed
+) -> None:
+    def load(*args, **kwargs):
+        loaded = load_model(*args, **kwargs)
+        pack(loaded.model)
+        for module in loaded.model.modules() if not packed else ():
+            if isinstance(module, PackedLinear):
+                del module.in_features
+        return loaded
+
+    monkeypatch.setattr(tuning, "load_model", load)
+    settings = FineTuneSettings(method="lora", max_steps=1)
+    with pytest.raises(ModelError, match="LoRA cannot be laid on the model's quantized") as caught:
+        tune(base, SAMPLES, settings, cache=tmp_path, device="cpu")
+    assert caught.value.remedy == "Name the model as it was before it was quantized."
 
 
 def test_the_defaults_of_lora_are_those_of_the_paper(base) -> None:

@@ -131,6 +131,24 @@ def sharpen(model: Any, *, std: float = 0.25) -> Any:
     return model.eval()
 
 
+class PackedLinear(torch.nn.Module):
+    """A linear layer as GPTQ and AWQ have it: no class of torch's, no parameters."""
+
+    def __init__(self, linear: torch.nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.register_buffer("qweight", torch.ones(4, 4, dtype=torch.int32))
+
+
+def pack(model: Any) -> Any:
+    """Put packed layers in the place of all linear layers of the decoder's blocks."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, torch.nn.Linear) and "language_model.layers" in name:
+            model.set_submodule(name, PackedLinear(module))
+    model.is_quantized = True
+    return model
+
+
 def make_llava(*, layers: int = 3, width: int = 32) -> Tiny:
     """LLaVA: a CLIP tower without its class token, a projector, a Llama decoder."""
     from transformers import (
