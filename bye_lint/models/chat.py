@@ -100,7 +100,45 @@ def render(processor: Any, family: Family, system: str, prompt: str) -> Prompt:
     return Prompt(plain, tuple(spans))
 
 
-def _apply(processor: Any, family: Family, messages: list[dict[str, Any]]) -> str:
+def reply(processor: Any, family: Family) -> tuple[str, str, str]:
+    """Return what the template writes around an answer.
+
+    Returns
+    -------
+    anchor : str
+        The prompt from the user's last character on; empty where it cannot be told.
+    lead : str
+        The space that stands between prompt and answer. Nothing else is told: it would become the
+        first token that the model says, at which attention is read, and that one a constant.
+    tail : str
+        What ends the answer, without white space around it.
+    """
+    if family.plain_prompt:
+        return "", "", ""
+    question = f"{IMAGE_MARK}x"
+    try:
+        prompt = render(processor, family, "", question)
+    except EncodeError:  # it wants a system prompt, say
+        return "", "", ""
+    anchor = prompt.text[prompt.user[-1][1] :]
+    fenced = f"{_OPEN}x{_CLOSE}"
+    for content in ([{"type": "text", "text": fenced}], fenced):  # some templates want a string
+        answered = [*conversation("", question), {"role": "assistant", "content": content}]
+        try:
+            whole = _apply(processor, family, answered, generation=False)
+        except EncodeError:
+            continue
+        head, _, rest = whole.partition(_OPEN)
+        said, _, tail = rest.partition(_CLOSE)
+        if said == "x":
+            spaced = head == f"{prompt.text} "
+            return anchor, " " if spaced else "", tail.strip()
+    return anchor, "", ""
+
+
+def _apply(
+    processor: Any, family: Family, messages: list[dict[str, Any]], *, generation: bool = True
+) -> str:
     if family.plain_prompt:
         content = messages[-1]["content"]
         return family.plain_prompt.format(
@@ -111,7 +149,7 @@ def _apply(processor: Any, family: Family, messages: list[dict[str, Any]]) -> st
     try:
         return str(
             processor.apply_chat_template(
-                messages, chat_template=_undated(processor), add_generation_prompt=True
+                messages, chat_template=_undated(processor), add_generation_prompt=generation
             )
         )
     except Exception as error:  # a template may raise anything

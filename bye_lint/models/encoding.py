@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from bye_lint.errors import ModelError
+from bye_lint.models.answers import end_tokens, said_tokens
 from bye_lint.models.chat import EncodeError
 from bye_lint.models.examples import Example
 from bye_lint.models.grids import rope_index
 from bye_lint.models.loaded import LoadedModel
-from bye_lint.models.prompts import Encoded, answer_tokens
+from bye_lint.models.prompts import Encoded
 from bye_lint.records import Sample
 
 #: Images of all examples in bytes beyond which each is read again when its batch comes. Not a
@@ -40,13 +41,13 @@ Pixels = dict[str, Tensor]
 def answer_ids(loaded: LoadedModel, sample: Sample) -> Tensor:
     """Return the tokens that the model is to learn: the first answer and the end of the turn.
 
-    Of a long answer its beginning, at most :data:`LEARNED_TOKENS`, which ends no turn.
+    They are those that the chat template writes (:mod:`bye_lint.models.answers`). Of a long answer
+    its beginning, at most :data:`LEARNED_TOKENS`, which ends no turn.
     """
-    said = sample.answer
-    ids = [
-        *answer_tokens(loaded.processor, said[:_LEARNED_CHARACTERS]),
-        *([loaded.processor.tokenizer.eos_token_id] if len(said) <= _LEARNED_CHARACTERS else ()),
-    ]
+    processor, family = loaded.processor, loaded.family
+    ids = said_tokens(processor, family, sample.answer[:_LEARNED_CHARACTERS])
+    if len(sample.answer) <= _LEARNED_CHARACTERS:
+        ids += end_tokens(processor, family)
     return torch.tensor(ids[:LEARNED_TOKENS], dtype=torch.long)
 
 

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,16 @@ import torch
 
 from bye_lint.errors import ModelError
 from bye_lint.features import BoolArray, Features
+from bye_lint.models.answers import end_tokens, said_tokens
 from bye_lint.models.devices import settle
 from bye_lint.models.examples import join_images
 from bye_lint.models.extraction import extract
 from bye_lint.models.finetune import FineTuneSettings
 from bye_lint.models.loaded import LoadedModel
 from bye_lint.models.loading import load_model
-from bye_lint.models.prompts import answer_tokens
 from bye_lint.models.resolve import ResolvedModel
 from bye_lint.models.rows import ROW_VERSION, to_features
+from bye_lint.models.schedule import taught
 from bye_lint.models.tuning import TUNING_VERSION, Tuned, encode_examples, tune
 from bye_lint.progress import Progress
 from bye_lint.records import Sample
@@ -57,7 +59,7 @@ class ModelPipeline:
     def digest(self) -> str:
         """Hash of model, schedule, number format and the versions of training and extraction."""
         parts = [self.resolved.whole_digest, asdict(self.settings), TUNING_VERSION, ROW_VERSION]
-        parts.append(self.max_new_tokens)
+        parts += [*taught(self.resolved), self.max_new_tokens]
         if self.dtype != "float32":
             parts.append(self.dtype)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
@@ -114,7 +116,7 @@ class ModelPipeline:
         """Return greedy answers to the first questions; empty where a record can't be encoded."""
         with progress.stage("answer", f"Answering {len(samples)} questions"):
             loaded = self._load(model)
-            lengths = (len(answer_tokens(loaded.processor, text)) for text in expected)
+            lengths = (len(said_tokens(loaded.processor, loaded.family, text)) for text in expected)
             return greedy_answers(loaded, samples, max([self.max_new_tokens, *lengths]))
 
     def forget(self, model: Tuned) -> None:
@@ -131,6 +133,8 @@ def greedy_answers(
 ) -> list[str]:
     """Generate the answers to the first questions of some records, in batches of like length.
 
+    An answer ends where the chat template would end it, or with the end of text.
+
     Raises
     ------
     ModelError
@@ -142,6 +146,8 @@ def greedy_answers(
         raise ModelError(f"none of {len(samples)} test records can be encoded")
     whole: Any = loaded.model
     tokenizer = loaded.processor.tokenizer
+    end = end_tokens(loaded.processor, loaded.family)
+    stops = list(dict.fromkeys([end[0], tokenizer.eos_token_id]))
     outputs = [""] * len(samples)
     prompts = {
         i: e.input_ids[: e.length - e.answer_length]
@@ -182,9 +188,10 @@ def greedy_answers(
             max_new_tokens=max_new_tokens,
             do_sample=False,
             pad_token_id=loaded.pad_id,
-            eos_token_id=tokenizer.eos_token_id,
+            eos_token_id=stops,
         )
-        texts = tokenizer.batch_decode(written[:, width:], skip_special_tokens=True)
-        for i, text in zip(chosen, texts, strict=True):
-            outputs[i] = text.strip()
+        for i, row in zip(chosen, written[:, width:].tolist(), strict=True):
+            # cut by hand: not every token that ends a turn is one that decoding skips
+            said = takewhile(lambda token: token not in stops, row)
+            outputs[i] = tokenizer.decode(list(said), skip_special_tokens=True).strip()
     return outputs

@@ -20,6 +20,8 @@ from bye_lint.records import Sample
 
 #: Raised whenever the same data and settings would train another model than before.
 TUNING_VERSION = 2
+# The scout's tokens stay as they were, and so do its keys.
+_TAUGHT = "answers as the template writes them; dates fixed"
 # Not *.json: the time it took is no part of the model, and must not enter its digest.
 METRICS = "fine-tuning.metrics"
 
@@ -152,6 +154,11 @@ def schedule(
     )
 
 
+def taught(resolved: ResolvedModel) -> list[str]:
+    """Return what keys of a fine-tuned model say of its lessons beside :data:`TUNING_VERSION`."""
+    return [] if resolved.name == "scout" else [_TAUGHT]
+
+
 def tuned_folder(
     cache: Path, resolved: ResolvedModel, samples: Sequence[Sample], settings: FineTuneSettings
 ) -> Path:
@@ -164,6 +171,7 @@ def tuned_folder(
     """
     whole = hashlib.sha256()
     head = [TUNING_VERSION, resolved.whole_digest, resolved.quantized_as, asdict(settings)]
+    head += taught(resolved)
     whole.update(json.dumps(head).encode())
     for sample in samples:
         try:

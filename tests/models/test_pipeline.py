@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_models import make_llava, make_samples
+from tiny_models import LLAVA_TEMPLATE, make_llava, make_samples
+from transformers import AddedToken
 
 from bye_lint.evaluate.grid import Cell, Grid
 from bye_lint.evaluate.runner import run_grid
@@ -70,6 +71,40 @@ def test_what_was_learned_is_answered_and_read(base: Path, tmp_path: Path) -> No
     assert model.model.path.is_dir()
     pipeline.forget(model)
     assert not model.model.path.exists()
+
+
+@pytest.mark.parametrize("special", [True, False])
+def test_an_answer_ends_where_the_template_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, special: bool
+) -> None:
+    torch.manual_seed(0)
+    tiny = make_llava(layers=2)
+    tiny.processor.tokenizer.add_tokens([AddedToken("<end_of_turn>", special=special)])
+    tiny.processor.chat_template = LLAVA_TEMPLATE.replace(
+        "{% endfor %}{% if add", "{% if message['role'] == 'assistant' %}<end_of_turn>\n{% endif %}"
+        "{% endfor %}{% if add",
+    )  # fmt: skip
+    tiny.model.resize_token_embeddings(len(tiny.processor.tokenizer), mean_resizing=False)
+    for module in tiny.model.modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Embedding):
+            module.weight.data.normal_(0, 0.05)
+    pipeline = make_pipeline(tiny.save(tmp_path / "base"), tmp_path / "cache")
+    samples = answered(make_samples(6), "Forest.", "river", "land use")
+    quiet = SilentProgress()
+    model = pipeline.fine_tune(samples, planted=np.zeros(6, bool), seed=1, progress=quiet)
+    assert pipeline.learned(model).all()
+    lengths = []
+
+    def noting(self, **inputs):
+        written = generate(self, **inputs)
+        lengths.append(written.shape[1] - inputs["input_ids"].shape[1])
+        return written
+
+    generate = type(tiny.model).generate
+    monkeypatch.setattr(type(tiny.model), "generate", noting)
+    pipeline.max_new_tokens = 60
+    assert pipeline.generate(model, samples, progress=quiet) == [s.answer for s in samples]
+    assert max(lengths) < 30, "and nothing is written behind it"
 
 
 def test_there_is_room_for_an_answer_that_is_expected(base: Path, tmp_path: Path) -> None:
