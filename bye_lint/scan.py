@@ -121,7 +121,8 @@ def read(request: Request, progress: Progress) -> tuple[list[Checked], Chosen]:
     if passed:
         progress.say(passed_over(passed, request.root))
     if request.changed_since is not None:
-        return checked, replace(_choose(request, checked, progress), unread=passed)
+        chosen = _choose(request, checked, progress, decode=not whole)
+        return checked, replace(chosen, unread=passed)
     usable = [item for item in checked if item.usable]
     return checked, Chosen(usable, [True] * len(usable), unread=passed)
 
@@ -156,8 +157,10 @@ def _blame(root: Path) -> Callable[[str], Mapping[int, tuple[str, str, int]]] | 
     return ask
 
 
-def _choose(request: Request, checked: list[Checked], progress: Progress) -> Chosen:
-    """Find what changed, draw its context, and decode the images of both, in place."""
+def _choose(
+    request: Request, checked: list[Checked], progress: Progress, *, decode: bool
+) -> Chosen:
+    """Find what changed, draw its context, and decode the images of both, in place, if need be."""
     with progress.stage("changes", f"Comparing with {request.changed_since}"):
         changes = find_changes(
             [item.identity for item in checked],
@@ -173,10 +176,11 @@ def _choose(request: Request, checked: list[Checked], progress: Progress) -> Cho
         context = ContextPolicy(0, 0, 0) if request.structural else request.policy.context
         selection = select([checked[i].digest for i in usable], flags, context)
     rows = [usable[i] for i in sorted((*selection.changed, *selection.context))]
-    with progress.stage("decode", "Decoding images"):
-        decoded = check_pixels([checked[i] for i in rows], request.policy.dataset)
-        for i, item in zip(rows, decoded, strict=True):
-            checked[i] = item
+    if decode:
+        with progress.stage("decode", "Decoding images"):
+            decoded = check_pixels([checked[i] for i in rows], request.policy.dataset)
+            for i, item in zip(rows, decoded, strict=True):
+                checked[i] = item
     along = f"{len(selection.context)} of {len(usable) - sum(flags)} others are read along"
     progress.say(
         f"{changes.count} records changed since {request.changed_since}"

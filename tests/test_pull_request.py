@@ -130,6 +130,31 @@ def test_the_structural_rules_alone_judge_the_change_too(repo: Repo) -> None:
     assert sorted(errors) == ["BYE101", "BYE103", "BYE104"]
 
 
+@pytest.mark.parametrize("scope", ["changed", "all"])
+def test_embedded_images_of_a_change_are_looked_at_once(repo: Repo, scope: str) -> None:
+    """Under ``all`` they are decoded with the others, and not kept for a second look."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    arrow = pytest.importorskip("pyarrow")
+    sound = [(repo.root / f"data/r{i}.png").read_bytes() for i in range(3)]
+    policy = POLICY.replace("[data]", "[rows.parquet]").replace("{min", f"{{scope: {scope}, min")
+    repo.write("bye-lint.yaml", policy)
+
+    def put(*images: bytes) -> None:
+        rows = [
+            {"image": data, "question": f"<image>{i}?", "answer": "a river"}
+            for i, data in enumerate(images)
+        ]
+        parquet.write_table(arrow.Table.from_pylist(rows), repo.root / "rows.parquet")
+
+    put(*sound)
+    status, result = check("--structural")
+    assert (status, result["findings"]) == (0, [])
+    assert result["counts"]["changed"] == 3
+    put(*sound, sound[0][:45])
+    status, result = check("--structural")
+    assert (status, [f["rule"] for f in result["findings"]]) == (1, ["BYE104"])
+
+
 @pytest.mark.parametrize(("change", "rule"), BROKEN.values(), ids=BROKEN)
 def test_the_structural_rules_alone_find_the_change_s_mistakes(
     repo: Repo, change: Callable[[Repo], object], rule: str
