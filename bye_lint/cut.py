@@ -14,7 +14,7 @@ from bye_lint.datasets.imagefolder import scan_csv
 from bye_lint.datasets.jsonarray import scan_array
 from bye_lint.datasets.jsonfile import json_kind
 from bye_lint.datasets.jsonlines import scan_lines
-from bye_lint.datasets.parquet import MAGIC
+from bye_lint.datasets.parquet import MAGIC, STREAMED
 from bye_lint.datasets.raw import BOM
 from bye_lint.errors import MissingExtraError, ResultError
 
@@ -137,7 +137,7 @@ def _cut_parquet(path: Path, rows: Collection[int], target: Path) -> dict[int, s
     arrow = _pyarrow()
     seen = 0
     removed: dict[int, str] = {}
-    with arrow.parquet.ParquetFile(path) as file:
+    with arrow.parquet.ParquetFile(path, **STREAMED) as file:
         total = file.metadata.num_rows
         if rows and max(rows) > total:
             raise ResultError(
@@ -157,6 +157,7 @@ def _cut_parquet(path: Path, rows: Collection[int], target: Path) -> dict[int, s
                     removed[seen + i + 1] = json.dumps(row, ensure_ascii=False, default=_plain)
                 seen += table.num_rows
                 writer.write_table(table.filter(arrow.array(keep, type=arrow.bool_())))
+                del table  # while the next one is read
     return removed
 
 

@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import os
 import re
 import time
 from dataclasses import replace
@@ -837,3 +838,22 @@ def test_cutting_many_records_costs_no_more_than_few(tmp_path):
     cut(path, {(line, 1) for line in range(1, 20_001, 2)}, tmp_path / "new")
     assert time.perf_counter() - began < 10
     assert (tmp_path / "new").read_text().count("\n") == 30_000
+
+
+def test_parquet_is_not_held_in_memory_while_it_is_cut(tmp_path, monkeypatch):
+    path = tmp_path / "train.parquet"
+    rows = pa.table({"image": [os.urandom(1 << 18) for _ in range(80)]})
+    pq.write_table(rows, path, row_group_size=8, use_dictionary=False)
+    del rows
+    before, held = pa.total_allocated_bytes(), []
+    group = pq.ParquetFile.read_row_group
+
+    def seen(*given: object) -> object:
+        held.append(pa.total_allocated_bytes() - before)
+        return group(*given)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", seen)
+    cut(path, {(2, 1), (79, 1)}, tmp_path / "new.parquet")
+    assert len(held) == 10
+    assert max(held) < 2 << 20, "nothing of a group is left when the next one is read"
+    assert pq.read_table(tmp_path / "new.parquet").num_rows == 78

@@ -18,6 +18,10 @@ from bye_lint.records import Sample, Skipped
 #: How a file begins.
 MAGIC = b"PAR1"
 
+#: How a file is opened: as pyarrow opens it by itself, whatever was read stays in memory until the
+#: file is closed.
+STREAMED: Mapping[str, Any] = {"pre_buffer": False, "buffer_size": 1 << 20}
+
 #: Rows that are held together, each of which may embed an image; more where distinct values are.
 _ROWS = 16
 _ROWS_CODED = 64
@@ -54,7 +58,7 @@ def read(path: Path, settings: ReadSettings) -> Iterator[Sample | Skipped]:
     arrow = _pyarrow()
     row = 0
     try:
-        with arrow.parquet.ParquetFile(path) as file:
+        with arrow.parquet.ParquetFile(path, **STREAMED) as file:
             columns = _columns(file.schema_arrow.names, settings.fields)
             twice = next((name for name in columns if columns.count(name) > 1), None)
             if twice is not None:
@@ -77,7 +81,8 @@ def _batches(arrow: Any, path: Path, file: Any, columns: list[str]) -> Iterator[
         yield from file.iter_batches(batch_size=_ROWS, columns=columns)
         return
     # columns in which others are nested can be read so within one group of rows at most
-    with arrow.parquet.ParquetFile(path, read_dictionary=_coded(file.metadata)) as coded:
+    told = _coded(file.metadata)
+    with arrow.parquet.ParquetFile(path, read_dictionary=told, **STREAMED) as coded:
         for group in range(file.num_row_groups):
             seen = 0
             options = {"row_groups": [group], "columns": columns}

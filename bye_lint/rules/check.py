@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,8 +22,9 @@ from bye_lint.rules.images import ImageCheck, check_image
 from bye_lint.rules.turns import empty_answer, is_text_alone, no_image_asked, placeholders
 
 #: Records that are worked on together. Nothing goes on between two blocks, while the caller
-#: has control.
+#: has control. Fewer, if the images that they hold themselves come to this many bytes.
 _BLOCK = 256
+_BLOCK_BYTES = 64 << 20
 
 #: Warnings say nothing that makes a record unusable: a duplicate id is ambiguous, no more.
 _STILL_SCORED = ("BYE109",)
@@ -38,8 +38,9 @@ _RULES: tuple[tuple[str, Callable[[Sample], Iterator[str]]], ...] = (
     (_NOT_ASKED, no_image_asked),
 )
 
-#: Records of one task: handing each over by itself costs more than a small image does.
-_PIECE = 16
+#: Tasks that a block is cut into: handing each record over by itself costs more than a small image
+#: does.
+_PIECES = 16
 
 #: Seconds of work, or of waiting for a slow disk, from which a record is worth a thread. Small
 #: images are not: threads that take turns on a busy machine cost more than they save.
@@ -104,14 +105,35 @@ def _look(
 ) -> Iterator[tuple[Item, list[ImageCheck]]]:
     """Yield each record with what was found out about its images."""
     workers = jobs if jobs is not None else min(8, os.cpu_count() or 1)
-    stream = iter(items)
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        while block := list(islice(stream, _BLOCK)):
+        for block in _blocks(items):
             # warnings are process-wide state, so that they are silenced around a whole block
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 images = _in_pieces(pool, block, check)
             yield from zip(block, images, strict=True)
+
+
+def _blocks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Yield the records in blocks, each of which is emptied before the next one is read."""
+    block: list[Item] = []
+    size = 0
+    for item in items:
+        block.append(item)
+        size += _size(item)
+        if len(block) == _BLOCK or size >= _BLOCK_BYTES:
+            yield block
+            block.clear()
+            size = 0
+    if block:
+        yield block
+
+
+def _size(item: Sample | Skipped) -> int:
+    """Return the bytes of the images that a record holds in memory."""
+    if not isinstance(item, Sample):
+        return 0
+    return sum(len(image.data) for image in item.images if isinstance(image.data, bytes))
 
 
 def _remembering(max_pixels: int, decode: bool, digest: bool) -> CheckImage:
@@ -137,11 +159,12 @@ def _in_pieces(
     def look(piece: Sequence[Sample | Skipped]) -> list[list[ImageCheck]]:
         return [_images(item, check) for item in piece]
 
+    size = max(1, len(block) // _PIECES)
     worked, waited = time.thread_time(), time.perf_counter()
-    first = look(block[:_PIECE])
+    first = look(block[:size])
     worked, waited = time.thread_time() - worked, time.perf_counter() - waited
-    pieces = [block[i : i + _PIECE] for i in range(_PIECE, len(block), _PIECE)]
-    heavy = worked > _PIECE * _HEAVY or waited > _PIECE * _SLOW
+    pieces = [block[i : i + size] for i in range(size, len(block), size)]
+    heavy = worked > size * _HEAVY or waited > size * _SLOW
     done = pool.map(look, pieces) if heavy else map(look, pieces)
     return first + [images for piece in done for images in piece]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -185,6 +186,23 @@ def test_a_small_file_of_large_repeated_values_is_not_written_out(
             most, rows = max(most, arrow_bytes.bytes_allocated() - before), rows + 1
         assert rows == 64
         assert most < 64 << 20, name
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_a_file_is_not_held_in_memory_while_it_is_read(
+    tmp_path: Path, small: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.parquet"
+    columns = {"image": [os.urandom(1 << 18) for _ in range(96)], "text": ["a"] * 96}
+    pq.write_table(pa.table(columns), path, row_group_size=16, use_dictionary=False)
+    del columns
+    if not small:
+        monkeypatch.setattr("bye_lint.datasets.parquet._SMALL", 1 << 20)
+    before, most = pa.total_allocated_bytes(), 0
+    for item in read_datasets([path], DatasetPolicy(), tmp_path, display_root=tmp_path):
+        assert isinstance(item, Sample), item
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert most < path.stat().st_size * 2 / 3
 
 
 @pytest.mark.parametrize("small", [True, False])

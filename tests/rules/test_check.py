@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import time
+import tracemalloc
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -371,3 +372,17 @@ def test_many_tags_that_do_not_close_take_no_time() -> None:
     (item,) = check(sample(turns=answers("<img>" * 400_000)))
     assert item.usable
     assert time.perf_counter() - began < 5
+
+
+def test_embedded_images_are_let_go_as_the_records_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of images that records hold themselves, a block's bytes are held, and not those of two."""
+    monkeypatch.setattr("bye_lint.rules.check._BLOCK_BYTES", 16 << 20)
+    odd = (sample(i, images=(ImageSource("x", data=bytes(1 << 20)),)) for i in range(64))
+    tracemalloc.start()
+    try:
+        found = [item.findings[0].rule for item in check_samples(odd, POLICY)]
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == ["BYE104"] * 64
+    assert most < 24 << 20
