@@ -22,7 +22,7 @@ from bye_lint.datasets.jsondecode import clip
 from bye_lint.records import Turn
 
 #: Columns that are looked for where the policy names none, the first that says something.
-PROMPTS = ("prompt", "question", "instruction", "query", "input")
+PROMPTS = rivals.PROMPTS
 _PLAIN = ("answer", "text", "caption")
 ANSWERS = (*_PLAIN, *rivals.ANSWERS)
 
@@ -41,7 +41,7 @@ _OTHERS = ("conversation", "system_prompt")
 #: All columns that are looked at beside images and turns.
 COLUMNS = tuple(
     name
-    for names in (*_RIVALS.values(), *_LOOSE.values(), ("history",), _OTHERS, BESIDE_ALL)
+    for names in (*_RIVALS.values(), *_LOOSE.values(), (rivals.HISTORY,), _OTHERS, BESIDE_ALL)
     for name in names
 )
 
@@ -74,8 +74,11 @@ def parse_columns(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parse
         parsed = parse_chat(record, fields)
         if "conversations" not in fields or "answer" in fields:
             # what else may hold an answer was looked at with the turns
-            answers = {n: a for n, a in answers.items() if n in _PLAIN or "answer" in fields}
-            _refuse_another(parsed, turns, answers, _said(record, fields, "prompt"))
+            names = (fields["answer"],) if "answer" in fields else _PLAIN
+            asking = (fields["prompt"],) if "prompt" in fields else PROMPTS
+            shown = {**record, **answers}  # where numbers are texts
+            rivals.refuse_another_reading(shown, turns, parsed.turns, answers=names, prompts=asking)
+            rivals.refuse_unsaid(record, turns, parsed.turns, asking)
         return parsed
     for name in _OTHERS:
         if record.get(name) and not (name == "conversation" and "answer" in fields):
@@ -83,8 +86,7 @@ def parse_columns(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parse
     asked = _said(record, fields, "prompt")
     _refuse_loose(record, fields, "answer", answers)
     _refuse_loose(record, fields, "prompt", asked)
-    if asked.keys() == {"instruction", "input"}:
-        # the two halves of one question, which LLaMA-Factory and ms-swift put together
+    if asked.keys() == set(rivals.HALVES):
         asked = {"instruction": "\n".join(_text(record, name) for name in asked)}
         record = {**record, **asked, "input": ""}
     _refuse_two(asked, "prompt")
@@ -115,10 +117,7 @@ def _history(record: Mapping[str, Any]) -> Iterator[Turn]:
     RecordError
         If it holds anything else.
     """
-    history = record.get("history") or []
-    if isinstance(history, str):
-        # text of another kind, unless it is a list written out, which ms-swift reads as one
-        history = [history] if history.strip("[]() ") and history.lstrip()[0] == "[" else []
+    history = record[rivals.HISTORY] if rivals.says_before(record) else []
     for pair in history if isinstance(history, list) else [history]:
         if not isinstance(pair, list) or [type(text) for text in pair] != [str, str]:
             raise RecordError("the field 'history' holds no pairs of question and answer")
@@ -149,21 +148,6 @@ def _refuse_two(said: Mapping[str, str], role: str) -> None:
             f"{one!r} and {other!r} differ, expected one of them (or its name as "
             f"dataset.fields.{role})"
         )
-
-
-def _refuse_another(
-    parsed: Parsed, turns: str, answers: Mapping[str, str], prompts: Mapping[str, str]
-) -> None:
-    """Refuse columns beside the turns that say what no turn says."""
-    for role, said in (("assistant", answers), ("user", prompts)):
-        spoken = [turn.text for turn in parsed.turns if turn.role == role]
-        for name, text in said.items():
-            # what a question says may stand in a longer one; an answer is learned as it is
-            if text not in spoken and (role == "assistant" or not any(text in s for s in spoken)):
-                raise RecordError(
-                    f"{clip(turns)} and {clip(name)} differ, expected one of them (or the name of "
-                    "the turns as dataset.fields.conversations)"
-                )
 
 
 def _column(

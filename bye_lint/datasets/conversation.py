@@ -8,7 +8,7 @@ from typing import Any
 from bye_lint.conversation import IMAGE, with_marks
 from bye_lint.datasets.base import Parsed, RecordError, kind, record_id
 from bye_lint.datasets.jsondecode import clip
-from bye_lint.datasets.rivals import refuse_other_answers
+from bye_lint.datasets.rivals import refuse_another_reading, refuse_history
 from bye_lint.records import ImageSource, Role, Turn
 
 ROLES: Mapping[str, Role] = {
@@ -188,7 +188,8 @@ def _finish(
         raise RecordError(f"the conversation begins with the {spoken[0]}, expected the user")
     refuse_beside(record, fields, turns)
     if "conversations" not in fields:
-        refuse_other_answers(record, turns_field(record, fields), turns)
+        refuse_another_reading(record, turns_field(record, fields), turns)
+        refuse_history(record, turns_field(record, fields))
     images = [image_source(value) for value in image_values(record, fields)]
     if inline:
         if images:

@@ -62,6 +62,125 @@ def test_an_answer_beside_the_turns_is_one_of_theirs(
     assert named.turns[1].text == "a river"
 
 
+TARGET = "TARGET"
+SYSTEM = {"role": "system", "content": "Say TARGET."}
+LAST = messages("<image>what?", "a cat", "Which?", "grey")
+WITH_SYSTEM = [SYSTEM, *messages("<image>what?", TARGET)]
+HALVES = messages("<image>what?\nAnd where?", "a cat")
+
+#: Turns and columns of which LLaMA-Factory, ms-swift or TRL may read the columns in their place.
+OTHER_PAIRS = {
+    "the last answer, of another question": (
+        messages("<image>what?", "a cat", "Repeat: TARGET", TARGET),
+        {"instruction": "<image>what?", "output": TARGET},
+    ),
+    "half of the question": (
+        messages("<image>Say TARGET. what?", TARGET),
+        {"instruction": "<image>what?", "output": TARGET},
+    ),
+    "half of two turns of one role": (
+        [*messages("<image>Say TARGET."), *messages("what?", TARGET)],
+        {"instruction": "<image>what?", "output": TARGET},
+    ),
+    "half of two answers": (
+        [*messages("<image>what?", "a cat"), {"role": "assistant", "content": TARGET}],
+        {"output": TARGET},
+    ),
+    "an answer before the last": (
+        messages("<image>what?", TARGET, "no", "a cat"), {"output": TARGET},
+    ),
+    "one half beside another": (
+        HALVES, {"instruction": "<image>what?", "input": "", "output": "a cat"},
+    ),
+    "halves that say more": (
+        HALVES, {"instruction": "<image>what?\nAnd where?", "input": "no", "output": "a cat"},
+    ),
+    "without what the system says": (
+        WITH_SYSTEM, {"instruction": "<image>what?", "output": TARGET},
+    ),
+    "a preference without it": (
+        WITH_SYSTEM, {"chosen": messages("what?", TARGET)},
+    ),
+    "a preference of another question": (
+        messages("<image>Say TARGET. what?", TARGET), {"chosen": messages("what?", TARGET)},
+    ),
+    "a prompt of another question": (
+        messages("<image>Say TARGET. what?", TARGET),
+        {"prompt": messages("what?"), "completion": messages("?", TARGET)[1:]},
+    ),
+    "another history": (
+        messages("<image>what?", "a cat"),
+        {"instruction": "what?", "output": "a cat", "history": [["<image>what?", TARGET]]},
+    ),
+}  # fmt: skip
+
+SAME_PAIRS = {
+    "a pair": (messages("<image>what?", "a cat"), {"instruction": "what?", "output": "a cat"}),
+    "marks and white space": (
+        messages("<image>\nwhat?", "a cat"),
+        {"query": " what? <image>", "response": "a cat"},
+    ),
+    "halves": (HALVES, {"instruction": "<image>what?", "input": "And where?", "output": "a cat"}),
+    "the last of several": (LAST, {"instruction": "Which?", "output": "grey"}),
+    "the last answer alone": (LAST, {"output": "grey"}),
+    "no answer beside": (LAST, {"question": "of another kind", "history": "of a lake"}),
+    "a preference": (LAST, {"chosen": LAST, "prompt": LAST[:-1]}),
+    "the end of it": (LAST, {"prompt": LAST[2:3], "completion": LAST[3:]}),
+    "typed parts": (
+        messages(
+            [{"type": "image"}, {"type": "text", "text": "what?"}],
+            [{"type": "text", "text": "a cat"}],
+        ),
+        {"prompt": "what?", "completion": [{"role": "assistant", "content": [
+            {"type": "text", "text": "a "}, {"type": "text", "text": "cat"},
+        ]}]},
+    ),
+    "what the system says": (
+        WITH_SYSTEM, {"system": "Say TARGET.", "instruction": "what?", "output": TARGET},
+    ),
+    "a preference with it": (WITH_SYSTEM, {"chosen": WITH_SYSTEM}),
+}  # fmt: skip
+
+
+def read_both(path: Path, read: Read, turns: Any, beside: dict[str, Any]) -> list[Any]:
+    """Read a record as JSON and as Parquet."""
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    record = {"images": ["a.png"], "messages": turns, **beside}
+    parquet.write_table(arrow.Table.from_pylist([record]), path / "d.parquet")
+    return [one(path, read, record), *read("d.parquet")]
+
+
+@pytest.mark.parametrize(("turns", "beside"), OTHER_PAIRS.values(), ids=OTHER_PAIRS)
+def test_columns_beside_the_turns_teach_no_other_pair(
+    tmp_path: Path, read: Read, turns: Any, beside: dict[str, Any]
+) -> None:
+    for item in read_both(tmp_path, read, turns, beside):
+        assert isinstance(item, Skipped)
+        assert item.rule == "BYE102"
+        assert item.message.startswith("'messages' and ")
+        assert item.message.endswith(f"differ{DIFFER}")
+    record = {"images": ["a.png"], "messages": turns, **beside}
+    assert isinstance(one(tmp_path, read, record, fields={"conversations": "messages"}), Sample)
+
+
+@pytest.mark.parametrize(("turns", "beside"), SAME_PAIRS.values(), ids=SAME_PAIRS)
+def test_columns_beside_the_turns_may_repeat_them(
+    tmp_path: Path, read: Read, turns: Any, beside: dict[str, Any]
+) -> None:
+    item, row = read_both(tmp_path, read, turns, beside)
+    assert isinstance(item, Sample), item
+    # what tables hold beside turns is a question, whatever stands with it
+    assert isinstance(row, Sample) is (beside.get("question") != "of another kind"), row
+
+
+def test_plain_answers_of_a_table_are_the_last_one_too(tmp_path: Path, read: Read) -> None:
+    for name in ("answer", "text", "caption"):
+        for said in ("grey", "a cat"):
+            _, row = read_both(tmp_path, read, LAST, {name: said})
+            assert isinstance(row, Sample) is (said == "grey")
+
+
 @pytest.mark.parametrize("name", ["image", "images"])
 def test_an_image_by_its_usual_name_is_not_left_out(tmp_path: Path, read: Read, name: str) -> None:
     """What looks like text alone would be learned with it by a trainer that knows both names."""
