@@ -11,6 +11,7 @@ from typing import Any
 
 from bye_lint.datasets.images import ImageRoot
 from bye_lint.datasets.jsondecode import clip, has_surrogate
+from bye_lint.datasets.names import misspelled
 from bye_lint.datasets.raw import RawRecord
 from bye_lint.records import ImageSource, Location, Sample, Skipped, Turn
 
@@ -86,6 +87,7 @@ def to_sample(raw: RawRecord, settings: ReadSettings, convert: Convert) -> Sampl
     try:
         if not isinstance(raw.value, dict):
             raise RecordError(f"the record is {kind(raw.value)}, expected an object with fields")
+        _refuse_misspelled(raw.value, settings.fields)
         parsed = convert(raw.value, settings.fields)
         _refuse_halves(parsed)
         images = tuple(_image(image, settings) for image in parsed.images)
@@ -98,6 +100,15 @@ def to_sample(raw: RawRecord, settings: ReadSettings, convert: Convert) -> Sampl
         parsed.turns,
         images,
     )
+
+
+def _refuse_misspelled(record: Mapping[str, Any], fields: Mapping[str, str]) -> None:
+    name = misspelled(record, fields)
+    if name is not None:
+        raise RecordError(
+            f"the field {clip(name)} is {clip(name.lower())} to some trainers: write it so, or "
+            "name it in dataset.fields"
+        )
 
 
 def _image(image: str | ImageSource, settings: ReadSettings) -> ImageSource:

@@ -9,7 +9,6 @@ from bye_lint.conversation import IMAGE
 from bye_lint.datasets import rivals
 from bye_lint.datasets.base import Parsed, RecordError, kind, record_id
 from bye_lint.datasets.conversation import (
-    BESIDE_ALL,
     image_source,
     image_values,
     mark_images,
@@ -19,31 +18,21 @@ from bye_lint.datasets.conversation import (
     with_system,
 )
 from bye_lint.datasets.jsondecode import clip
+from bye_lint.datasets.names import (
+    ANSWERS,
+    HALVES,
+    HISTORY,
+    LOOSE,
+    OTHERS,
+    PLAIN,
+    PROMPTS,
+    RIVALS,
+)
 from bye_lint.records import Turn
 
-#: Columns that are looked for where the policy names none, the first that says something.
-PROMPTS = rivals.PROMPTS
-_PLAIN = ("answer", "text", "caption")
-ANSWERS = (*_PLAIN, *rivals.ANSWERS)
-
-#: All columns that a trainer might read as either.
-_RIVALS = {"prompt": PROMPTS, "answer": (*ANSWERS, rivals.PREFERRED)}
-
-#: More names by which ms-swift finds questions and answers, where they hold text.
-_LOOSE = {
-    "prompt": ("problem",),
-    "answer": ("answers", "answer_key", "solution", "target", "targets", "content"),
-}
-
-#: What ms-swift reads in place of columns, or beside them, and is not read here.
-_OTHERS = ("conversation", "system_prompt")
-
-#: All columns that are looked at beside images and turns.
-COLUMNS = tuple(
-    name
-    for names in (*_RIVALS.values(), *_LOOSE.values(), (rivals.HISTORY,), _OTHERS, BESIDE_ALL)
-    for name in names
-)
+#: Columns of answers that are looked for where the policy names none, as are those of questions:
+#: the first that says something.
+_ANSWERS = (*PLAIN, *ANSWERS)
 
 
 def has_columns(names: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
@@ -53,7 +42,7 @@ def has_columns(names: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
 
 def has_answer(names: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
     """Tell whether a record or table with these columns has one for the answer."""
-    return _column(names, fields, "answer", ANSWERS) in names
+    return _column(names, fields, "answer", _ANSWERS) in names
 
 
 def parse_columns(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
@@ -74,25 +63,25 @@ def parse_columns(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parse
         parsed = parse_chat(record, fields)
         if "conversations" not in fields or "answer" in fields:
             # what else may hold an answer was looked at with the turns
-            names = (fields["answer"],) if "answer" in fields else _PLAIN
+            names = (fields["answer"],) if "answer" in fields else PLAIN
             asking = (fields["prompt"],) if "prompt" in fields else PROMPTS
             shown = {**record, **answers}  # where numbers are texts
             rivals.refuse_another_reading(shown, turns, parsed.turns, answers=names, prompts=asking)
             rivals.refuse_unsaid(record, turns, parsed.turns, asking)
         return parsed
-    for name in _OTHERS:
+    for name in OTHERS:
         if record.get(name) and not (name == "conversation" and "answer" in fields):
             raise RecordError(f"the record has {clip(name)}, which is not read beside columns")
     asked = _said(record, fields, "prompt")
     _refuse_loose(record, fields, "answer", answers)
     _refuse_loose(record, fields, "prompt", asked)
-    if asked.keys() == set(rivals.HALVES):
+    if asked.keys() == set(HALVES):
         asked = {"instruction": "\n".join(_text(record, name) for name in asked)}
         record = {**record, **asked, "input": ""}
     _refuse_two(asked, "prompt")
     _refuse_two(answers, "answer")
     images = tuple(image_source(value) for value in image_values(record, fields))
-    answer_column = _column(record, fields, "answer", ANSWERS)
+    answer_column = _column(record, fields, "answer", _ANSWERS)
     if answer_column not in record:
         raise RecordError(f"the field {clip(answer_column)} is missing, expected the answer")
     said: tuple[Turn, ...] = (
@@ -117,7 +106,7 @@ def _history(record: Mapping[str, Any]) -> Iterator[Turn]:
     RecordError
         If it holds anything else.
     """
-    history = record[rivals.HISTORY] if rivals.says_before(record) else []
+    history = record[HISTORY] if rivals.says_before(record) else []
     for pair in history if isinstance(history, list) else [history]:
         if not isinstance(pair, list) or [type(text) for text in pair] != [str, str]:
             raise RecordError("the field 'history' holds no pairs of question and answer")
@@ -127,7 +116,7 @@ def _history(record: Mapping[str, Any]) -> Iterator[Turn]:
 
 def _said(record: Mapping[str, Any], fields: Mapping[str, str], role: str) -> dict[str, str]:
     """Return what each column says that could be meant: the policy's, or all of the usual ones."""
-    names = (fields[role],) if role in fields else _RIVALS[role]
+    names = (fields[role],) if role in fields else RIVALS[role]
     return {name: str(record[name]) for name in names if record.get(name) not in (None, "", [])}
 
 
@@ -135,7 +124,7 @@ def _refuse_loose(
     record: Mapping[str, Any], fields: Mapping[str, str], role: str, said: Mapping[str, str]
 ) -> None:
     if role not in fields:
-        more = {n: record[n] for n in _LOOSE[role] if isinstance(record.get(n), str) and record[n]}
+        more = {n: record[n] for n in LOOSE[role] if isinstance(record.get(n), str) and record[n]}
         for name, text in more.items():
             _refuse_two({**dict(list(said.items())[:1]), name: text}, role)
 

@@ -8,6 +8,7 @@ from typing import Any
 from bye_lint.conversation import IMAGE, with_marks
 from bye_lint.datasets.base import Parsed, RecordError, kind, record_id
 from bye_lint.datasets.jsondecode import clip
+from bye_lint.datasets.names import MEDIA, OBJECTS, TEMPLATED
 from bye_lint.datasets.rivals import refuse_another_reading, refuse_history
 from bye_lint.records import ImageSource, Role, Turn
 
@@ -19,17 +20,7 @@ ROLES: Mapping[str, Role] = {
     "assistant": "assistant",
 }
 
-MEDIA = ("video", "videos", "audio", "audios")
-
-#: What trainers hand to the chat template beside the turns, which writes it into the prompt.
-_TEMPLATED = ("tools", "chat_template_kwargs")
-
-#: What ms-swift writes in place of a mark, from a field that is usually a column of boxes.
-_OBJECTS = "objects"
 _OBJECT_MARKS = ("<ref-object>", "<bbox>")
-
-#: Fields beside turns or columns that are not read.
-BESIDE_ALL = (*MEDIA, *_TEMPLATED, _OBJECTS)
 
 #: What chat templates take for an image or another medium, whatever a part's type says.
 _IN_PARTS = ("image", "image_url", "path", "url", "base64", "video", "audio")
@@ -157,14 +148,14 @@ def refuse_beside(
     for media in MEDIA:
         if record.get(media):
             raise RecordError(f"the record has {media}, which cannot be checked")
-    for name in _TEMPLATED:
+    for name in TEMPLATED:
         if name not in fields.values() and _says_something(record.get(name)):
             raise RecordError(f"the record has {name!r}, which is not read beside the turns")
-    if record.get(_OBJECTS) and _OBJECTS not in fields.values():
+    if record.get(OBJECTS) and OBJECTS not in fields.values():
         marks = [mark for mark in _OBJECT_MARKS if any(mark in turn.text for turn in turns)]
         if marks:
             raise RecordError(
-                f"the record has {_OBJECTS!r}, which is not read and stands in for {marks[0]} in "
+                f"the record has {OBJECTS!r}, which is not read and stands in for {marks[0]} in "
                 "a turn; write out the text that is meant"
             )
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bye_lint.datasets.base import Reader, ReadSettings, to_sample
-from bye_lint.datasets.columns import COLUMNS, has_columns, parse_columns
+from bye_lint.datasets.columns import has_columns, parse_columns
 from bye_lint.datasets.jsondecode import clip
+from bye_lint.datasets.names import KNOWN
 from bye_lint.datasets.raw import MAX_RECORD, RawRecord, file_hash, too_long
 from bye_lint.errors import MissingExtraError
 from bye_lint.records import Sample, Skipped
@@ -163,8 +164,8 @@ def _hashed(path: Path, _size: int, _changed: int) -> str:
 
 
 def _columns(names: list[str], fields: Mapping[str, str]) -> list[str]:
-    wanted = {"id", "image", "images", "messages", "conversations", "system", *COLUMNS}
-    return [name for name in names if name in wanted | set(fields.values())]
+    wanted = {"id", *fields.values()}
+    return [name for name in names if name in wanted or name.lower() in KNOWN]
 
 
 def _pyarrow() -> Any:

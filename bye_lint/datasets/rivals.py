@@ -15,18 +15,8 @@ from typing import Any
 from bye_lint.conversation import IMAGE
 from bye_lint.datasets.base import RecordError
 from bye_lint.datasets.jsondecode import clip
+from bye_lint.datasets.names import ANSWERS, HALVES, HISTORY, PREFERRED, PROMPTS
 from bye_lint.records import Turn
-
-#: Columns of questions; of answers, beside those that hold one in tables alone; of a preference.
-PROMPTS = ("prompt", "question", "instruction", "query", "input")
-ANSWERS = ("response", "completion", "output")
-PREFERRED = "chosen"
-
-#: Two halves of one question, which LLaMA-Factory and ms-swift put together.
-HALVES = ("instruction", "input")
-
-#: What was said before, as LLaMA-Factory and ms-swift read it beside columns.
-HISTORY = "history"
 
 _ROLES = {"human": "user", "gpt": "assistant"}
 

@@ -460,3 +460,55 @@ def test_parquet_reads_the_columns_that_a_chat_template_writes(tmp_path: Path, r
     for name, item in zip(more, others, strict=True):
         assert isinstance(item, Skipped)
         assert f"the record has '{name}'" in item.message
+
+
+OTHER_CASE = {
+    "Images": ({"messages": messages("What?", "a river")}, ["a.png"]),
+    "Image": ({"messages": messages("What?", "a river")}, "a.png"),
+    "IMAGE": ({"image": "b.png", "query": ASKED, "response": "a river"}, "a.png"),
+    "Messages": (FORMS["conversations"], messages(ASKED, ODD)),
+    "System": (FORMS["messages"], ODD),
+    "Videos": (FORMS["messages"], ["a.mp4"]),
+    "Response": (FORMS["columns"], ODD),
+    "Answer": (FORMS["columns"], ODD),
+    "Solution": (FORMS["columns"], ODD),
+    "History": (FORMS["columns"], [["?", ODD]]),
+    "Conversation": (FORMS["columns"], [{"human": "?", "assistant": ODD}]),
+}
+
+
+@pytest.mark.parametrize(("name", "record", "value"), [(n, *r) for n, r in OTHER_CASE.items()])
+def test_fields_are_spelled_as_they_are_read(
+    tmp_path: Path, read: Read, name: str, record: dict[str, Any], value: Any
+) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    row = {**record, name: value}
+    parquet.write_table(arrow.Table.from_pylist([row]), tmp_path / "d.parquet")
+    found = [one(tmp_path, read, row, format="chat"), *read("d.parquet", format="parquet")]
+    for item in found:
+        assert isinstance(item, Skipped)
+        assert (item.rule, item.message) == (
+            "BYE102",
+            f"the field '{name}' is '{name.lower()}' to some trainers: write it so, or name it in "
+            "dataset.fields",
+        )
+    known = name.lower()
+    same = {"image": "a.png", **record, name: value, known: value}
+    for nothing in ({**record, name: None}, {**record, name: type(value)()}, same):
+        item = one(tmp_path, read, nothing, format="chat")
+        assert "to some trainers" not in getattr(item, "message", "")
+
+
+def test_fields_that_the_policy_names_are_spelled_as_it_says(tmp_path: Path, read: Read) -> None:
+    row = {"Image": "a.png", "Question": "What?", "Answer": "a river", "Text": "of a lake"}
+    fields = {"image": "Image", "prompt": "Question", "answer": "Answer"}
+    assert one(tmp_path, read, row, format="chat", fields=fields).answer == "a river"
+    item = one(tmp_path, read, row, format="chat", fields={"answer": "Answer"})
+    assert "the field 'Image' is 'image' to some trainers" in item.message
+
+
+def test_no_trainer_looks_for_columns_beside_turns(tmp_path: Path, read: Read) -> None:
+    more = {"Text": "of a lake", "Target": "x", "Category": "y", "Id": 7, "Source": "z"}
+    for form in ("messages", "conversations"):
+        assert isinstance(one(tmp_path, read, {**FORMS[form], **more}), Sample)
