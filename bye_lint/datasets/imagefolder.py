@@ -13,10 +13,14 @@ from bye_lint.datasets.columns import parse_columns
 from bye_lint.datasets.jsondecode import clip, has_surrogate
 from bye_lint.datasets.jsonfile import peek
 from bye_lint.datasets.jsonlines import scan_lines
+from bye_lint.datasets.names import IMAGES
 from bye_lint.datasets.raw import BOM, MAX_RECORD, MAX_TEXT, RawRecord, too_long
 from bye_lint.records import Sample, Skipped
 
 NAMES = ("metadata.jsonl", "metadata.csv")
+
+#: Columns that load_dataset("imagefolder") makes images of, and endings of others.
+_FILES = ("file_name", "file_names")
 
 
 def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
@@ -50,16 +54,20 @@ def _parse(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
             else "missing"
         )
         raise RecordError(f"the field {clip(column)} is {found}, expected the image's file name")
-    named = {key: record[key] for key in ("image", "images") if key in record}
-    for key, value in named.items():
-        if column == key or "image" in fields or value in (None, "", [], name, [name]):
+    for key, value in () if "image" in fields else record.items():
+        named = key in IMAGES or (_names_files(key) and isinstance(value, str | list | dict))
+        if not named or value in (None, "", [], name, [name]):
             continue
         raise RecordError(
             f"{clip(column)} and {clip(key)} name different images, expected one of them (or its "
             "name as dataset.fields.image)"
         )
-    beside = {key: value for key, value in record.items() if key not in ("image", "images")}
+    beside = {key: value for key, value in record.items() if key not in IMAGES}
     return parse_columns({**beside, "image": name}, {**fields, "image": "image"})
+
+
+def _names_files(column: str) -> bool:
+    return column in _FILES or column.endswith(tuple(f"_{name}" for name in _FILES))
 
 
 def scan_csv(stream: BinaryIO, limit: int = MAX_RECORD) -> Iterator[RawRecord]:

@@ -270,6 +270,30 @@ def test_metadata_and_record_name_one_image(tmp_path: Path, read: Read) -> None:
         assert [image.name for image in found.images] == [name]
 
 
+@pytest.mark.parametrize("name", ["file_names", "images_file_names", "second_file_name"])
+def test_metadata_bring_in_no_other_images(tmp_path: Path, read: Read, name: str) -> None:
+    row = {"file_name": "a.png", "question": "What?", "answer": "a river"}
+    other = "b.png" if name.endswith("e") else ["b.png"]
+    for more in (other, [["a.png"], ["b.png"]]):
+        item = one(tmp_path, read, {**row, name: more}, "metadata.jsonl")
+        assert isinstance(item, Skipped)
+        assert item.message == (
+            f"'file_name' and '{name}' name different images, expected one of them (or its name as "
+            "dataset.fields.image)"
+        )
+    for same in ("a.png", ["a.png"], None, "", [], 7):
+        assert isinstance(one(tmp_path, read, {**row, name: same}, "metadata.jsonl"), Sample)
+    for beside, fields in (
+        ({name: other}, {"image": "file_name"}),
+        ({"profile_name": "b", "file_name_of": "c"}, {}),
+    ):
+        item = one(tmp_path, read, {**row, **beside}, "metadata.jsonl", fields=fields)
+        assert [image.name for image in item.images] == ["a.png"]
+    (tmp_path / "metadata.csv").write_text(f"file_name,answer,{name}\na.png,x,b.png\n", "utf-8")
+    (item,) = read("metadata.csv")
+    assert isinstance(item, Skipped)
+
+
 def columns(path: Path, read: Read, **record: Any) -> Any:
     return one(path, read, {"file_name": "a.png", "answer": "a river", **record}, "metadata.jsonl")
 
