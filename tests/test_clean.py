@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from bye_lint import cli
+from bye_lint import cli, shelf
 from bye_lint.baseline import Baseline, Entry, apply_baseline, load_baseline
 from bye_lint.clean import chosen_for_removal, clean
 from bye_lint.cut import cut
@@ -569,14 +569,18 @@ def test_a_rejection_needs_a_reason(folder):
 def project(folder, monkeypatch):
     """A folder with data, and the saved result of a check of them."""
     _, _, result = lay_out(folder, "lines")
-    root = folder.parent
-    monkeypatch.chdir(root)
+    monkeypatch.chdir(folder.parent)
+    return save(folder.parent, result, "data")
+
+
+def save(root: Path, result: ScanResult, name: str) -> Path:
+    """Save the result of a folder as that of a check from the folder around it."""
     findings = tuple(replace(f, fingerprint=f"{i:064x}") for i, f in enumerate(result.findings))
     saved = replace(
         result,
-        paths=("data",),
-        findings=tuple(replace(f, path=f"data/{f.path}") for f in findings),
-        samples=tuple(replace(s, path=f"data/{s.path}") for s in result.samples),
+        paths=(name,),
+        findings=tuple(replace(f, path=f"{name}/{f.path}") for f in findings),
+        samples=tuple(replace(s, path=f"{name}/{s.path}") for s in result.samples),
     )
     (root / "result.json").write_text(json.dumps(to_json(saved)))
     return root
@@ -623,6 +627,24 @@ def test_the_command_makes_no_review_of_a_structural_result(project, capsys):
     assert cli.run(["clean", "result.json", "--write-review", "review.yaml"]) == 2
     assert "Run the check without --structural" in capsys.readouterr().err
     assert not (project / "review.yaml").exists()
+
+
+def test_the_command_holds_no_embedded_image(project, monkeypatch):
+    (project / "data/train.jsonl").unlink()
+    path = write_parquet(project / "data")
+    save(project, checked(read(path)), "data")
+    monkeypatch.setenv("BYE_LINT_CACHE", str(project / "cache"))
+    monkeypatch.setattr(shelf, "IN_MEMORY", 0)
+
+    def seen(result, items, **options):
+        items = list(items)
+        assert len(items) == N
+        assert all(isinstance(item.images[0].data, shelf.Slot) for item in items)
+        return clean(result, items, **options)
+
+    monkeypatch.setattr("bye_lint.clean.clean", seen)
+    assert cli.run(["clean", "result.json", "-o", "new"]) == 0
+    assert pq.read_table(project / "new/train.parquet").num_rows == 4
 
 
 def nobody(*_: object) -> str:

@@ -105,6 +105,8 @@ def clean(
     from bye_lint.request import Overrides, plan_request, result_paths
     from bye_lint.review import read_review
     from bye_lint.review import write_review as review_text
+    from bye_lint.shelf import Shelf
+    from bye_lint.store import cache_folder
 
     loaded = load_result(result)
     if write_review is not None:
@@ -124,7 +126,9 @@ def clean(
     rejecting = review is not None and bool(review.rejected)
     accepts = author_of(request, author) if rejecting else ""
     dataset, base = request.policy.dataset, request.policy.base
-    items = read_datasets(request.paths, dataset, base, display_root=request.root)
+    items = read_datasets(
+        request.paths, dataset, base, display_root=request.root, shelf=Shelf(cache_folder())
+    )
     done = cleaning.clean(
         loaded,
         items,
