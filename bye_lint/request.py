@@ -11,7 +11,7 @@ from pathlib import Path
 from bye_lint import tables
 from bye_lint.baseline import Baseline, load_baseline
 from bye_lint.ci import base_ref, refuse_another_push
-from bye_lint.datasets import dataset_files, holds_records
+from bye_lint.datasets import dataset_files, display_path, holds_records
 from bye_lint.errors import ResultError, UsageError
 from bye_lint.escape import visible
 from bye_lint.places import refuse_leaving, refuse_links, stands_in
@@ -284,8 +284,14 @@ def passed_over(paths: Sequence[Path], root: Path, *, most: int = 3) -> str:
 
 
 def shown(path: Path, root: Path) -> str:
-    """Return a path as reports show it: relative to the root, with forward slashes."""
-    return Path(os.path.relpath(path.resolve(), root)).as_posix()
+    """Return a path as reports show it: relative to the root, with forward slashes.
+
+    A file that is a link is shown where it stands, and so is a link to a folder outside of the
+    root, as their records are: what they lead to has another name, and other files beside it.
+    """
+    if path.is_dir() and path.resolve().is_relative_to(root.resolve()):
+        path = path.resolve()
+    return display_path(path, root)
 
 
 def result_paths(result: ScanResult) -> tuple[Path, ...]:

@@ -28,6 +28,7 @@ from bye_lint.exhibits import Campaign
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Finding, Sample, Skipped
 from bye_lint.reports import load_result
+from bye_lint.request import Overrides, plan_request, shown
 from bye_lint.results import Counts, Gate, Reproducibility, ScanResult, ScoredSample, to_json
 from bye_lint.review import Review, read_review, suppressions, write_review
 from bye_lint.rules import check_samples
@@ -645,6 +646,24 @@ def test_the_command_holds_no_embedded_image(project, monkeypatch):
     monkeypatch.setattr("bye_lint.clean.clean", seen)
     assert cli.run(["clean", "result.json", "-o", "new"]) == 0
     assert pq.read_table(project / "new/train.parquet").num_rows == 4
+
+
+@pytest.mark.parametrize("name", ["data/train.jsonl", "data"])
+def test_the_command_finds_data_that_are_links(project, name):
+    """As DVC and git-annex lay them: a store has the bytes, under a name of its own."""
+    store = project.parent / f"{project.name}-store"
+    if name == "data":
+        (project / "data").rename(store)
+    else:
+        store.mkdir()
+        (project / name).rename(store / "ab12")
+    (project / name).symlink_to(store if name == "data" else store / "ab12")
+    request = plan_request([project / name], Overrides())
+    result = load_result(project / "result.json")
+    paths = tuple(shown(path, request.root) for path in request.paths)
+    (project / "result.json").write_text(json.dumps(to_json(replace(result, paths=paths))))
+    assert cli.run(["clean", "result.json", "-o", "new"]) == 0
+    assert [s.id for s in read(project / "new/train.jsonl")] == ["r1", "r2", "r5", "r6"]
 
 
 def nobody(*_: object) -> str:

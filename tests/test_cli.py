@@ -137,6 +137,31 @@ def test_a_finding_links_to_the_image_under_the_image_root(
     assert related["physicalLocation"]["artifactLocation"]["uri"] == "pictures/3.png"
 
 
+def test_a_link_is_shown_where_it_stands(
+    dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its records are, and what it leads to is no dataset by its name."""
+    (dataset / "train.json").rename(dataset.parent / "ab12")
+    (dataset / "train.json").symlink_to("../ab12")
+    Path("linked").symlink_to("data")
+    Path(".git").mkdir()
+    Path(".git/HEAD").touch()
+
+    def paths(*named: str) -> list[str]:
+        capsys.readouterr()
+        cli.run(["check", "--structural", "--no-progress", "--format", "json", *named])
+        found: list[str] = json.loads(capsys.readouterr().out)["paths"]
+        return found
+
+    assert paths("data/train.json", "linked/train.json") == ["data/train.json"] * 2
+    assert paths("data", "linked") == ["data", "data"]
+    monkeypatch.chdir("data")
+    assert paths("../data/images/../train.json") == ["data/train.json"]
+    assert paths(".") == ["data"]
+    monkeypatch.chdir("images")
+    assert paths("..") == ["data"]
+
+
 def repeated(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     """Check, and return the command that the report gives to do it again."""
     cli.run(["check", "--structural", "--no-progress", "--format", "markdown", *options])
