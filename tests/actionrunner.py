@@ -29,6 +29,7 @@ class Run:
     summary: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
+    steps: dict[str, str] = field(default_factory=dict)
 
 
 class Runner:
@@ -38,7 +39,7 @@ class Runner:
         self.workspace = workspace
         self.temporary = temporary
         self.path = path
-        self.steps: dict[str, dict[str, str]] = {}
+        self.patience = 300.0  # seconds for a step
 
     def run(self, inputs: Mapping[str, str], github: Mapping[str, str] | None = None) -> Run:
         """Run the action with the given inputs over its defaults."""
@@ -61,6 +62,7 @@ class Runner:
             code = self._step(step, values, done)
             done.exit_codes[step["name"]] = code
             done.failed = done.failed or code != 0
+        done.steps = {name: text for name, text in values.items() if name.startswith("steps.")}
         for name, row in action["outputs"].items():
             done.outputs[name] = _expand(row["value"], values)
         return done
@@ -83,7 +85,7 @@ class Runner:
         finished = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(files["script"])],
             cwd=self.workspace, env=environment, text=True, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=self.patience,
         )  # fmt: skip
         done.log += finished.stdout
         done.summary += files["summary"].read_text()

@@ -271,6 +271,30 @@ def test_features_are_kept_for_the_model_only(fake: Any) -> None:
     assert "actions/cache" not in fake.runner.run({**EXISTING, "cache": "false"}).used
 
 
+def test_the_key_of_the_cache_is_of_a_policy_that_is_a_plain_file(fake: Any) -> None:
+    """A pull request could make it a link to what never ends."""
+    fake.says(0, "pass").patience = 20
+
+    def key(**inputs: str) -> str:
+        run = fake.runner.run({**EXISTING, **inputs})
+        assert not run.failed
+        return run.steps["steps.plan.outputs.key"]
+
+    policy = fake.workspace / "bye-lint.yaml"
+    absent = key()
+    policy.write_text("seed: 1\n")
+    assert key() != absent
+    policy.rename(fake.workspace / "other.yaml")
+    for target in ("/dev/zero", "other.yaml"):
+        policy.symlink_to(target)
+        assert key() == key(policy="bye-lint.yaml") == absent
+        policy.unlink()
+    (fake.workspace / "devices").symlink_to("/dev")
+    assert key(policy="devices/zero") == absent
+    policy.write_bytes(b"a\0b" * 1_000_000)
+    assert key() != absent
+
+
 def test_no_pull_request_reads_features_that_its_earlier_commits_wrote(fake: Any) -> None:
     fake.says(0, "pass")
     for github in (QUEUE, {"event_name": "push"}, {"event_name": "schedule"}):
