@@ -153,7 +153,8 @@ def _weakened(
 def _changed_model(policy: Policy, commit: str, root: Path) -> list[str]:
     """Return the first file that differs in the model's folder, and in the adapter's.
 
-    A folder that is gone differs too: its name would be asked of the hub.
+    A folder that is gone differs too: its name would be asked of the hub. One that git does not
+    track is the machine's, as what lies outside of the repository is.
     """
     changed = []
     of_package = policy.model.name == ModelPolicy().name  # whatever folder is called so
@@ -162,8 +163,7 @@ def _changed_model(policy: Policy, commit: str, root: Path) -> list[str]:
             folder = place(policy.base / name, root)
         except VcsError:
             continue  # a model of the machine, which a change cannot touch
-        if folder != ".":
-            changed += differing(folder, root, commit)[:1]
+        changed += differing(folder, root, commit)[:1]
     return changed
 
 

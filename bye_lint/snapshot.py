@@ -14,8 +14,14 @@ from bye_lint.errors import VcsError
 
 #: Files that hold records. One of these that git keeps as a pointer must be had in full.
 _RECORD_FILES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow")
+
+#: Files that a model in the root consists of: what else lies there is no part of it.
+_OF_MODEL = (".safetensors", ".json", ".model", ".txt", ".jinja")
 _CHUNK = 1 << 20
 _LINK = "120000"
+
+#: How a path begins that leads out of the repository.
+_OUTSIDE = (os.sep, os.pardir)
 
 
 def lay_out(entries: Mapping[str, vcs.Entry], root: Path, tree: Path) -> dict[str, str]:
@@ -73,51 +79,105 @@ def led_to(name: str, entries: Mapping[str, vcs.Entry], root: Path) -> tuple[str
         If the links lead in a circle, or out of the commit into the working tree.
     """
     links: set[str] = set()
-    while True:
-        parts = PurePosixPath(name).parts
-        heads = ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
-        link = next((h for h in heads if h in entries and entries[h].mode == _LINK), None)
-        if link is None:
-            return name, links
-        if link in links:
-            raise VcsError(f"{link}: at the base it is a link that leads in a circle", "Mend it.")
-        target = os.fsdecode(next(vcs.read_blobs(root, [entries[link].blob]))[1])
-        rest = parts[len(PurePosixPath(link).parts) :]
-        led = os.path.normpath(PurePosixPath(link).parent.joinpath(target, *rest))
-        inside = Path(os.path.realpath(led)).is_relative_to(os.path.realpath(root))
-        if PurePosixPath(led).is_absolute() and inside:
-            raise VcsError(
-                f"{link}: at the base it is a link to {target}, in the repository as it is now",
-                "Make it a relative link there, so that it leads to what the base had.",
-            )
-        links.add(link)
-        if led.startswith((os.sep, os.pardir)):
-            return name, links
+    while (led := _led_on(name, entries, root, links)) is not None:
+        if led.startswith(_OUTSIDE):
+            break
         name = led
+    return name, links
+
+
+def _led_on(name: str, entries: Mapping[str, vcs.Entry], root: Path, links: set[str]) -> str | None:
+    """Return where the first link on a path leads, if there is one; it is added to ``links``."""
+    parts = PurePosixPath(name).parts
+    heads = ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
+    link = next((h for h in heads if h in entries and entries[h].mode == _LINK), None)
+    if link is None:
+        return None
+    if link in links:
+        raise VcsError(f"{link}: at the base it is a link that leads in a circle", "Mend it.")
+    target = os.fsdecode(next(vcs.read_blobs(root, [entries[link].blob]))[1])
+    rest = parts[len(PurePosixPath(link).parts) :]
+    led = os.path.normpath(PurePosixPath(link).parent.joinpath(target, *rest))
+    inside = Path(os.path.realpath(led)).is_relative_to(os.path.realpath(root))
+    if PurePosixPath(led).is_absolute() and inside:
+        raise VcsError(
+            f"{link}: at the base it is a link to {target}, in the repository as it is now",
+            "Make it a relative link there, so that it leads to what the base had.",
+        )
+    links.add(link)
+    return led
 
 
 def differing(folder: str, root: Path, commit: str) -> list[str]:
     """Return the files of a folder that a commit did not have as they are, sorted.
 
+    Links are followed, by the commit and in the working tree. What neither the commit nor HEAD
+    tracks belongs to the machine: of that, only a link that leads elsewhere than at the commit is
+    told. Of the root, tracked files that a model consists of are compared.
+
     Raises
     ------
     VcsError
-        If git cannot tell.
+        If git cannot tell, or links of a commit lead in a circle.
     """
-    entries = vcs.list_at(root, commit, [folder])
-    here = {
-        path.relative_to(root).as_posix()
-        for path in (root / folder).rglob("*")
-        if path.is_file() or path.is_symlink()
-    }
-    changed = here.symmetric_difference(entries)
-    for name in here & set(entries):
-        found = _hashes(root / name, like=entries[name].blob)
-        if found is None or found.blob != entries[name].blob:
-            pointer = next(vcs.read_blobs(root, [entries[name].blob]))[1]
-            if found is None or lfs.pointed(pointer) != found.sha256:
-                changed.add(name)
-    return sorted(changed)
+    return sorted(_differing(folder, root, (commit, vcs.resolve(root, "HEAD")), set()))
+
+
+def _differing(name: str, root: Path, commits: tuple[str, str], seen: set[str]) -> set[str]:
+    then, now = (_end_at(name, root, commit) for commit in commits)
+    top = Path(os.path.realpath(root))
+    real = Path(os.path.realpath(top / name))
+    elsewhere = then != now or real != Path(os.path.realpath(top / then))
+    had, has = (_files_at(end, root, at) for end, at in zip((then, now), commits, strict=True))
+    if then in seen or not (had or has):
+        return {name} if elsewhere else set()
+    seen.add(then)
+
+    def is_same(file: str) -> bool:
+        entry = had[file]
+        if entry.mode == _LINK:
+            linked = PurePosixPath(then, file).as_posix()
+            return (real / file).is_symlink() and not _differing(linked, root, commits, seen)
+        found = _hashes(real / file, like=entry.blob)
+        if found is None or found.blob == entry.blob:
+            return found is not None
+        return lfs.pointed(next(vcs.read_blobs(root, [entry.blob]))[1]) == found.sha256
+
+    if then == "." or "" in had:
+        here = {file for file in {*had, *has} if os.path.lexists(real / file)}
+    else:
+        found = (path for path in real.rglob("*") if path.is_file() or path.is_symlink())
+        here = {path.relative_to(real).as_posix() for path in found}
+    changed = here.symmetric_difference(had)
+    changed |= {file for file in here & set(had) if not is_same(file)}
+    if not changed and (elsewhere or real != top / then):
+        return {name}
+    return {PurePosixPath(name, file).as_posix() for file in changed}
+
+
+def _end_at(name: str, root: Path, commit: str) -> str:
+    """Return where a path leads by the links of a commit."""
+    entries: dict[str, vcs.Entry] = {}
+    links: set[str] = set()
+    led: str | None = name
+    while led is not None:
+        name = led
+        if name == "." or name.startswith(_OUTSIDE):
+            break
+        heads = [str(head) for head in (PurePosixPath(name), *PurePosixPath(name).parents)]
+        entries |= vcs.list_at(root, commit, heads[:-1], deep=False)
+        led = _led_on(name, entries, root, links)
+    return name
+
+
+def _files_at(end: str, root: Path, commit: str) -> dict[str, vcs.Entry]:
+    """Return what a commit tracks in a folder by its path from there; a file's own is empty."""
+    if end.startswith(_OUTSIDE):
+        return {}
+    if end == ".":
+        files = vcs.list_at(root, commit, deep=False)
+        return {name: files[name] for name in files if name.endswith(_OF_MODEL)}
+    return {name[len(end) + 1 :]: entry for name, entry in vcs.list_at(root, commit, [end]).items()}
 
 
 def _lay_links(entries: Mapping[str, vcs.Entry], root: Path, tree: Path) -> None:

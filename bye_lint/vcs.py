@@ -115,7 +115,9 @@ def is_shallow(repo: Path) -> bool:
     return git(repo, "rev-parse", "--is-shallow-repository").strip() == b"true"
 
 
-def list_at(repo: Path, commit: str, paths: Sequence[str] = ()) -> dict[str, Entry]:
+def list_at(
+    repo: Path, commit: str, paths: Sequence[str] = (), *, deep: bool = True
+) -> dict[str, Entry]:
     """Return the files of a commit under the given paths, by their path from the root.
 
     Parameters
@@ -124,9 +126,12 @@ def list_at(repo: Path, commit: str, paths: Sequence[str] = ()) -> dict[str, Ent
         A full id, as :func:`resolve` returns it.
     paths : sequence of str
         Files and folders, relative to the root, with forward slashes; all files by default.
+    deep : bool
+        List what folders hold; else the paths themselves, by default those in the root.
     """
     wanted = [p for p in paths if p not in ("", ".")]
-    listing = git(repo, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *wanted)
+    options = ["-r", "-z"] if deep else ["-z"]
+    listing = git(repo, "ls-tree", *options, "--full-tree", commit, "--", *wanted)
     entries = {}
     for row in filter(None, listing.split(b"\0")):
         about, _, name = row.partition(b"\t")

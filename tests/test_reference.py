@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -322,6 +323,141 @@ def test_a_link_beside_the_model_s_files_is_told(repo: Repo) -> None:
     base_with(repo, **MODELS)
     (repo.root / "judge/more").symlink_to("../old")
     assert [f.path for f in judged(repo).weakened] == ["judge/more"]
+
+
+#: A model behind a link, as one moves from version to version.
+VERSIONS = {
+    "bye-lint.yaml": "model: ./model\n",
+    "weights/v1/model.safetensors": "seeing",
+    "weights/v1/config.json": "{}",
+    "weights/v2/model.safetensors": "blind",
+    "weights/v3/model.safetensors": "seeing",
+    "weights/v3/config.json": "{}",
+    "shared/tokenizer.json": "{}",
+}
+TOKENS = "weights/v1/tokenizer.json"
+
+
+def lead(repo: Repo, name: str, target: str) -> None:
+    (repo.root / name).unlink(missing_ok=True)
+    (repo.root / name).symlink_to(target)
+
+
+@pytest.fixture
+def linked(repo: Repo) -> Repo:
+    repo.git("checkout", "-q", "main")
+    for name, content in VERSIONS.items():
+        repo.write(name, content)
+    lead(repo, "model", "latest")
+    lead(repo, "latest", "weights/v1")
+    lead(repo, TOKENS, "../../shared/tokenizer.json")
+    lead(repo, "weights/v1/again", ".")
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    repo.write("data/x.jsonl", "")
+    repo.commit()
+    assert judged(repo).weakened == ()
+    return repo
+
+
+@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda repo: repo.write("weights/v1/config.json", "[]"), "model/config.json"),
+        (lambda repo: repo.write("weights/v1/more.json", "{}"), "model/more.json"),
+        (lambda repo: repo.write("shared/tokenizer.json", "[]"), "model/tokenizer.json"),
+        (lambda repo: lead(repo, "latest", "weights/v2"), "model/again"),
+        (lambda repo: lead(repo, "model", "weights/v3"), "model/again"),
+        (lambda repo: lead(repo, "model", "weights/v1"), None),
+        (lambda repo: lead(repo, "model", "elsewhere"), "model/again"),
+        (lambda repo: lead(repo, "weights/v1/again", "../v3"), "model/again"),
+        (lambda repo: lead(repo, TOKENS, "config.json"), "model/tokenizer.json"),
+        (lambda repo: repo.git("rm", "-q", "model"), "model/again"),
+        (lambda repo: shutil.rmtree(repo.root / "weights/v1"), "model/again"),
+        (lambda repo: repo.write("weights/v2/model.safetensors", "other"), None),
+    ],
+)  # fmt: skip
+def test_a_model_behind_a_link_is_what_it_leads_to(
+    linked: Repo, change: Callable[[Repo], object], told: str | None, committed: bool
+) -> None:
+    change(linked)
+    if committed:
+        linked.commit()
+    found = [(f.rule, f.path) for f in judged(linked).weakened]
+    assert found == ([("BYE301", told)] if told else [])
+
+
+def test_a_link_to_equal_files_is_another_model(repo: Repo) -> None:
+    """The change could alter these next time, where nobody looks."""
+    base_with(repo, **MODELS | {"copy/model.safetensors": "seeing"})
+    shutil.rmtree(repo.root / "judge")
+    (repo.root / "judge").symlink_to("copy")
+    assert [f.path for f in judged(repo).weakened] == ["judge"]
+
+
+@pytest.mark.parametrize("place", ["model", "outside"])
+def test_a_model_that_the_machine_brings_is_no_change(
+    repo: Repo, tmp_path: Path, place: str
+) -> None:
+    """Fetched by the job into a folder that git ignores, or behind a link of the base."""
+    base_with(repo, **{"bye-lint.yaml": "model: ./model\n", ".gitignore": "/model/\n"})
+    folder = tmp_path / "outside" if place == "outside" else repo.root / "model"
+    if place == "outside":
+        repo.git("checkout", "-q", "main")
+        lead(repo, "model", str(folder))
+        repo.commit()
+        repo.git("checkout", "-q", "-B", "pull-request")
+    folder.mkdir()
+    (folder / "model.safetensors").write_text("seeing")
+    assert judged(repo).weakened == ()
+    repo.write("data/x.jsonl", "")
+    repo.commit()
+    assert judged(repo).weakened == ()
+    shutil.rmtree(folder)
+    lead(repo, "model", "data")
+    repo.commit()
+    assert [f.path for f in judged(repo).weakened] == ["model/x.jsonl"]
+    lead(repo, "model", "../other")
+    repo.commit()
+    assert [f.path for f in judged(repo).weakened] == ["model"]
+
+
+def test_a_model_that_only_the_change_tracks_is_told(repo: Repo) -> None:
+    base_with(repo, **{"bye-lint.yaml": "model: ./model\n", ".gitignore": "/model/\n"})
+    repo.write("model/model.safetensors", "blind")
+    repo.git("add", "-f", "model/model.safetensors")
+    repo.commit()
+    assert [f.path for f in judged(repo).weakened] == ["model/model.safetensors"]
+
+
+@pytest.mark.parametrize("name", [".", "./", "here"])
+def test_a_model_in_the_root_is_compared(repo: Repo, name: str) -> None:
+    base_with(
+        repo,
+        **{
+            "bye-lint.yaml": f"model: {name}\n",
+            "model.safetensors": "seeing",
+            "config.json": "{}",
+            "README.md": "",
+        },
+    )
+    if name == "here":
+        repo.git("checkout", "-q", "main")
+        lead(repo, "here", ".")
+        repo.commit()
+        repo.git("checkout", "-q", "-B", "pull-request")
+    for other in ("README.md", "data/config.json", "result.json"):
+        repo.write(other, "[]")
+        assert judged(repo).weakened == ()
+    for file, content in (("model.safetensors", "blind"), ("tokenizer.model", "x")):
+        repo.write(file, content)
+        repo.git("add", "-f", file)
+        repo.git("commit", "-q", "-m", "change")
+        told = [f.path for f in judged(repo).weakened]
+        assert told == [str(Path(name) / "model.safetensors")]
+    repo.git("checkout", "-q", "main", "model.safetensors")
+    assert [f.path for f in judged(repo).weakened] == [str(Path(name) / "tokenizer.model")]
 
 
 def test_data_of_the_machine_are_named_by_the_base_alone(repo: Repo, tmp_path: Path) -> None:
