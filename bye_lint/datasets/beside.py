@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bye_lint.datasets.base import Reader
@@ -85,18 +85,22 @@ def _begins_like_records(text: bytes) -> bool:
     return text.startswith(b"{") or (text[:1] == b"[" and text[1:].lstrip()[:1] in (b"{", b""))
 
 
-def may_hold_records(folder: str, suffixes: Collection[str]) -> bool:
-    """Tell by their names alone whether files elsewhere may hold records; images don't.
+def may_hold_records(folder: str, readers: Sequence[Reader], fields: Mapping[str, str]) -> bool:
+    """Tell whether files elsewhere may hold records, by their names or, as beside datasets, by how
+    they begin; images don't.
 
     So may links to other folders, folders that cannot be read, and more files than are looked at.
     """
     unread: list[OSError] = []
-    endings = (*suffixes, *_UNREAD)
+    endings = (*(suffix for reader in readers for suffix in reader.suffixes), *_UNREAD)
+    inside = folder.rstrip(os.sep) + os.sep
     left = _LOOKED_AT
     for here, folders, names in os.walk(folder, onerror=unread.append):
         left -= len(names)
         if left < 0 or any(Path(here, name).is_symlink() for name in folders):
             return True
         if any(name.lower().endswith(endings) for name in names):
+            return True
+        if any(looks_like_data(Path(here, name), readers, fields, inside) for name in names):
             return True
     return bool(unread)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -199,7 +199,7 @@ def _in_folder(
         folders[:] = sorted(name for name in folders if name != ".git")
         weights = any(name.endswith(".safetensors") for name in names)
         for path in (Path(here, name) for name in folders):
-            linked = _linked(path, named, suffixes)
+            linked = _linked(path, named, readers, fields)
             if linked is not None and not _is_hidden(path, folder):
                 yield linked
             elif linked is not None:
@@ -221,7 +221,9 @@ def _is_hidden(path: str | Path, folder: Path) -> bool:
     return any(part.startswith((".", "__")) for part in Path(path).relative_to(folder).parts)
 
 
-def _linked(path: Path, named: Sequence[str], suffixes: Collection[str]) -> DatasetFile | None:
+def _linked(
+    path: Path, named: Sequence[str], readers: Sequence[Reader], fields: Mapping[str, str]
+) -> DatasetFile | None:
     """Return a finding for a link to a folder, unless it is read anyway or holds no records."""
     if not path.is_symlink():
         return None
@@ -230,7 +232,7 @@ def _linked(path: Path, named: Sequence[str], suffixes: Collection[str]) -> Data
         inside = (real + os.sep).startswith(folder.rstrip(os.sep) + os.sep)
         if inside and not _is_hidden(real, Path(folder)):
             return None
-    if not may_hold_records(real, suffixes):
+    if not may_hold_records(real, readers, fields):
         return None
     return DatasetFile(
         path, None, ("BYE105", "the folder is a link, which is not followed; name it to check it")

@@ -368,6 +368,19 @@ def test_a_link_to_a_folder_of_images_alone_is_no_finding(
     assert [type(item).__name__ for item in read("data")] == ["Unread", "Sample"]
 
 
+@pytest.mark.parametrize("name", ["train.txt", "train", "x.jsonl.bak"])
+def test_a_link_to_a_folder_of_records_by_another_name_is_told(
+    tmp_path: Path, read: Read, name: str
+) -> None:
+    put(tmp_path / "data" / "x.json", [RECORD])
+    put(tmp_path / "other" / "a" / name, "Some words.")
+    os.mkfifo(tmp_path / "other" / "pipe")
+    (tmp_path / "data" / "other").symlink_to("../other")
+    assert [type(item).__name__ for item in read("data")] == ["Sample"]
+    put(tmp_path / "other" / "a" / name, [RECORD])
+    assert [type(item).__name__ for item in read("data")] == ["Unread", "Sample"]
+
+
 def test_a_linked_file_is_read_with_the_images_beside_it(tmp_path: Path, read: Read) -> None:
     put(tmp_path / "a" / "x.json", [RECORD])
     (tmp_path / "b").mkdir()
