@@ -5,34 +5,57 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from bye_lint.errors import UsageError
 from bye_lint.scout.card import write_card
 from bye_lint.scout.export import export_model
 
 
 class Kept:
-    """The folder of one run, but for its checkpoints.
+    """The folder of one run, but for its checkpoints' content.
 
     Parameters
     ----------
     out : Path
+    recipe : mapping
+        What the model depends on, JSON values alone.
     resume : bool
-        The run goes on: a model has to be better than the best so far.
+        The run goes on, a model has to be better than the best so far. Otherwise what an earlier
+        run has left is forgotten, but for its model.
+
+    Raises
+    ------
+    UsageError
+        If a run of another recipe is to go on.
     """
 
-    def __init__(self, out: Path, *, resume: bool) -> None:
+    def __init__(self, out: Path, recipe: Mapping[str, Any], *, resume: bool) -> None:
         self._out = out
+        path = out / "recipe.json"
         if not resume:
-            self._best_path.unlink(missing_ok=True)
+            for left in (self._best_path, self._accuracy_path, path, *out.glob("*.pt")):
+                left.unlink(missing_ok=True)
+        elif path.exists() and (begun := json.loads(path.read_text("utf-8"))) != recipe:
+            other = sorted(name for name in recipe if begun.get(name) != recipe[name])
+            raise UsageError(
+                f"{out} holds a run with another {', '.join(other)}",
+                "Resume it with what it was begun with, or leave --resume out.",
+            )
+        _write(path, recipe)
         self._best = self._best_so_far()
 
     @property
     def _best_path(self) -> Path:
         return self._out / "best.json"
+
+    @property
+    def _accuracy_path(self) -> Path:
+        return self._out / "accuracy.json"
 
     def _best_so_far(self) -> float:
         if not self._best_path.exists() or not (self._out / "model").is_dir():
@@ -49,10 +72,9 @@ class Kept:
         """Log a stage's held-out accuracies by topic, and keep them beside those of the others."""
         shown = " ".join(f"{name} {value:.3f}" for name, value in accuracy.items())
         self.log(f"{stage} {step} held out: {shown}")
-        path = self._out / "accuracy.json"
+        path = self._accuracy_path
         kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        kept |= {f"{stage}/{name}": value for name, value in accuracy.items()}
-        path.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+        _write(path, kept | {f"{stage}/{name}": value for name, value in accuracy.items()})
 
     def offer(
         self, model: Any, tokenizer: PreTrainedTokenizerFast, accuracy: float, step: int
@@ -62,17 +84,23 @@ class Kept:
             return
         self._best = accuracy
         self._export(model, tokenizer)
-        told = json.dumps({"accuracy": accuracy, "step": step})
-        self._best_path.write_text(told, encoding="utf-8")
+        _write(self._best_path, {"accuracy": accuracy, "step": step})
 
     def _export(self, model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
         """Replace ``model`` by a folder that ``from_pretrained`` loads, weights in bfloat16."""
         final, partial = self._out / "model", self._out / "model.partial"
         shutil.rmtree(partial, ignore_errors=True)
         export_model(model, tokenizer, partial)
-        accuracy = json.loads((self._out / "accuracy.json").read_text(encoding="utf-8"))
+        accuracy = json.loads(self._accuracy_path.read_text(encoding="utf-8"))
         write_card(partial, accuracy)
         if final.exists():
             shutil.rmtree(self._out / "model.old", ignore_errors=True)
             final.replace(self._out / "model.old")
         partial.replace(final)
+
+
+def _write(path: Path, value: Mapping[str, Any]) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value, indent=1), encoding="utf-8")
+    partial.replace(path)

@@ -140,11 +140,13 @@ def run_stage(
     checkpoint, so that the schedule is one of steps and a resumed run follows it.
     """
     run = _Run(stage, out / f"{stage.name}.pt", steps)
-    if resume and run.path.exists():
+    resumed = resume and run.path.exists()
+    if resumed:
         run.load()
         log(f"{stage.name}: resumed at step {run.step} of {run.total}")
+    if resumed or run.finished:
+        on_save(run.step)  # the run may have been cut off between saving and this
     if run.finished:
-        on_save(run.step)
         return run.step
     began = warm = time.monotonic()
     first, smooth = run.step, dict[str, float]()

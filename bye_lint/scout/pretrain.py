@@ -16,7 +16,8 @@ too, that is held out and the accuracies are measured on it; where none has, the
 trained on. Everything is drawn from ``--seed`` and the step's number, so a run that is cut off goes
 on with ``--resume`` as if nothing had happened. ``OUT/model`` is replaced whenever the held-out
 accuracy rises above that of ``OUT/best.json``; ``OUT/log.txt`` has the losses. ``--start FOLDER``
-goes on from the weights and the tokenizer of an earlier scout.
+goes on from the weights and the tokenizer of an earlier scout. ``OUT/recipe.json`` holds what the
+run depends on: one of another recipe is not gone on with.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
+from bye_lint.errors import UsageError
 from bye_lint.scout import measuring
 from bye_lint.scout.answering import (
     AnswerBatches,
@@ -87,12 +89,23 @@ class Recipe:
     workers: int = 1
     start: Path | None = None
 
+    def told(self) -> dict[str, Any]:
+        """Return what the model depends on but for the length, JSON values alone."""
+        return {
+            "data": [str(folder.resolve()) for folder in self.data],
+            "seed": self.seed,
+            "batches": [self.dense_batch, self.answer_batch],
+            "rates": [self.dense_rate, self.answer_rate],
+            "start": None if self.start is None else str(self.start.resolve()),
+        }
+
 
 class Pretraining:
     """One run: the data, the model and the two stages."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
+        torch.manual_seed(recipe.seed)  # what is not of an earlier scout is drawn
         recipe.out.mkdir(parents=True, exist_ok=True)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.sources = read_sources([folder / "train.json" for folder in recipe.data])
@@ -105,7 +118,7 @@ class Pretraining:
         )
         self.encoder = TurnEncoder(self.tokenizer)
         self.model = self._initial_model().to(self.device)
-        self.kept = Kept(recipe.out, resume=recipe.resume)
+        self.kept = Kept(recipe.out, recipe.told(), resume=recipe.resume)
 
     def _initial_model(self) -> Any:
         if self.recipe.start is not None:
@@ -266,7 +279,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=1, help="processes that draw")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     given = vars(parser.parse_args(argv))
-    Pretraining(Recipe(**given | {"data": tuple(given["data"])})).run()
+    try:
+        Pretraining(Recipe(**given | {"data": tuple(given["data"])})).run()
+    except UsageError as error:
+        parser.error(f"{error.message}. {error.remedy}")
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from bye_lint.scout.answering import TurnEncoder, pack_turns, shared_prefix_mask
 from bye_lint.scout.architecture import IMAGE_TOKENS
 from bye_lint.scout.card import weights_digest
 from bye_lint.scout.dense import DenseBatches, token_shares
+from bye_lint.scout.kept import Kept
 from bye_lint.scout.measuring import Accuracy, measure
 from bye_lint.scout.overrides import FAMILIES, FAMILY_MARKS, phrase_at
 from bye_lint.scout.pretrain import main
@@ -129,6 +131,73 @@ def test_a_resumed_run_goes_on_where_it_stopped(run: Path, tmp_path: Path) -> No
     pretrain(data, tmp_path / "out", "--resume", steps=4)
     assert len(torch.load(tmp_path / "out" / "dense.pt", weights_only=True)["history"]) == 6
     assert len(torch.load(tmp_path / "out" / "answers.pt", weights_only=True)["history"]) == 4
+
+
+def test_a_new_run_takes_up_nothing_of_an_earlier_one(tmp_path: Path) -> None:
+    data, out = make_dataset(tmp_path / "data"), tmp_path / "out"
+    pretrain(data, out, steps=2)
+    before = weights_digest(out / "model")
+    told = (out / "recipe.json").read_text(encoding="utf-8")
+    (out / "recipe.json").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretraining.Pretraining, "train_answers", lambda _: None)  # cut off here
+        pretrain(data, out, "--seed", "5", steps=2)
+    pretrain(data, out, "--seed", "5", "--resume", steps=2)
+    assert weights_digest(out / "model") != before
+    assert (out / "recipe.json").read_text(encoding="utf-8") == told.replace(
+        '"seed": 0', '"seed": 5'
+    )
+
+
+def test_a_run_of_another_recipe_is_not_gone_on_with(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_dataset(tmp_path / "data")
+    pretrain(data, tmp_path / "out", steps=1)
+    kept = (tmp_path / "out" / "dense.pt").read_bytes()
+    with pytest.raises(SystemExit):
+        pretrain(data, tmp_path / "out", "--resume", "--seed", "5", steps=1)
+    assert "holds a run with another seed" in capsys.readouterr().err
+    assert (tmp_path / "out" / "dense.pt").read_bytes() == kept
+
+
+def test_a_run_from_an_earlier_scout_is_seeded(run: Path, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data")
+    losses = []
+    for name in ("one", "two"):
+        pretrain(data, tmp_path / name, "--start", str(run / "model"), steps=1)
+        state = torch.load(tmp_path / name / "dense.pt", weights_only=True)
+        losses.append(state["history"])
+    assert losses[0] == losses[1]
+
+
+def test_a_checkpoint_that_was_not_measured_is_measured_by_the_resumed_run(
+    tmp_path: Path,
+) -> None:
+    data, out = make_dataset(tmp_path / "data"), tmp_path / "out"
+    pretrain(data, out, steps=1)
+    (out / "best.json").unlink()
+    for folder in ("model", "model.old"):
+        shutil.rmtree(out / folder, ignore_errors=True)
+    checkpoint = torch.load(out / "answers.pt", weights_only=True)
+    checkpoint["total"] = 2
+    torch.save(checkpoint, out / "answers.pt")
+    measured = []
+    with pytest.MonkeyPatch.context() as patch:
+        offer = Kept.offer
+        patch.setattr(Kept, "offer", lambda *given: (measured.append(given[-1]), offer(*given))[1])
+        pretrain(data, out, "--resume", steps=2)
+    assert measured == [1, 2]
+
+
+def test_a_file_that_is_cut_short_is_never_seen(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        kept = Kept(tmp_path, {}, resume=False)
+        kept.report("dense", 1, {"colour": 0.5})
+        patch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            kept.report("dense", 2, {"colour": 0.6})
+    assert json.loads((tmp_path / "accuracy.json").read_text("utf-8")) == {"dense/colour": 0.5}
 
 
 def test_a_resumed_run_keeps_the_better_model(tmp_path: Path) -> None:
