@@ -151,6 +151,8 @@ def make_plan(
             throughput(device, "bfloat16" if settings.bfloat16 else "float32"),
             cost.TRAINING_EFFICIENCY,
         )
+    if device == "cpu" and (left or steps):
+        memory += round(len(samples) * cost.RECORD_BYTES)
     place = "cpu" if device == "cpu" else f"{device}:0" if device == "cuda" else device
     return Plan(
         records=records,

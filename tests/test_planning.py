@@ -18,6 +18,7 @@ from bye_lint.policy import FineTunePolicy, ModelPolicy, Policy
 from bye_lint.records import ImageSource, Location, Sample, Turn
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "quickstart"
+DOCS = Path(__file__).parents[1] / "docs" / "data"
 SPEED = 1e10
 
 
@@ -175,3 +176,23 @@ def test_too_few_records_need_no_model(tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == f"{said} (gate.min_samples)\n"
     assert cli.run(["check", str(tmp_path), "--plan", "--quiet", "--structural"]) == 0
     assert capsys.readouterr().out.endswith(": the structural rules need none\n")
+
+
+def test_memory_is_told_within_a_factor_of_two(scout: ResolvedModel) -> None:
+    """Of the checks that docs/scout.md shows, where a process ran one of them."""
+    runs = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(DOCS.glob("scout/*.json"))
+        if "pqdocs" not in path.name
+    ]
+    measured = [run for run in runs if run["peak_mib"] is not None]
+    assert len(measured) == 16
+    for run in measured:
+        planted = round(1.1 * run["records"])
+        told = plan(samples(planted), scout, policy=Policy()).memory / 2**20
+        assert run["peak_mib"] / 2 < told < 2 * run["peak_mib"], run["dataset"]
+
+
+def test_a_card_does_not_hold_the_records(scout: ResolvedModel) -> None:
+    few, many = (plan(samples(n), scout, device="cuda", dtype="bfloat16") for n in (100, 2000))
+    assert many.memory - few.memory < 1900 * cost.RECORD_BYTES / 2
