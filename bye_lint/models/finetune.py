@@ -52,8 +52,6 @@ __all__ = [
 ]
 
 _SHORT = 512
-#: A run that is killed loses the steps of so many seconds at most.
-SAVE_SECONDS = 120.0
 _DECODERS = frozenset({"language_model", "text_model"})
 
 
@@ -229,7 +227,7 @@ def fine_tune(
     run = RunState(state, fingerprint(examples, settings), trained, optimizer, trace)
     step, history, ended = run.load(device)
     ranks.must_agree(step, "fine-tunings under way")
-    began = saved = time.monotonic()
+    began = time.monotonic()
     lengths = [e.length for e in examples]
     smoothed = float(np.mean(history[-20:])) if history else 0.0
     _train(model)
@@ -261,10 +259,9 @@ def fine_tune(
                 model.eval()
                 ended = bool(ranks.follow(on_eval(model, progress))) and step < total
                 _train(model)
-            late = time.monotonic() - saved > SAVE_SECONDS
-            if ranks.first and (ended or step == total or step % settings.save_every == 0 or late):
+            due = step % settings.save_every == 0 or run.is_late()
+            if ranks.first and (ended or step == total or due):
                 run.save(step, history, ended)
-                saved = time.monotonic()
             if ended:
                 break
     model.eval()

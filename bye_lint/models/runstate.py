@@ -6,8 +6,9 @@ import hashlib
 import io
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -17,6 +18,11 @@ from torch import nn
 from bye_lint.models.examples import Example
 from bye_lint.models.losses import LossTrace
 from bye_lint.models.schedule import FineTuneSettings
+
+#: A run that is cut off loses the steps of so many seconds at most, or of so many times what saving
+#: takes.
+SAVE_SECONDS = 20.0
+_SAVINGS = 50
 
 _FORMAT = 4
 _MAGIC = b"bye-lint run 1\n"
@@ -55,6 +61,8 @@ class RunState:
     trained: Mapping[str, nn.Parameter]
     optimizer: torch.optim.Optimizer
     trace: LossTrace
+    _saved: float = field(default_factory=time.monotonic, init=False, repr=False)
+    _took: float = field(default=0.0, init=False, repr=False)
 
     @property
     def _path(self) -> Path | None:
@@ -92,10 +100,15 @@ class RunState:
             _log.warning("%s: cannot be read, the run begins again: %s", self._path, error)
             return {}
 
+    def is_late(self) -> bool:
+        """Whether a run that is cut off now would lose more than it may."""
+        return time.monotonic() - self._saved > max(SAVE_SECONDS, _SAVINGS * self._took)
+
     def save(self, step: int, history: Sequence[float], ended: bool) -> None:
         """Write the run's state; a reader never sees half of it."""
         if self._path is None:
             return
+        began = time.monotonic()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_name(f"{self._path.name}.{os.getpid()}.partial")
         try:
@@ -120,6 +133,8 @@ class RunState:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
+        self._saved = time.monotonic()
+        self._took = self._saved - began
 
 
 class _Digesting:

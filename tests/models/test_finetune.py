@@ -10,7 +10,7 @@ import torch
 from tiny_families import build
 from tiny_models import make_image, make_llava, make_sample, pack
 
-from bye_lint.models import LoadedModel, finetune
+from bye_lint.models import LoadedModel, finetune, runstate
 from bye_lint.models.encoding import encode_examples
 from bye_lint.models.finetune import (
     IGNORED,
@@ -25,6 +25,7 @@ from bye_lint.models.finetune import (
     prepare,
     tower_features,
 )
+from bye_lint.models.losses import LossTrace
 
 SETTINGS = FineTuneSettings(
     epochs=40, batch_size=4, learning_rate=3e-3, bfloat16=False, eval_every=5, save_every=5
@@ -213,6 +214,30 @@ def test_a_cut_off_run_goes_on_as_if_nothing_had_happened(tiny, tmp_path, dropou
     assert steps[0] == 11  # the last state was kept at step 10
     np.testing.assert_array_equal(rest.losses, whole.losses)
     assert rest.history == pytest.approx(whole.history, rel=1e-4)
+
+
+@pytest.mark.parametrize(("took", "later"), [(0.1, 21.0), (2.0, 101.0)])
+def test_a_run_that_is_cut_off_loses_seconds_unless_saving_takes_long(
+    tmp_path, monkeypatch, took, later
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(runstate.time, "monotonic", lambda: clock[0])
+    weight = torch.nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.AdamW([weight])
+    run = runstate.RunState(tmp_path, "f", {"weight": weight}, optimizer, LossTrace(1))
+    assert not run.is_late()
+
+    def slow(*given, **named):
+        clock[0] += took
+        return save(*given, **named)
+
+    save = torch.save
+    monkeypatch.setattr(runstate.torch, "save", slow)
+    run.save(1, [1.0], False)
+    clock[0] += later - 2
+    assert not run.is_late()
+    clock[0] += 2
+    assert run.is_late()
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "noise", "empty"])
