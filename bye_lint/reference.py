@@ -141,11 +141,11 @@ def _weakened(
     shown, own = left[0], None
     if head.source is not None:
         shown = place(Path(head.source), root)
-        own = Path(head.source).read_text(encoding="utf-8-sig")
+        own = _plain_ends(Path(head.source).read_bytes()).decode("utf-8-sig")
     accepted, entries = _own_baseline(head, root)
     same = own == left[1] and (own is None or shown == left[0])
     found = () if same else policy_weakened(before, head, text=own or "", path=shown)
-    if same and (accepted is None or entries == vcs.read_at(root, fork, accepted.source)):
+    if same and (accepted is None or entries == _read_at(root, fork, accepted.source)):
         return found
     return found + baseline_weakened(baseline, accepted or Baseline())
 
@@ -210,7 +210,7 @@ def _policy_at(names: Sequence[Sequence[str]], commit: str, root: Path) -> tuple
         if len(found) > 1:
             both = " and ".join(found)
             raise PolicyError(f"two policies at {commit[:12]}, {both}", "Keep one of them.")
-        data = vcs.read_at(root, commit, found[0]) if found else None
+        data = _read_at(root, commit, found[0]) if found else None
         if data is not None:
             try:
                 return found[0], data.decode("utf-8-sig")
@@ -225,16 +225,26 @@ def _baseline_at(policy: Policy, commit: str, root: Path) -> Baseline:
     if policy.baseline is None:
         return Baseline()
     name = place(policy.base / policy.baseline, root)
-    data = vcs.read_at(root, commit, name)
+    data = _read_at(root, commit, name)
     if data is None:
         return Baseline(source=name)
     return load_baseline(root / name, text=data.decode("utf-8-sig", "replace"), source=name)
 
 
 def _own_baseline(head: Policy, root: Path) -> tuple[Baseline | None, bytes]:
-    """Return the working tree's baseline and its bytes."""
+    """Return the working tree's baseline and its bytes, with plain ends of lines."""
     if head.baseline is None or not (head.base / head.baseline).exists():
         return None, b""
     path = head.base / head.baseline
     refuse_links(path, root)
-    return load_baseline(path, source=place(path, root)), path.read_bytes()
+    return load_baseline(path, source=place(path, root)), _plain_ends(path.read_bytes())
+
+
+def _read_at(root: Path, commit: str, name: str) -> bytes | None:
+    data = vcs.read_at(root, commit, name)
+    return None if data is None else _plain_ends(data)
+
+
+def _plain_ends(data: bytes) -> bytes:
+    """Return a file's bytes with LF for CRLF, which git may write in the working tree alone."""
+    return data.replace(b"\r\n", b"\n")

@@ -228,6 +228,26 @@ def test_an_old_base_is_no_laxer_judge(repo: Repo) -> None:
     assert found.weakened == (), "the branch has not touched what is tighter now"
 
 
+@pytest.mark.parametrize("stored", ["\n", "\r\n"])
+@pytest.mark.parametrize("checked_out", ["\n", "\r\n"])
+def test_the_ends_of_lines_are_no_change(repo: Repo, stored: str, checked_out: str) -> None:
+    """Git keeps CRLF where it was committed, and core.autocrlf writes it where it was not."""
+    policy, entries = "# Ours\nbaseline: accepted.yaml\n", accepted("a" * 64)
+    texts = {"bye-lint.yaml": f"\ufeff{policy}", "accepted.yaml": entries}
+    base_with(repo, **{name: text.replace("\n", stored) for name, text in texts.items()})
+    tightened(repo)
+    for name, text in texts.items():
+        repo.write(name, text.replace("\n", checked_out))
+    found = judged(repo)
+    assert (found.policy.gate.scope, found.weakened) == ("all", ())
+    repo.write("bye-lint.yaml", f"{policy}gate: {{min_samples: 9}}\n".replace("\n", checked_out))
+    assert [(f.path, f.line) for f in judged(repo).weakened] == [
+        ("bye-lint.yaml", 3),
+        ("bye-lint.yaml", 3),
+        ("accepted.yaml", 3),
+    ]
+
+
 def test_a_tag_named_like_the_base_is_not_taken_for_it(
     repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
