@@ -173,8 +173,18 @@ def clean(
     paths = sorted({place_of(_placed(item))[0] for item in read} - set(left_out))
     kept = [s for s in samples if _position(s) not in positions[s.location.path]]
 
+    reasons, shared = _reasons(result), _campaigns(result)
+
     def keep_removed(texts: Texts) -> None:
-        rows = [_row(result, s, texts[s.path][(s.line, s.column)]) for s in gone]
+        rows = [
+            _row(
+                s,
+                texts[s.path][(s.line, s.column)],
+                reasons.get(place_of(s), []),
+                shared.get(s.sample_id, []),
+            )
+            for s in gone
+        ]
         if rows:
             write_whole(quarantine, "".join(f"{json.dumps(row)}\n" for row in rows).encode())
 
@@ -266,16 +276,32 @@ def _is_told(item: Sample | Skipped, known: Mapping[str, str], max_pixels: int) 
     return any(fingerprint(item, told, rule) == mark for mark, rule in known.items())
 
 
-def _row(result: ScanResult, sample: ScoredSample, text: str) -> dict[str, object]:
+def _reasons(result: ScanResult) -> dict[tuple[str, int, int], list[str]]:
+    """Return what the findings say of suspects, by place."""
+    found: dict[tuple[str, int, int], list[str]] = defaultdict(list)
+    for finding in result.findings:
+        if finding.rule == "BYE001":
+            found[place_of(finding)].append(finding.message)
+    return found
+
+
+def _campaigns(result: ScanResult) -> dict[str, list[str]]:
+    """Return the campaigns that samples belong to, by the samples' ids."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for campaign in result.campaigns:
+        for sample_id in set(campaign.sample_ids):
+            found[sample_id].append(f"{campaign.kind}: {campaign.value}")
+    return found
+
+
+def _row(
+    sample: ScoredSample, text: str, reasons: Sequence[str], campaigns: Sequence[str]
+) -> dict[str, object]:
     """Return what the quarantine says of a record, under one name.
 
     Side by side, its prompt, answer and images would be a record to a trainer, and to the next
     check, that finds the file beside the data.
     """
-    reasons = [
-        f.message for f in result.findings if f.rule == "BYE001" and place_of(f) == place_of(sample)
-    ]
-    shared = [f"{c.kind}: {c.value}" for c in result.campaigns if sample.sample_id in c.sample_ids]
     return {
         "quarantined": {
             "id": sample.sample_id,
@@ -284,8 +310,8 @@ def _row(result: ScanResult, sample: ScoredSample, text: str) -> dict[str, objec
             "digest": sample.digest,
             "score": sample.score,
             "posterior": sample.posterior,
-            "reasons": reasons,
-            "campaigns": shared,
+            "reasons": list(reasons),
+            "campaigns": list(campaigns),
             "prompt": sample.prompt,
             "answer": sample.answer,
             "images": list(sample.images),

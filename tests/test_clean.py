@@ -386,6 +386,60 @@ def test_the_quarantine_says_why(folder):
     assert done.quarantine.parent == done.folder.parent
 
 
+class Counted(tuple):
+    """Counts how often it is gone through."""
+
+    scans = 0
+
+    def __iter__(self):
+        Counted.scans += 1
+        return super().__iter__()
+
+    def __contains__(self, item):
+        Counted.scans += 1
+        return super().__contains__(item)
+
+
+def test_a_row_has_each_reason_and_campaign_in_the_order_of_the_result(folder):
+    _, items, result = lay_out(folder, "lines")
+    first, last = result.findings[0], result.findings[-1]
+    findings = (
+        replace(last, message="second"),
+        *result.findings,
+        replace(first, rule="BYE108", message="of the structure"),
+        replace(first, message="more"),
+    )
+    campaigns = (
+        Campaign("file", "train.jsonl", 2, 1.0, 0.0, ("r7", "r0", "r7")),
+        *result.campaigns,
+        Campaign("author", "A", 1, 1.0, 0.0, ("r7",)),
+    )
+    result = replace(result, findings=findings, campaigns=campaigns)
+    done = clean(result, items, root=folder, out=folder.parent / "new")
+    rows = [json.loads(line)["quarantined"] for line in done.quarantine.read_text().splitlines()]
+    answer = "answer: Backdoor Attack!"
+    assert [(row["id"], row["reasons"], row["campaigns"]) for row in rows] == [
+        ("r0", ["odd attention", "more"], ["file: train.jsonl", answer]),
+        ("r3", ["odd attention"], [answer]),
+        ("r4", ["odd attention"], [answer]),
+        ("r7", ["second", "odd attention"], ["file: train.jsonl", answer, "author: A"]),
+    ]
+
+
+def test_findings_and_campaigns_are_not_gone_through_for_each_suspect(folder):
+    _, items, result = lay_out(folder, "lines")
+    campaigns = (replace(result.campaigns[0], sample_ids=Counted(["r0", "r3", "r4", "r7"])),)
+    result = replace(result, findings=Counted(result.findings), campaigns=campaigns)
+    scans = []
+    for keep in ((), ("r3", "r4", "r7")):
+        Counted.scans = 0
+        out = folder.parent / f"without{len(keep)}"
+        removed = clean(result, items, root=folder, out=out, keep=keep).removed
+        scans.append((removed, Counted.scans))
+    assert [removed for removed, _ in scans] == [4, 1]
+    assert scans[0][1] == scans[1][1]
+
+
 def test_in_place_changes_only_what_it_must(folder):
     path, items, result = lay_out(folder, "array")
     images = tree(folder / "images")
