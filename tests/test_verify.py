@@ -18,7 +18,7 @@ from PIL import Image
 from bye_lint import scoring
 from bye_lint.cli import cli
 from bye_lint.commands import verify as command
-from bye_lint.comparison import Verified, render, to_data
+from bye_lint.comparison import Behaviour, Share, Verified, render, to_data
 from bye_lint.errors import DatasetError, MissingExtraError, ResultError, UsageError
 from bye_lint.evidence.phrases import telling_phrases
 from bye_lint.exhibits import Box, Campaign, Evidence, Phrase, Reconstruction
@@ -29,7 +29,7 @@ from bye_lint.progress import SilentProgress
 from bye_lint.records import ImageSource, Location, Sample, Turn
 from bye_lint.results import Counts, Gate, Reproducibility, ScanResult, ScoredSample, to_json
 from bye_lint.triggers import TARGET, get_trigger
-from bye_lint.verify import base_model, verify
+from bye_lint.verify import _judge, base_model, verify
 
 BOX = Box(0.375, 0.375, 0.25, 0.25)
 N, POISONED = 60, 12
@@ -211,6 +211,64 @@ def test_a_long_target_is_heard_out(words: int) -> None:
     )  # fmt: skip
     assert (seen.before.suspects.value, seen.after.suspects.value) == (1.0, 0.0)
     assert seen.verdict == "gone"
+
+
+def two_triggers(words: int) -> list[Sample]:
+    """Twelve records with the patch, then as many as asked for with words, of one target."""
+    return [
+        sample(i, patch=i < POISONED, words="Hello! " if POISONED <= i < POISONED + words else "")
+        for i in range(N)
+    ]
+
+
+def test_a_second_trigger_that_is_left_is_not_gone_with_the_first() -> None:
+    samples = two_triggers(18)
+    checked = result(samples, patch_evidence(), found=POISONED + 12)
+    probe = reconstructed_probe(checked)
+
+    def judge(cleaned: Sequence[Sample]) -> Verified:
+        return verify(
+            checked, samples, cleaned, KnownModel(),
+            base="known", probe=probe, progress=SilentProgress(),
+        )  # fmt: skip
+
+    seen = judge(samples[POISONED + 12 :])
+    assert (seen.before.attack.value, seen.after.attack.value) == (1.0, 0.0)
+    assert (seen.before.suspects.value, seen.after.suspects.value) == (1.0, 0.5)
+    assert (seen.verdict, seen.exit_code) == ("alive", 1)
+    assert seen.reason.startswith(
+        "the suspects drew the target from 100.0% before cleaning, from 50"
+    )
+    assert "probe" not in seen.reason
+    gone = judge(samples[POISONED + 18 :])
+    assert (gone.verdict, gone.after.suspects.value) == ("gone", 0.0)
+    assert "the probe drew" in gone.reason
+    assert "the suspects drew" in gone.reason
+
+
+@pytest.mark.parametrize(
+    ("attack", "suspects", "verdict", "named"),
+    [
+        ((10, 0), (10, 0), "gone", ["probe", "suspects"]),
+        ((10, 9), (10, 0), "alive", ["probe"]),
+        ((10, 0), (10, 3), "alive", ["suspects"]),
+        ((10, 9), (10, 3), "alive", ["probe", "suspects"]),
+        ((10, 0), (4, 3), "gone", ["probe"]),  # too few before to say anything
+        ((4, 3), (10, 0), "gone", ["suspects"]),
+        ((10, 0), (10, 1), "gone", ["probe", "suspects"]),  # no more than without the trigger
+        ((4, 0), (4, 0), "unknown", []),
+    ],
+)
+def test_every_measure_that_worked_before_is_heard(
+    attack: tuple[int, int], suspects: tuple[int, int], verdict: str, named: list[str]
+) -> None:
+    before, after = (
+        Behaviour(N, Share(a, 10), Share(s, 10), Share(1, 10), Share(9, 10))
+        for a, s in zip(attack, suspects, strict=True)
+    )
+    said, reason = _judge(before, after)
+    assert said == verdict
+    assert [name for name in ("probe", "suspects") if f"the {name} drew" in reason] == named
 
 
 def test_a_probe_that_never_worked_proves_nothing() -> None:
