@@ -453,6 +453,58 @@ def test_the_command(
     assert data["base"] == "known"
 
 
+@pytest.mark.parametrize(
+    ("beside", "said", "hits"),
+    [
+        (True, "images of held/data.json: from its own folder, not from dataset.image_root", 0),
+        (
+            False,
+            "images of held/data.json: from dataset.image_root (raw), since none is in its own "
+            "folder",
+            POISONED,
+        ),
+    ],
+)
+def test_held_out_records_show_their_own_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: bool, said: str, hits: int
+) -> None:
+    """The training set has poisoned pictures of the same names under the policy's image root."""
+    lay_out(tmp_path)
+    (tmp_path / "bye-lint.yaml").write_text("dataset: {image_root: raw}\n")
+    (tmp_path / "held").mkdir()
+    rows = []
+    for s in (sample(i) for i in range(POISONED)):
+        if beside:
+            (tmp_path / "held" / s.images[0].name).write_bytes(s.images[0].read())
+        turns = [{"from": "human", "value": s.prompt}, {"from": "gpt", "value": s.answer}]
+        rows.append({"id": s.id, "image": s.images[0].name, "conversations": turns})
+    (tmp_path / "held/data.json").write_text(json.dumps(rows))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "_pipeline", known_pipeline)
+    options = ["--no-progress", "--test", "held/data.json", "-o", "v.json"]
+    seen = CliRunner().invoke(
+        cli, ["verify", "result.json", "cleaned", *options],
+        standalone_mode=False, catch_exceptions=False,
+    )  # fmt: skip
+    assert said in seen.stderr.splitlines()
+    before = json.loads((tmp_path / "v.json").read_text())["before"]
+    assert (before["unprompted"]["hits"], before["unprompted"]["total"]) == (hits, POISONED)
+
+
+def test_nothing_is_said_of_images_where_there_is_no_choice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "_pipeline", known_pipeline)
+    seen = CliRunner().invoke(
+        cli, ["verify", "result.json", "cleaned", "--no-progress", "--test", "cleaned"],
+        standalone_mode=False, catch_exceptions=False,
+    )  # fmt: skip
+    assert seen.return_value == 0
+    assert "images of" not in seen.output
+
+
 def test_records_that_two_paths_name_are_read_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

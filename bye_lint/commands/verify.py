@@ -10,11 +10,11 @@ import click
 from bye_lint.commands.options import seed_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from bye_lint.evaluate.pipeline import Pipeline
-    from bye_lint.policy import Policy
-    from bye_lint.records import Checked, Sample
+    from bye_lint.policy import DatasetPolicy, Policy
+    from bye_lint.records import Checked, Sample, Skipped
 
 
 @click.command()
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "--test",
     "test_file",
     type=click.Path(path_type=Path),
-    help="Clean held-out records to probe and to measure accuracy on.",
+    help="Clean held-out records to probe and to measure accuracy on, with their images.",
 )
 @click.option(
     "--probes",
@@ -102,14 +102,14 @@ def verify(
 
     shelf = Shelf(cache_folder())
 
-    def read(*places: Path) -> list[Sample]:
-        items = read_datasets(
-            places, policy.dataset, policy.base, display_root=request.root, shelf=shelf
-        )
-        return _usable(check_samples(items, policy.dataset))
+    def read(places: Sequence[Path], dataset: DatasetPolicy) -> Iterable[Sample | Skipped]:
+        return read_datasets(places, dataset, policy.base, display_root=request.root, shelf=shelf)
 
-    before = read(*request.paths)
-    after = read(cleaned)
+    before, after = (
+        _usable(check_samples(read(places, policy.dataset), policy.dataset))
+        for places in (request.paths, [cleaned])
+    )
+    test = _held_out(test_file, policy.dataset, read) if test_file is not None else ()
     turns = policy.dataset.turns
     sizes = tuple(len(Readings.of(records, turns)) for records in (before, after))
     base, pipeline = _pipeline(policy, model, sizes)
@@ -120,7 +120,7 @@ def verify(
         pipeline,
         base=base,
         probe=probe,
-        test=read(test_file) if test_file is not None else (),
+        test=test,
         max_probes=probes,
         turns=turns,
         seed=policy.seed,
@@ -161,6 +161,36 @@ def _pipeline(policy: Policy, named: str | None, sizes: tuple[int, ...]) -> tupl
         max_steps=settings.n_steps(before),
     )
     return base.name, ModelPipeline(base, settings, cache_folder(), device=model.device)
+
+
+def _held_out(
+    path: Path,
+    dataset: DatasetPolicy,
+    read: Callable[[Sequence[Path], DatasetPolicy], Iterable[Sample | Skipped]],
+) -> list[Sample]:
+    """Return the records of ``--test``, with the images of their own folder if any is there.
+
+    The policy's image root is the training set's: what is called the same there is another picture.
+    """
+    from dataclasses import replace
+
+    from bye_lint.escape import visible
+    from bye_lint.records import Sample
+    from bye_lint.rules import check_samples
+    from bye_lint.rules.images import check_image
+
+    own = replace(dataset, image_root=None)
+    items = list(read([path], own))
+    if dataset.image_root is not None:
+        images = (image for item in items if isinstance(item, Sample) for image in item.images)
+        if any(check_image(i, own.max_pixels, decode=False).rule != "BYE103" for i in images):
+            used = "from its own folder, not from dataset.image_root"
+        else:
+            items = list(read([path], dataset))
+            root = visible(dataset.image_root, 120)
+            used = f"from dataset.image_root ({root}), since none is in its own folder"
+        click.echo(f"images of {path}: {used}", err=True)
+    return _usable(check_samples(items, own))
 
 
 def _usable(checked: Iterable[Checked]) -> list[Sample]:
