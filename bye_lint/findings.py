@@ -16,7 +16,7 @@ from bye_lint.features import Detection, FloatArray, comparable
 from bye_lint.policy import Policy
 from bye_lint.records import Checked, Finding, Sample, Skipped, place_of
 from bye_lint.results import DetectionSummary, ScoredSample, significant
-from bye_lint.rules import finding_of_skipped
+from bye_lint.rules import WHEN_DECODED, finding_of_skipped, fingerprint
 
 if TYPE_CHECKING:
     from bye_lint.evidence.campaigns import Blame
@@ -117,6 +117,24 @@ def _unread(sample: Sample, digest: str, error: str) -> Skipped:
 
 def _fingerprint(code: str, digest: str) -> str:
     return hashlib.sha256(f"{code}\n{digest}".encode()).hexdigest()
+
+
+def not_looked_at(items: Iterable[Checked]) -> Counter[tuple[str, str]]:
+    """Count what a look at records could find, by rule and fingerprint.
+
+    Parameters
+    ----------
+    items : iterable of Checked
+        Usable ones that neither a model nor a decoder looks at.
+    """
+    keys: Counter[tuple[str, str]] = Counter()
+    for item in items:
+        keys.update((code, _fingerprint(code, item.digest)) for code in ("BYE001", UNREAD))
+        if item.sample is not None:
+            for code in WHEN_DECODED:  # a finding an image, all of them of one fingerprint
+                told = fingerprint(item.sample, item.identity, code)
+                keys[code, told] += len(item.sample.images)
+    return keys
 
 
 def unjudged(finding: Finding) -> Finding:

@@ -15,7 +15,14 @@ from bye_lint.baseline import answered_rules, apply_baseline
 from bye_lint.changes import find_changes, select
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import VcsError
-from bye_lint.findings import Weighed, unjudged, unread_file, weigh, with_image_paths
+from bye_lint.findings import (
+    Weighed,
+    not_looked_at,
+    unjudged,
+    unread_file,
+    weigh,
+    with_image_paths,
+)
 from bye_lint.policy import ContextPolicy
 from bye_lint.progress import Progress
 from bye_lint.provenance import reproducibility
@@ -226,7 +233,13 @@ def _result(
     findings = (*found, *request.weakened)
     whole = scores is not None and chosen.judged is None
     answered = answered_rules(scored=True, sure=not _doubt(scores)) if whole else ()
-    findings, stale = apply_baseline(findings, request.baseline, date.today(), judged=answered)
+    findings, stale = apply_baseline(
+        findings,
+        request.baseline,
+        date.today(),
+        judged=answered,
+        covered=_not_looked_at(checked, chosen) if request.baseline.entries else None,
+    )
     skipped = tuple(item.skipped for item in checked if item.skipped and item.unread)
     skipped += seen.unscored
     counts = Counts(
@@ -255,6 +268,12 @@ def _result(
         evidence=seen.evidence,
         timings={name: round(seconds, 3) for name, seconds in progress.timings.items()},
     )
+
+
+def _not_looked_at(checked: Sequence[Checked], chosen: Chosen) -> Mapping[tuple[str, str], int]:
+    """Return what unchanged records that no one looks at have their acceptances for."""
+    looked = {id(item) for item in chosen.items}
+    return not_looked_at(item for item in checked if item.usable and id(item) not in looked)
 
 
 def _changes(checked: Sequence[Checked], chosen: Chosen, seen: Weighed) -> dict[str, int]:

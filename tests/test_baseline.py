@@ -104,6 +104,22 @@ def test_copies_beyond_the_count_stay_open() -> None:
     assert problems == ()
 
 
+def test_copies_that_nobody_looked_at_keep_their_entries() -> None:
+    known = baseline(entry(A, count=2), entry(B))
+    found = [finding(A, line=1), finding(A, line=2), finding(B), finding(B, "BYE103")]
+    marked, problems = apply_baseline(
+        found, known, TODAY, judged=(), covered={("BYE001", A): 1, ("BYE001", B): 5}
+    )
+    assert [f.suppressed is not None for f in marked] == [True, False, False, False]
+    assert problems == ()
+
+
+def test_an_old_copy_keeps_its_entry_wherever_the_new_one_stands() -> None:
+    found = [finding(line=1), replace(finding(line=9), level="note")]
+    marked, _ = apply_baseline(found, baseline(entry()), TODAY)
+    assert [(f.line, f.suppressed is not None) for f in marked] == [(1, False), (9, True)]
+
+
 def test_two_entries_for_one_content_add_up() -> None:
     both = baseline(entry(), entry(reason="again"))
     marked, problems = apply_baseline([finding(line=1), finding(line=2)], both, TODAY)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from gitrepo import Repo, record
+from PIL import Image
 
 from bye_lint import cli
+from bye_lint.findings import Weighed, unjudged
+from bye_lint.records import Checked, Finding
 
 N = 12
 ROWS = [record(f"r{i}", question=f"What is in picture {i}?") for i in range(N)]
 #: One more than there are records, so that no model is asked.
 POLICY = "dataset: {paths: [data]}\ngate: {min_samples: 1000, min_changed: 1}\n"
+CONTEXT = "context: {{min: {0}, max: {0}}}\n"
 TEXT = {
     "conversations": [
         {"from": "human", "value": "Hello! What is it?"},
@@ -234,6 +241,73 @@ def test_what_is_skipped_is_not_unchanged(repo: Repo) -> None:
     assert result["counts"]["changed"] == 60
     assert result["reasons"][0].startswith("60 changed records, 60 of them without an image: too")
     assert result["counts"]["changed_skipped"] == 0
+
+
+def accept(repo: Repo, name: str, rule: str) -> None:
+    """Let the base have a record, and accept one copy of what a rule finds in it."""
+    repo.git("checkout", "-q", "main")
+    with (repo.root / "data/train.jsonl").open("a") as file:
+        file.write(json.dumps(record(name, question="Is it known?")) + "\n")
+    repo.write("bye-lint.yaml", POLICY + "baseline: accepted.yaml\n")
+    repo.write("accepted.yaml", "version: 1\n")
+    cli.run(["check", "--quiet", "--report=json=../result.json"])
+    findings = json.loads(Path("../result.json").read_text("utf-8"))["findings"]
+    (mark,) = {f["fingerprint"] for f in findings if (f["sample_id"], f["rule"]) == (name, rule)}
+    entry = {"rule": rule, "fingerprint": mark, "reason": "known", "author": "Ada"}
+    rows = [{**entry, "expires": "2999-01-01"}]
+    repo.write("accepted.yaml", json.dumps({"version": 1, "entries": rows}))
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+
+
+def test_a_copy_of_an_accepted_record_that_nobody_decodes_is_not_covered(repo: Repo) -> None:
+    noise = Image.frombytes("RGB", (64, 64), random.Random(0).randbytes(64 * 64 * 3))
+    noise.save(repo.root / "data/half.png")
+    whole = (repo.root / "data/half.png").read_bytes()
+    repo.write("data/half.png", whole[: len(whole) // 2])
+    accept(repo, "half", "BYE104")
+    assert check("--structural", GUARDED)[0] == 0
+    add(repo, record("again", "half.png", "Is it known?"))
+    status, result = check("--structural", GUARDED)
+    assert status == 1
+    errors = [f for f in result["findings"] if f["level"] == "error"]
+    assert [(f["rule"], f["suppressed"]) for f in errors] == [("BYE104", None)]
+
+
+@pytest.mark.parametrize("context", [0, 500], ids=["not looked at", "looked at"])
+def test_a_copy_of_an_accepted_suspect_is_not_covered(
+    repo: Repo, context: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(
+        items: Sequence[Checked], *_: object, changed: Sequence[bool], **__: object
+    ) -> Weighed:
+        """Stand in for a model that suspects every copy of one record."""
+        found = []
+        for item, new in zip(items, changed, strict=True):
+            sample = item.sample
+            assert sample is not None
+            if "known" in sample.prompt:
+                mark = hashlib.sha256(f"BYE001\n{item.digest}".encode()).hexdigest()
+                place = (sample.location.path, sample.location.line)
+                one = Finding("BYE001", "error", "m", *place, sample_id=sample.id, fingerprint=mark)
+                found.append(one if new else unjudged(one))
+        return Weighed(findings=tuple(found))
+
+    looked = SimpleNamespace(
+        detection=SimpleNamespace(inconclusive=""), device="", dtype="", fine_tuned="",
+        model=SimpleNamespace(name="", whole_digest="", family=""),
+    )  # fmt: skip
+    monkeypatch.setattr("bye_lint.scoring.score", lambda *_, **__: looked)
+    monkeypatch.setattr("bye_lint.scan.weigh", told)
+    monkeypatch.setattr(f"{__name__}.POLICY", POLICY.replace("1000", "1") + CONTEXT.format(context))
+    repo.image("data/odd.png", 77)
+    accept(repo, "odd", "BYE001")
+    add(repo, record("again", "odd.png", "Is it known?"))
+    _, result = check(GUARDED)
+    assert result["counts"]["context"] == (N + 1 if context else 0)
+    found = [f for f in result["findings"] if f["rule"] == "BYE001"]
+    seen = [("error", None), ("note", "known")][: 2 if context else 1]
+    assert sorted((f["level"], f["suppressed"]) for f in found) == seen
 
 
 def test_images_that_are_not_looked_at_are_not_decoded(

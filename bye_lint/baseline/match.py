@@ -8,7 +8,7 @@ reported, so that a baseline cannot rot in silence.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -64,6 +64,7 @@ def apply_baseline(
     today: date,
     *,
     judged: Collection[str] | None = None,
+    covered: Mapping[tuple[str, str], int] | None = None,
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
     """Mark the findings that the baseline accepts, and report entries that no longer serve.
 
@@ -74,6 +75,9 @@ def apply_baseline(
     judged : collection of str, optional
         Rules that ran on *all* data; only their entries can be called unused. All rules by
         default; a check of changed records alone passes an empty one.
+    covered : mapping of (str, str) to int, optional
+        By rule and fingerprint: copies that nobody looked at, so that no finding tells of them.
+        An entry covers them first: else one more copy would take the place of an old one.
 
     Returns
     -------
@@ -87,10 +91,14 @@ def apply_baseline(
     for entry in baseline.entries:
         if today <= entry.expires and entry.rule not in NEVER_ACCEPTED:
             open_entries[entry.key] += [entry] * entry.count
-    marked = []
-    for finding in findings:
-        waiting = open_entries.get((finding.rule, finding.fingerprint))
-        marked.append(_accepted(finding, waiting.pop(0)) if waiting else finding)
+    for key, copies in (covered or {}).items():
+        del open_entries.get(key, [])[:copies]
+    marked = list(findings)
+    # old copies of what has changed are notes, and keep what they were given
+    for i in sorted(range(len(marked)), key=lambda i: marked[i].level != "note"):
+        waiting = open_entries.get((marked[i].rule, marked[i].fingerprint))
+        if waiting:
+            marked[i] = _accepted(marked[i], waiting.pop(0))
     problems = [
         _complaint(item, baseline.source)
         for item in audit_baseline(baseline, findings, today, judged=judged)

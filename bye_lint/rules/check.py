@@ -29,6 +29,9 @@ _BLOCK_BYTES = 64 << 20
 #: Warnings say nothing that makes a record unusable: a duplicate id is ambiguous, no more.
 _STILL_SCORED = ("BYE109",)
 
+#: What may come out of an image only once it is decoded whole.
+WHEN_DECODED = ("BYE104", "BYE106")
+
 #: Rule of a record that asks nothing about an image.
 _NOT_ASKED = "BYE111"
 
