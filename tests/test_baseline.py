@@ -406,3 +406,36 @@ def test_what_loosens_the_baseline_is_told_at_its_line() -> None:
     assert [(f.rule, f.line) for f in found] == [("BYE301", 3), ("BYE301", 8), ("BYE301", 13)]
     assert "until" in found[1].message
     assert found[1].path == "bye-lint-baseline.yaml"
+
+
+PAST, SOON, FAR = date(2025, 1, 1), date(2028, 1, 1), date(2030, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "lines", "said"),
+    [
+        pytest.param(
+            [(5, PAST), (1, FAR)], [(6, FAR)], [1], "until 2030-01-01, not 2025-01-01",
+            id="an expired one is renewed",
+        ),
+        pytest.param(
+            [(1, SOON), (1, FAR)], [(2, FAR)], [1], "until 2030-01-01, not 2028-01-01",
+            id="one of two is prolonged",
+        ),
+        pytest.param([(1, SOON)], [(1, FAR), (1, SOON)], [1], "not 2028", id="the longer of two"),
+        pytest.param([(2, FAR)], [(1, SOON), (2, FAR)], [1], "accept", id="a copy more until soon"),
+        pytest.param([(1, FAR)], [(1, FAR), (1, FAR)], [2], ": reviewed", id="a copy more"),
+        pytest.param([], [(1, PAST)], [1], ": reviewed", id="a new one that has expired"),
+        pytest.param([(2, FAR)], [(1, SOON), (1, FAR)], [], "", id="one of two is shortened"),
+        pytest.param([(1, SOON), (1, FAR)], [(1, FAR), (1, SOON)], [], "", id="another order"),
+        pytest.param([(3, FAR)], [(1, FAR), (2, PAST)], [], "", id="split"),
+    ],
+)  # fmt: skip
+def test_copies_are_compared_day_by_day(
+    base: list[tuple[int, date]], head: list[tuple[int, date]], lines: list[int], said: str
+) -> None:
+    known = baseline(*(entry(count=n, expires=day) for n, day in base))
+    new = (entry(count=n, expires=day, line=i) for i, (n, day) in enumerate(head, 1))
+    found = baseline_weakened(known, baseline(*new))
+    assert [f.line for f in found] == lines
+    assert all(said in f.message for f in found)

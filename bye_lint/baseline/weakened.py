@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from datetime import date
 from fractions import Fraction
 from pathlib import PurePosixPath
 from typing import Any
 
-from bye_lint.baseline.file import Baseline
+from bye_lint.baseline.file import Baseline, Entry
 from bye_lint.codes import RULES
 from bye_lint.escape import visible
 from bye_lint.policy import Policy
 from bye_lint.policy.nodes import Document, Place, clip, read_document
 from bye_lint.records import Finding
+
+#: What a finding is matched by: rule and fingerprint.
+Key = tuple[str, str]
 
 #: Says whether the second value is looser than the first.
 Looser = Callable[[Any, Any], bool]
@@ -133,27 +137,47 @@ def policy_weakened(base: Policy, head: Policy, *, text: str, path: str) -> tupl
 def baseline_weakened(base: Baseline, head: Baseline) -> tuple[Finding, ...]:
     """Return a BYE301 for each entry of the head's baseline that accepts more than the base's.
 
-    More is: content that the base does not accept, more copies of it, or for a longer time.
+    More is: content that the base does not accept, or more copies of it on any day, so that an
+    expired acceptance is a new one where it is renewed.
     """
-    left: Counter[tuple[str, str]] = Counter()
-    until: dict[tuple[str, str], Any] = {}
+    left: defaultdict[Key, Counter[date]] = defaultdict(Counter)
     for entry in base.entries:
-        left[entry.key] += entry.count
-        until[entry.key] = max(entry.expires, until.get(entry.key, entry.expires))
-    findings = []
-    for entry in head.entries:
-        what = f"{entry.rule} of {entry.fingerprint[:12]}"
-        place = Place(entry.line, entry.column)
-        if left[entry.key] < entry.count:
-            message = f"the baseline would accept {what}: {visible(entry.reason)}"
-            findings.append(weakened_finding(message, head.source, place))
-        elif entry.expires > until[entry.key]:
-            message = (
-                f"the baseline would accept {what} until {entry.expires}, not {until[entry.key]}"
-            )
-            findings.append(weakened_finding(message, head.source, place))
-        left[entry.key] -= entry.count
-    return tuple(findings)
+        left[entry.key][entry.expires] += entry.count
+    looser: dict[int, str] = {}
+    # what is accepted longest is compared first: a copy of the base covers one that ends no later
+    for i, entry in sorted(enumerate(head.entries), key=lambda pair: pair[1].expires, reverse=True):
+        accepted = left[entry.key]
+        until = _accepted_until(accepted, entry.count)
+        if until is None or until < entry.expires:
+            what = f"the baseline would accept {entry.rule} of {entry.fingerprint[:12]}"
+            looser[i] = f"{what}: {visible(entry.reason)}"
+            if until is not None:
+                looser[i] = f"{what} until {entry.expires}, not {until}"
+        _take(accepted, entry)
+    return tuple(
+        weakened_finding(looser[i], head.source, Place(entry.line, entry.column))
+        for i, entry in enumerate(head.entries)
+        if i in looser
+    )
+
+
+def _accepted_until(accepted: Mapping[date, int], copies: int) -> date | None:
+    """Return the last day on which so many copies are accepted, if there are as many."""
+    for day in sorted(accepted, reverse=True):
+        copies -= accepted[day]
+        if copies <= 0:
+            return day
+    return None
+
+
+def _take(accepted: Counter[date], entry: Entry) -> None:
+    """Take away the copies that cover an entry, as far as they go."""
+    wanted = entry.count
+    for day in sorted(accepted, reverse=True):
+        if day >= entry.expires:
+            taken = min(wanted, accepted[day])
+            accepted[day] -= taken
+            wanted -= taken
 
 
 def _value(policy: Policy, key: str) -> Any:
