@@ -70,7 +70,7 @@ def weigh(
         replace(row, changed=new, question=number)
         for row, new, number in zip(rows, changed, scores.question, strict=True)
     )
-    summary = rounded(scores.detection.summary)
+    summary = summarised(scores.detection)
     gathered = gather(
         samples,
         rows,
@@ -218,10 +218,17 @@ def scored_samples(
     )
 
 
-def rounded(summary: DetectionSummary) -> DetectionSummary:
-    """Return a summary whose threshold is rounded as scores are: it parts them as it did."""
-    threshold = summary.threshold
-    return replace(summary, threshold=None if threshold is None else _number(threshold))
+def summarised(detection: Detection) -> DetectionSummary:
+    """Return what a result says of a detection as a whole, with the detector's doubt.
+
+    The threshold is rounded as scores are: it parts them as it did.
+    """
+    threshold = detection.summary.threshold
+    return replace(
+        detection.summary,
+        threshold=None if threshold is None else _number(threshold),
+        inconclusive=detection.inconclusive,
+    )
 
 
 def suspicious_findings(

@@ -117,6 +117,9 @@ class DetectionSummary:
         the samples' entropies are fractions of it, and otherwise they are in nats.
     comparison : dict of str to int
         Suspects by other methods on the same features, for the reader to compare.
+    inconclusive : str
+        Why the detector has no answer, or an empty string. The verdict can be ``fail`` all the
+        same, for the suspects that there are.
     """
 
     method: str
@@ -131,6 +134,7 @@ class DetectionSummary:
     entropy_unit: str = "nats"
     comparison: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    inconclusive: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,6 +183,9 @@ def test_the_detector_has_no_answer_where_no_model_looked_or_it_is_inconclusive(
     assert judged_rules(looked) == set(RULES)
     unsure = set(RULES) - judged_rules(replace(looked, verdict="inconclusive"))
     assert unsure == {"BYE001", "BYE002"}
+    doubt = DetectionSummary("canary", inconclusive="2 kinds of canary were missed")
+    unsure = set(RULES) - judged_rules(replace(looked, verdict="fail", detection=doubt))
+    assert unsure == {"BYE001", "BYE002"}
     for unread in (replace(looked, structural_only=True), replace(looked, detection=None)):
         assert set(RULES) - judged_rules(unread) == {"BYE001", "BYE002", "BYE112"}
 

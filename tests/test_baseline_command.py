@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from gitrepo import Repo, record
 
 from bye_lint import cli
-from bye_lint.baseline import Baseline, load_baseline, write_baseline
+from bye_lint.baseline import Baseline, Entry, load_baseline, write_baseline
+from bye_lint.results import from_json, to_json
 
 FILE = "bye-lint-baseline.yaml"
 ACCEPT = ("--reason", "old scans, see #12", "--author", "Ada")
@@ -99,6 +101,28 @@ def test_what_the_check_has_no_answer_of_is_kept(
         assert run("baseline", "audit", *result) == 0
         capsys.readouterr()
         write_baseline(Baseline((missing, suspect)), file)
+
+
+def test_what_an_undecided_detector_did_not_find_is_kept_though_the_check_fails(
+    repo: Repo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suspect = Entry("BYE001", "c" * 64, "known", "Ada", date(2999, 1, 1))
+    file = repo.root / FILE
+    write_baseline(Baseline((suspect,)), file)
+    _, result, _ = check()
+    summary = to_json(from_json(result | {"detection": {"method": "canary"}}))["detection"]
+    for doubt, found in (("2 kinds of canary were missed", [suspect]), ("", [])):
+        detection = summary | {"inconclusive": doubt}
+        told = result | {"verdict": "fail", "structural_only": False, "detection": detection}
+        Path("r.json").write_text(json.dumps(told))
+        capsys.readouterr()
+        assert run("baseline", "audit", "--result", "r.json") == (0 if doubt else 1)
+        assert ("not judged" if doubt else "unused") in capsys.readouterr().out
+        assert run("baseline", "update", *ACCEPT, "--result", "r.json") == 0
+        kept = [e for e in load_baseline(file).entries if e.rule == "BYE001"]
+        assert [(e.fingerprint, e.reason) for e in kept] == [
+            (e.fingerprint, "known") for e in found
+        ]
 
 
 @pytest.mark.parametrize("command", ["create", "update", "audit"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bye_lint.features import Detection
-from bye_lint.findings import rounded, scored_samples, suspicious_findings, with_image_paths
+from bye_lint.findings import scored_samples, summarised, suspicious_findings, with_image_paths
 from bye_lint.records import Checked, Finding, ImageSource, Location, Sample, Turn
 from bye_lint.results import DetectionSummary, ScoredSample, significant
 
@@ -64,10 +66,11 @@ def test_a_threshold_is_on_the_side_of_a_score_that_it_was_on(threshold):
     samples = [Sample(str(i), Location("d.json", i + 1), turns, ()) for i in range(3)]
     detection = Detection(scores, scores, flagged, summary)
     rows = scored_samples(samples, ["d" * 64] * 3, np.zeros((3, 2)), detection)
-    told = rounded(summary).threshold
+    told = summarised(detection).threshold
     assert told == rows[1].score == significant(threshold)
     assert all(row.score >= told for row in rows if row.suspicious)
-    assert rounded(DetectionSummary("m")).threshold is None
+    unset = replace(detection, summary=DetectionSummary("m"), inconclusive="one was missed")
+    assert summarised(unset) == DetectionSummary("m", inconclusive="one was missed")
 
 
 @pytest.mark.parametrize("question", [1, 2])

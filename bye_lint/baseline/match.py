@@ -54,8 +54,12 @@ def answered_rules(*, scored: bool, sure: bool) -> frozenset[str]:
 
 def judged_rules(result: ScanResult) -> frozenset[str]:
     """Return the :func:`answered_rules` of a check of all data, by its result."""
-    scored = not result.structural_only and result.detection is not None
-    return answered_rules(scored=scored, sure=result.verdict != "inconclusive")
+    detection = result.detection
+    if result.structural_only or detection is None:
+        return answered_rules(scored=False, sure=False)
+    # suspects make a check fail, also one whose detector is undecided of the others
+    sure = not detection.inconclusive and result.verdict != "inconclusive"
+    return answered_rules(scored=True, sure=sure)
 
 
 def apply_baseline(

@@ -117,7 +117,7 @@ def update(
     """Drop what matches nothing any more; accept what is new.
 
     Entries that the check has no answer of are kept: those of suspects where no model looked at
-    the records, or where it is inconclusive.
+    the records, or where it or its detector is undecided, also where suspects made it fail.
     """
     from bye_lint.baseline import judged_rules, load_baseline, update_baseline, write_baseline
 
