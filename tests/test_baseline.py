@@ -29,6 +29,7 @@ from bye_lint.baseline.weakened import HARMLESS, LOOSER
 from bye_lint.codes import RULES
 from bye_lint.errors import BaselineError
 from bye_lint.policy import Policy, load_policy
+from bye_lint.policy.nodes import read_document
 from bye_lint.records import Finding
 from bye_lint.results import Counts, DetectionSummary, Gate, Reproducibility, ScanResult
 
@@ -323,6 +324,111 @@ def test_unreadable_files_are_told(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"version: 1\n# \xe4\n")
     with pytest.raises(BaselineError, match=r"latin\.yaml:2:1: not UTF-8"):
         load_baseline(tmp_path / "latin.yaml")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_long_baseline_is_read_by_a_fast_reader(
+    as_json: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty thousand entries took minutes."""
+
+    def slow(*_: object) -> None:
+        raise AssertionError("read by the slow reader")
+
+    monkeypatch.setattr("bye_lint.policy.nodes._Loader", slow)
+    path = Path("b.json" if as_json else "b.yaml")
+    made = baseline(entry(A, where="x.jsonl:1"), entry(B, count=3, reason="a: 'b' # \U0001f600 ä"))
+    read = load_baseline(path, text=dump_baseline(made, as_json=as_json)).entries
+    assert [replace(e, line=1, column=1) for e in read] == list(made.entries)
+    assert all(e.line > 1 and e.column > 1 for e in read)
+
+
+PLAIN = (
+    GOOD,
+    GOOD.replace("known", "'it''s\n\n  known'").replace("Ada", "|\n      Ada\n      Bo"),
+    f"{{version: 1, entries: [{{rule: BYE001, fingerprint: {A}, count: 0x10}}]}} # ä\n",
+    json.dumps({"version": 1, "entries": [{"rule": "BYE001", "count": 2, "reason": "ä\n"}] * 2}),
+    "# nothing\n",
+    "a: ~\nb: 1e3\nc: 2e-4\nd: yes\ne: 2027-01-01\nf: '1'\ng: \nh: [é, {i: 0o7}]\n",
+)
+NOT_PLAIN = (
+    "a: &x 1\nb: *x\n", "a: !!str 1\n", "? [a]\n: 1\n", "<<: {a: 1}\n", "a: 1\na: 2\n", "a: .nan\n",
+    "a: 1\n---\nb: 1\n", "a: [1\n", "a: \x01\n", "a: 0b\n", "[" * 50 + "]" * 50,
+    "a: " + "[" * 22 + "]" * 22,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [*PLAIN, *NOT_PLAIN])
+def test_the_fast_reader_of_yaml_says_what_the_other_says(text: str) -> None:
+    assert read_document(text, fast=True) == read_document(text)
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_what_is_plain_is_left_to_the_fast_reader(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bye_lint.policy.nodes._Loader", None)
+    assert read_document(text, fast=True).problems == []
+
+
+ROW = f'{{"rule": "BYE001", "fingerprint": "{A}", "reason": "r", "author": "a", "expires": '
+ROWS = f'{{"version": 1, "entries": [\n {ROW}"2027-03-01"}}, {ROW}"2027-04-01"}}\n]}}'
+
+
+def test_where_entries_begin_in_json() -> None:
+    read = load_baseline(Path("b.json"), text=ROWS).entries
+    assert [(e.line, e.column, e.expires.month) for e in read] == [
+        (2, 2, 3), (2, 4 + len(ROW) + len('"2027-03-01"}'), 4),
+    ]  # fmt: skip
+    assert load_baseline(Path("b.json"), text=ROWS.replace("\n", "")).entries[0].line == 1
+    assert load_baseline(Path("b.json"), text='{"version": 1}').entries == ()
+    assert len(load_baseline(Path("b.json"), text=GOOD).entries) == 1, "YAML by a name of JSON"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param(('"2027-04-01"', "7"), f"2:{2 * len(ROW) + 17}: expires is 7", id="value"),
+        pytest.param(('"version": 1', '"version": 2'), "1:13: version is 2", id="version"),
+        pytest.param(('"version"', '"verse"'), "1:2: unknown key 'verse'", id="key"),
+        pytest.param(('{"version": 1', '{"version": 1, "version": 1'), "1:16: 'ver", id="twice"),
+        pytest.param(("\n]}", "\n]} 1"), "3:4: not valid YAML", id="more"),
+        pytest.param(("\n]}", "\n]"), "3:2: not valid YAML", id="cut"),
+        pytest.param((ROWS, "[1]"), "1:1: not a baseline", id="a list"),
+        pytest.param((ROWS, '{"version": 1, "entries": 3}'), "1:27: entries is", id="number"),
+    ],
+)
+def test_mistakes_in_json_are_told_at_their_place(change: tuple[str, str], said: str) -> None:
+    with pytest.raises(BaselineError) as raised:
+        load_baseline(Path("b.json"), text=ROWS.replace(*change))
+    assert f"b.json:{said}" in raised.value.message
+
+
+@pytest.mark.parametrize("name", ["b.yaml", "b.json"])
+def test_what_no_check_could_read_is_not_written(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    path.write_text("old")
+    made = baseline(entry(A), entry(B), entry(C, "BYE103"))
+    size = len(dump_baseline(made, as_json=name.endswith("json")))
+    monkeypatch.setattr("bye_lint.baseline.file._MAX_BYTES", size - 1)
+    with pytest.raises(BaselineError, match="3 entries are more than the 16 MiB") as raised:
+        write_baseline(made, path)
+    assert "2 are of BYE001" in str(raised.value)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    monkeypatch.setattr("bye_lint.baseline.file._MAX_BYTES", size)
+    write_baseline(made, path)
+    assert len(load_baseline(path).entries) == 3
+
+
+def test_a_huge_count_takes_no_memory() -> None:
+    huge = 10**30
+    known = baseline(entry(count=huge))
+    marked, _ = apply_baseline([finding()], known, TODAY, judged=(), covered={("BYE001", A): 10**9})
+    assert marked[0].suppressed == "reviewed by hand"
+    assert baseline_weakened(known, baseline(entry(count=huge + 1)))[0].line == 1
 
 
 def policy(text: str) -> Policy:

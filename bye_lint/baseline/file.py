@@ -1,10 +1,11 @@
-"""A baseline as a file: YAML (so JSON too), every mistake at its line and column."""
+"""A baseline as a file: YAML or JSON, every mistake at its line and column."""
 
 from __future__ import annotations
 
 import json
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from bye_lint.baseline.jsonform import read_json
 from bye_lint.codes import RULES
 from bye_lint.errors import BaselineError
 from bye_lint.policy.nodes import Document, Place, Problem, Where, clip, read_document
@@ -21,7 +23,7 @@ from bye_lint.policy.nodes import Document, Place, Problem, Where, clip, read_do
 BASELINE_VERSION = 1
 
 _MAX_BYTES = 1 << 24
-_MAX_NODES = 1_000_000
+_MAX_NODES = 1 << 21  # more than the entries of so many bytes have: it is aliases that come to it
 _FINGERPRINT = re.compile(r"[0-9a-f]{16,128}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _REQUIRED = ("rule", "fingerprint", "reason", "author", "expires")
@@ -88,15 +90,11 @@ def load_baseline(path: Path, *, text: str | None = None, source: str | None = N
         ``file:line:column: what, expected what``.
     """
     shown = source or str(path)
-    document = read_document(_read(path, shown) if text is None else text, max_nodes=_MAX_NODES)
-    problems = list(document.problems)
-    entries: list[Entry] = []
-    if not problems:
-        for item in _entries(document):
-            if isinstance(item, Problem):
-                problems.append(item)
-            else:
-                entries.append(item)
+    content = _read(path, shown) if text is None else text
+    plain = read_json(content) if path.suffix.lower() == ".json" else None
+    entries, problems = _told(plain) if plain is not None else ([], [])
+    if plain is None or problems:
+        entries, problems = _told(read_document(content, max_nodes=_MAX_NODES, fast=True))
     if problems:
         lines = [f"{shown}:{p.place.line}:{p.place.column}: {p.message}" for p in sorted(problems)]
         raise BaselineError("\n".join(dict.fromkeys(lines)), _REMEDY)
@@ -109,12 +107,19 @@ def write_baseline(baseline: Baseline, path: Path) -> None:
     Raises
     ------
     BaselineError
-        If it cannot be written.
+        If it cannot be written, or no check could read it.
     """
-    text = dump_baseline(baseline, as_json=path.suffix.lower() == ".json")
+    data = dump_baseline(baseline, as_json=path.suffix.lower() == ".json").encode()
+    if len(data) > _MAX_BYTES:
+        rule, most = Counter(e.rule for e in baseline.entries).most_common(1)[0]
+        raise BaselineError(
+            f"{path}: not written: {len(baseline.entries):,} entries are more than the 16 MiB that "
+            "a check reads",
+            f"Mend records, or take them out, and accept what is left: {most:,} are of {rule}.",
+        )
     temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(data)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -144,6 +149,15 @@ def dump_baseline(baseline: Baseline, *, as_json: bool = False) -> str:
     return (
         f"# Findings of bye-lint that were accepted; `bye-lint baseline audit` checks them.\n{text}"
     )
+
+
+def _told(document: Document) -> tuple[list[Entry], list[Problem]]:
+    """Return the entries and the mistakes of a document."""
+    if document.problems:
+        return [], document.problems
+    found = list(_entries(document))
+    entries = [item for item in found if isinstance(item, Entry)]
+    return entries, [item for item in found if isinstance(item, Problem)]
 
 
 def _read(path: Path, shown: str) -> str:

@@ -7,7 +7,7 @@ reported, so that a baseline cannot rot in silence.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -91,18 +91,20 @@ def apply_baseline(
     problems : tuple of Finding
         A BYE302 at the entry's line for each that has expired or matches less than it covers.
     """
-    open_entries: defaultdict[tuple[str, str], list[Entry]] = defaultdict(list)
+    open_entries: defaultdict[tuple[str, str], deque[_Open]] = defaultdict(deque)
     for entry in baseline.entries:
         if today <= entry.expires and entry.rule not in NEVER_ACCEPTED:
-            open_entries[entry.key] += [entry] * entry.count
+            open_entries[entry.key].append(_Open(entry, entry.count))
     for key, copies in (covered or {}).items():
-        del open_entries.get(key, [])[:copies]
+        if key in open_entries:
+            _take(open_entries[key], copies)
     marked = list(findings)
     # old copies of what has changed are notes, and keep what they were given
     for i in sorted(range(len(marked)), key=lambda i: marked[i].level != "note"):
         waiting = open_entries.get((marked[i].rule, marked[i].fingerprint))
         if waiting:
-            marked[i] = _accepted(marked[i], waiting.pop(0))
+            marked[i] = _accepted(marked[i], waiting[0].entry)
+            _take(waiting, 1)
     problems = [
         _complaint(item, baseline.source)
         for item in audit_baseline(baseline, findings, today, judged=judged)
@@ -208,6 +210,24 @@ def update_baseline(
         if where
     ]
     return replace(baseline, entries=tuple(entries))
+
+
+@dataclass(slots=True)
+class _Open:
+    """An entry, and how many copies it can cover yet."""
+
+    entry: Entry
+    left: int
+
+
+def _take(waiting: deque[_Open], copies: int) -> None:
+    """Let the first entries cover so many copies, as far as they go."""
+    while waiting and copies:
+        taken = min(copies, waiting[0].left)
+        waiting[0].left -= taken
+        copies -= taken
+        if not waiting[0].left:
+            waiting.popleft()
 
 
 def _accepted(finding: Finding, entry: Entry) -> Finding:

@@ -58,8 +58,19 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_document(text: str, *, max_nodes: int = MAX_NODES) -> Document:
-    """Read one YAML document with the safe loader; nothing is raised, mistakes are listed."""
+def read_document(text: str, *, max_nodes: int = MAX_NODES, fast: bool = False) -> Document:
+    """Read one YAML document with the safe loader; nothing is raised, mistakes are listed.
+
+    Parameters
+    ----------
+    fast : bool
+        Let libyaml parse it, if PyYAML has it, for what may be long. What is not plain, or has a
+        mistake, is read again without.
+    """
+    if fast and yaml.__with_libyaml__:
+        document = _PlainReader(yaml.CSafeLoader(text), max_nodes).document_of_events()
+        if document is not None:
+            return document
     loader = None
     try:
         loader = _Loader(text)
@@ -106,8 +117,8 @@ def _place(mark: Any) -> Place:
 class _Reader:
     """One walk over the nodes. Aliases are followed, within the limit on nodes."""
 
-    def __init__(self, loader: yaml.SafeLoader, max_nodes: int) -> None:
-        self.loader = loader
+    def __init__(self, loader: Any, max_nodes: int) -> None:
+        self.loader = loader  # SafeLoader or CSafeLoader
         self.max_nodes = max_nodes
         self.document = Document()
         self.nodes = 0
@@ -170,6 +181,64 @@ class _Reader:
 
     def _problem(self, node: yaml.Node, message: str) -> None:
         self.document.problems.append(Problem(_place(node.start_mark), message))
+
+
+class _PlainReader(_Reader):
+    """One walk over the events of libyaml: no nodes are made, no tags and no aliases are known."""
+
+    def document_of_events(self) -> Document | None:
+        """Return the document, or ``None`` for whatever the other reader has a word on."""
+        try:
+            _, event = self.loader.get_event(), self.loader.get_event()
+            if isinstance(event, yaml.StreamEndEvent):
+                return self.document
+            self.document.value = self._told(self.loader.get_event(), ())
+            self.loader.get_event()
+            one = isinstance(self.loader.get_event(), yaml.StreamEndEvent)
+        except (yaml.YAMLError, _NotPlainError):
+            return None
+        finally:
+            self.loader.dispose()
+        return self.document if one and not self.document.problems else None
+
+    def _told(self, event: Any, where: Where) -> Any:
+        self.nodes += 1
+        if self.nodes > self.max_nodes or len(where) > MAX_DEPTH or not _is_plain(event):
+            raise _NotPlainError
+        self.document.values[where] = _place(event.start_mark)
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._told_mapping(where)
+        if isinstance(event, yaml.SequenceStartEvent):
+            found: list[Any] = []
+            while not isinstance(event := self.loader.get_event(), yaml.SequenceEndEvent):
+                found.append(self._told(event, (*where, len(found))))
+            return found
+        if event.style:
+            return event.value
+        tag = self.loader.resolve(yaml.ScalarNode, event.value, (True, False))
+        if tag == _TAG + "str" and _EXPONENT.fullmatch(event.value) is None:
+            return event.value
+        return self._scalar(yaml.ScalarNode(tag, event.value, event.start_mark))
+
+    def _told_mapping(self, where: Where) -> Mapping[str, Any]:
+        found: dict[str, Any] = {}
+        while not isinstance(event := self.loader.get_event(), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent) or not _is_plain(event):
+                raise _NotPlainError
+            if event.value in found or (event.value == "<<" and not event.style):
+                raise _NotPlainError
+            here = (*where, event.value)
+            self.document.keys[here] = _place(event.start_mark)
+            found[event.value] = self._told(self.loader.get_event(), here)
+        return found
+
+
+def _is_plain(event: Any) -> bool:
+    return event.anchor is None and event.tag is None
+
+
+class _NotPlainError(Exception):
+    """What is read needs the other reader."""
 
 
 class _TooMuchError(Exception):
