@@ -165,6 +165,36 @@ def test_before_a_push(repo: Repo, pre_commit: PreCommit) -> None:
     assert "internal error" not in told.stdout
 
 
+def test_by_hand_the_hook_checks_everything(repo: Repo, pre_commit: PreCommit) -> None:
+    pre_commit.configure(repo, "bye-lint")
+    repo.commit("nothing is staged")
+    by_hand = ("run", "bye-lint", "--hook-stage", "manual")
+    skipped = pre_commit.run(repo, *by_hand)
+    assert "Skipped" in skipped.stdout
+    done = pre_commit.run(repo, *by_hand, "--all-files")
+    assert done.returncode == 1, done.stdout
+    assert "exit code: 3" in done.stdout
+    assert "3 usable records" in done.stdout
+
+
+@pytest.mark.parametrize("lets", ["fail", "pass"])
+def test_a_small_push_is_stopped_unless_the_policy_lets_it_pass(
+    lets: str, repo: Repo, pre_commit: PreCommit
+) -> None:
+    gate = f"gate: {{min_samples: 1, on_inconclusive: {lets}}}"
+    repo.write("bye-lint.yaml", f"dataset: {{paths: [data]}}\n{gate}\n")
+    pre_commit.configure(repo, "bye-lint")
+    base = repo.commit("base")
+    repo.image("data/n.png", 77)
+    repo.records([*(record(f"r{i}") for i in range(3)), record("n")])
+    pushed = ("--hook-stage", "pre-push", "--from-ref", base, "--to-ref", repo.commit("one more"))
+    done = pre_commit.run(repo, "run", *pushed)
+    assert "1 changed record: too few to judge" in done.stdout
+    assert "gate.on_inconclusive: pass" in " ".join(done.stdout.split())
+    assert done.returncode == (lets == "fail"), done.stdout
+    assert ("exit code: 3" in done.stdout) == (lets == "fail")
+
+
 @pytest.mark.parametrize(("example", "status"), [("clean", 0), ("quickstart", 1)])
 def test_a_push_is_judged_for_what_it_brings(
     example: str,

@@ -128,6 +128,8 @@ def settings(result: ScanResult) -> Iterator[RenderableType]:
 def hints(result: ScanResult, *, verbose: bool) -> RenderableType:
     """Return what a reader may want to type next."""
     rows = []
+    if result.verdict == "inconclusive":
+        rows.append(("what to do", view.remedy_sentence(result)))
     shown = view.by_rule([*view.active(result), *result.skipped])
     if shown:
         rows.append((f"bye-lint rule {shown[0].rule.code}", "explains the rule, and what to do"))

@@ -31,6 +31,22 @@ MAX_PHRASES = 3
 LEARNED = 0.5
 FOUND = 0.9
 
+#: What an inconclusive check's reason says, and what may be done about it.
+_REMEDIES = (
+    (
+        "(gate.min_changed)",
+        "put them together with other changes, or let such checks pass with "
+        "gate.on_inconclusive: pass",
+    ),
+    ("(gate.min_samples)", "check more records at once"),
+    ("(gate.max_skipped)", "mend the records that were skipped"),
+    ("no records were found", "name a file or a folder of records"),
+    (
+        "too few records that can carry it",
+        "check more records at once, or plant a larger share (fine_tune.canary_share)",
+    ),
+)
+
 
 def plural(count: int, noun: str) -> str:
     """Return ``1 record``, ``1,234 records``."""
@@ -161,6 +177,13 @@ def exit_sentence(result: ScanResult) -> str:
     if result.exit_code != EXIT_CODES[result.verdict]:
         return f"exit {result.exit_code}: the policy lets an inconclusive check pass"
     return f"exit {result.exit_code}"
+
+
+def remedy_sentence(result: ScanResult) -> str:
+    """Say what may be done about an inconclusive check, where a reason tells it."""
+    reasons = "; ".join(result.reasons)
+    said = [remedy for words, remedy in _REMEDIES if words in reasons]
+    return "; ".join([*said, "docs/tour.md, “On inconclusive”, goes through the reasons"])
 
 
 def methods(result: ScanResult) -> tuple[tuple[str, int, bool], ...]:

@@ -82,6 +82,28 @@ def test_an_inconclusive_check_is_no_pass(results: dict[str, ScanResult]) -> Non
     assert "exit 0: the policy lets an inconclusive check pass" in shown(allowed)
 
 
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("9 changed records: too few to judge (gate.min_changed)", "gate.on_inconclusive: pass"),
+        ("40 usable records (gate.min_samples)", "check more records at once"),
+        ("9 of 20 records skipped, more than 5% (gate.max_skipped)", "mend the records"),
+        ("waves (fewer than 4 copies: too few records that can carry it)", "canary_share"),
+        ("attention is the same in every sample", "docs/tour.md"),
+    ],
+)
+def test_an_inconclusive_check_says_what_to_do(
+    reason: str, remedy: str, results: dict[str, ScanResult]
+) -> None:
+    told = shown(replace(results["inconclusive"], reasons=(reason,)), width=200)
+    hints = told[told.index("what to do") :]
+    assert remedy in hints
+    assert "docs/tour.md, “On inconclusive”" in hints
+    assert hints.index("docs/tour.md") < hints.index("bye-lint rule")
+    for name in ("pass", "fail", "structural"):
+        assert "On inconclusive" not in shown(results[name])
+
+
 def test_a_structural_check_says_that_no_model_looked(results: dict[str, ScanResult]) -> None:
     text = shown(results["structural"])
     assert "no model looked at the images" in text
