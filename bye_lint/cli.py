@@ -97,12 +97,12 @@ def check(
         plan_request,
     )
 
-    request = plan_request(paths, Overrides(**overrides))
-    if not request.paths:  # of a hook: else there is something to check
-        click.echo("nothing to check: none of the files holds records", err=True)
-        return 0
+    request = plan_request(paths, Overrides(**overrides, policy_alone=show_policy))
     if show_policy:
         click.echo(visible_lines(effective_policy(request)), nl=False)
+        return 0
+    if not request.paths:  # of a hook: else there is something to check
+        click.echo("nothing to check: none of the files holds records", err=True)
         return 0
     if show_files:
         passed: list[Path] = []

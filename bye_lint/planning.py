@@ -12,6 +12,7 @@ from bye_lint.escape import visible
 from bye_lint.models import cost
 from bye_lint.models.devices import devices, throughput
 from bye_lint.models.memory import weight_bytes
+from bye_lint.packages import installed
 from bye_lint.policy import Policy
 from bye_lint.records import Sample
 
@@ -239,7 +240,9 @@ def _tokens(plan: Plan) -> str:
 def minutes(plan: Plan) -> str:
     """Say how long it takes, no finer than it is known."""
     if plan.seconds is None:
-        return "time unknown (torch is not installed, or the device does not answer)"
+        if installed("torch") is None:
+            return "time unknown (torch is not installed)"
+        return f"time unknown (no {plan.device} answers)"
     if plan.seconds < 30:
         return "less than a minute"
     if plan.seconds >= 100 * 60:

@@ -91,6 +91,8 @@ class Overrides:
     policy_ref: str | None = None
     baseline: bool = True
     hook: bool = False
+    policy_alone: bool = False  # nothing is read, so no data need be named
+    example: str = "bye-lint check data/"  # how the command is told of data
 
 
 def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
@@ -144,7 +146,12 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
         path = policy.base / policy.baseline
         baseline = load_baseline(path, source=shown(path, root))
     # by the base's policy, so that a change cannot take its own data out of the check
-    chosen = _of_hook(paths, policy) if overrides.hook else _dataset_paths(paths, policy)
+    if overrides.policy_alone:
+        chosen = _data(paths)
+    elif overrides.hook:
+        chosen = _of_hook(paths, policy)
+    else:
+        chosen = _dataset_paths(paths, policy, overrides.example)
     if judge_ref is not None:
         image_root = policy.dataset.image_root
         for path in (*chosen, *(() if image_root is None else (policy.base / image_root,))):
@@ -222,11 +229,11 @@ def _of_hook(paths: Sequence[Path], policy: Policy) -> tuple[Path, ...]:
         if path.is_dir() or holds_records(path, policy.dataset, policy.base)
     )
     if not chosen and len(_data(paths)) < len(paths) and policy.dataset.paths:
-        return _dataset_paths((), policy)
+        return _dataset_paths((), policy, "")
     return chosen
 
 
-def _dataset_paths(paths: Sequence[Path], policy: Policy) -> tuple[Path, ...]:
+def _dataset_paths(paths: Sequence[Path], policy: Policy, example: str) -> tuple[Path, ...]:
     chosen = _data(paths)
     if chosen:
         return chosen
@@ -234,7 +241,7 @@ def _dataset_paths(paths: Sequence[Path], policy: Policy) -> tuple[Path, ...]:
     if not chosen:
         raise UsageError(
             "nothing to check: no PATH of data was given and the policy names none",
-            "Name a folder (bye-lint check data/), or set dataset.paths in bye-lint.yaml.",
+            f"Name a folder ({example}), or set dataset.paths in bye-lint.yaml.",
         )
     for path in chosen:
         if not path.exists():

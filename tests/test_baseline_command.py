@@ -218,6 +218,33 @@ def test_nothing_is_accepted_without_words_and_a_day(
     assert not (repo.root / FILE).exists()
 
 
+@pytest.mark.parametrize("command", ["create", "update"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--reason", " ", "--author", "Ada"), "the reason is empty"),
+        (("--reason", "x", "--author", " "), "the author is empty"),
+        ((*ACCEPT, "--expires", "2001-01-01"), "2001-01-01 has passed already"),
+    ],
+)
+def test_what_cannot_be_accepted_is_refused_before_the_check(
+    command: str,
+    options: tuple[str, ...],
+    said: str,
+    repo: Repo,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def checked(*_: object, **__: object) -> None:
+        raise AssertionError("the check is run")
+
+    repo.write(FILE, "version: 1\nentries: []\n")
+    monkeypatch.setattr("bye_lint.scan.scan", checked)
+    forced = ("--force",) if command == "create" else ()
+    assert run("baseline", command, *options, *forced) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_create_does_not_overwrite(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     repo.write(FILE, "version: 1\nentries: []\n")
     assert run("baseline", "create", *ACCEPT) == 2

@@ -500,6 +500,33 @@ def test_init_writes_a_policy_that_checks(
     assert "--force" in capsys.readouterr().err
 
 
+def test_a_policy_is_shown_without_data(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["init"]) == 0
+    assert cli.run(["check", "--show-policy"]) == 0
+    assert "min_samples: 100" in capsys.readouterr().out
+    Path("bye-lint.yaml").write_text("seed: 5\ndataset: {paths: [nowhere]}\n")
+    assert cli.run(["check", "--show-policy"]) == 0
+    assert "seed: 5" in capsys.readouterr().out
+
+
+def test_a_policy_that_cannot_be_written_is_no_report(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(".git").mkdir()
+    assert cli.run(["init", ".git/pol.yaml"]) == 2
+    assert "pol.yaml: cannot be written: it lies among git's own" in capsys.readouterr().err
+
+
+def test_judge_names_the_option_that_names_data(
+    dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.run(["judge", "features"]) == 2
+    assert "features: no complete shard lies here" in capsys.readouterr().err
+    monkeypatch.setattr("bye_lint.shards.open_shards", lambda *_, **__: None)
+    assert cli.run(["judge", "features"]) == 2
+    assert "--data data/" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("path", ["pol.yaml", "my policy.yaml", "data/bye-lint.yaml"])
 def test_init_says_how_a_check_finds_the_policy(
     dataset: Path, path: str, capsys: pytest.CaptureFixture[str]

@@ -154,6 +154,13 @@ def test_time_is_said_no_finer_than_it_is_known(seconds: float | None, says: str
     assert minutes(replace(BASE, seconds=seconds)).startswith(says)
 
 
+def test_why_the_time_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = replace(BASE, seconds=None, device="cuda")
+    assert minutes(plan) == "time unknown (no cuda answers)"
+    monkeypatch.setattr("bye_lint.planning.installed", lambda _: None)
+    assert minutes(plan) == "time unknown (torch is not installed)"
+
+
 def test_the_command_prints_the_plan_and_does_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

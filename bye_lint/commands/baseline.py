@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bye_lint.commands.options import device_option, policy_option, several, structural_option
-from bye_lint.errors import ResultError, UsageError
+from bye_lint.errors import BaselineError, ResultError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,12 +81,9 @@ def create(
             f"{path}: exists already", "Use `bye-lint baseline update`, or --force to overwrite."
         )
     today = date.today()
+    name, last = _decision(request, reason, author, expires, today)
     made = create_baseline(
-        _scan(request, saved).findings,
-        reason=reason,
-        author=author_of(request, author),
-        expires=until(expires, today),
-        today=today,
+        _scan(request, saved).findings, reason=reason, author=name, expires=last, today=today
     )
     write_baseline(made, path)
     accepted = sum(entry.count for entry in made.entries)
@@ -125,14 +122,15 @@ def update(
     path = baseline_path(request, chosen)
     before = load_baseline(path)
     today = date.today()
+    name, last = _decision(request, reason, author, expires, today)
     result = _scan(request, saved)
     judged = judged_rules(result)
     after = update_baseline(
         before,
         result.findings,
         reason=reason,
-        author=author_of(request, author),
-        expires=until(expires, today),
+        author=name,
+        expires=last,
         today=today,
         judged=judged,
     )
@@ -189,6 +187,19 @@ def baseline_path(request: Request, chosen: Path | None = None) -> Path:
     if request.policy.baseline is not None:
         return request.policy.base / request.policy.baseline
     return request.policy.base / DEFAULT_FILE
+
+
+def _decision(
+    request: Request, reason: str, author: str | None, expires: date | None, today: date
+) -> tuple[str, date]:
+    """Return who accepts and until when; refuse what would be refused after minutes of a check."""
+    name, last = author_of(request, author), until(expires, today)
+    for said, value in (("reason", reason), ("author", name)):
+        if not value.strip():
+            raise BaselineError(f"the {said} is empty", f"Say it with --{said}.")
+    if last < today:
+        raise BaselineError(f"{last} has passed already", "Give a later day with --expires.")
+    return name, last
 
 
 def _scan(request: Request, saved: Path | None) -> ScanResult:

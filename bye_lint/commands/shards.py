@@ -129,9 +129,10 @@ def judge(
     from bye_lint.request import Overrides, plan_request
     from bye_lint.shards import open_shards, require_tuned
 
-    request = plan_request(paths, Overrides(**overrides))
+    source = open_shards(shards, tuned=tuned)  # before the data, which are named by an option
+    said = "bye-lint judge SHARDS --data data/"
+    request = plan_request(paths, Overrides(**overrides, example=said))
     require_tuned(request.policy, tuned)
-    source = open_shards(shards, tuned=tuned)
     outputs = output.targets(request, report_files)
     progress = SilentProgress() if quiet else RichProgress(bars=not no_progress)
     result = scan.scan(request, progress=progress, source=source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,20 +147,36 @@ def _named(path: Path, readers: Sequence[Reader], fields: Mapping[str, str]) -> 
     for reader in readers:
         if reader.sniff(path, head, fields):
             return DatasetFile(path, reader)
+    broken = _broken(head)
+    if broken:
+        raise DatasetError(f"{path}: {broken}", "Mend the file, or name another one.")
     raise DatasetError(f"{path}: {_why(path, head)}", _formats(readers))
 
 
-def _why(path: Path, head: bytes) -> str:
-    """Say why a file is no dataset, from its beginning."""
+def _broken(head: bytes) -> str:
+    """Say what is wrong with a file whatever its fields, from its beginning."""
     text = head.removeprefix(BOM).strip()
     if not text:
         return "the file is empty"
     if text.startswith(b"[") and len(head) < HEAD:
-        first = next(scan_array(io.BytesIO(head)), None)
-        if first is None:
+        found = list(scan_array(io.BytesIO(head)))
+        if not found:
             return "the file holds no record, only an empty list"
+        first = next((raw for raw in found if raw.error or isinstance(raw.value, dict)), found[0])
         if first.error:
             return f"not recognised as a dataset: {first.error} (line {first.line})"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # what is cut off at the end is fine
+    except UnicodeDecodeError:
+        return "not recognised as a dataset: neither text in UTF-8 nor Parquet"
+    return ""
+
+
+def _why(path: Path, head: bytes) -> str:
+    """Say why a file is no dataset, from its beginning."""
+    broken = _broken(head)
+    if broken:
+        return broken
     if json_kind(path, head) == "object":
         return "not recognised as a dataset: one JSON object, expected a list or lines of records"
     records = peek(path, head) if path.suffix.lower() in SUFFIXES else []

@@ -191,7 +191,7 @@ def _temporary(target: Path) -> Path:
 
 
 def _refuse(path: Path, reason: str, remedy: str) -> NoReturn:
-    raise ReportError(f"{visible(str(path))}: the report cannot be written: {reason}", remedy)
+    raise ReportError(f"{visible(str(path))}: cannot be written: {reason}", remedy)
 
 
 @contextlib.contextmanager

@@ -178,6 +178,15 @@ def test_what_is_wrong_with_a_named_file_is_said(
     assert why in str(caught.value)
 
 
+@pytest.mark.parametrize("data", [b"", b"[ ]", b"[1,2", b"\xd7\x01\x9c\x00"])
+def test_formats_are_no_remedy_for_a_file_that_is_broken(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(data)
+    with pytest.raises(DatasetError) as caught:
+        formats(tmp_path / "a.json")
+    assert "Known formats" not in str(caught.value)
+    assert "name another one" in str(caught.value)
+
+
 def test_a_folder_without_dataset_names_what_was_looked_at(tmp_path: Path) -> None:
     for i in range(5):
         put(tmp_path / "deep" / f"{i}.json", {"a": i})
