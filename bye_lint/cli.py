@@ -48,7 +48,7 @@ _REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, 
 def cli() -> None:
     """Find backdoored samples in image+conversation fine-tuning data.
 
-    Exit status: 0 pass, 1 fail, 2 usage, policy or internal error, 3 inconclusive.
+    Exit status: 0 pass, 1 fail, 2 usage, policy or internal error, 3 inconclusive, 130 interrupted.
     """
 
 
@@ -86,6 +86,14 @@ def check(
     """Check datasets for backdoored samples.
 
     PATHS are dataset files or folders; without any, the paths of the policy are checked.
+
+    Exit status: 0 pass, 1 fail, 2 error, 3 inconclusive (0 where the policy says
+    gate.on_inconclusive: pass).
+
+    \b
+    Examples:
+      bye-lint check data/
+      bye-lint check data/ --changed-since main --report html=report.html
     """
     from bye_lint import output, scan
     from bye_lint.progress import RichProgress, SilentProgress
@@ -124,7 +132,7 @@ def check(
     return 0 if exit_zero else result.exit_code
 
 
-@cli.command()
+@cli.command(short_help="Render a saved RESULT again, in any format.")
 @click.argument("result", type=click.Path(path_type=Path))
 @output_options
 def report(
@@ -134,7 +142,10 @@ def report(
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Render a saved JSON RESULT again, in any format, without a second scan."""
+    """Render a saved JSON RESULT again, in any format, without a second scan.
+
+    Exit status: 0 rendered, whatever the verdict; 2 error.
+    """
     from bye_lint import output
     from bye_lint.reports import load_result
 

@@ -7,16 +7,19 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import click
 import pytest
 from PIL import Image
 
 from bye_lint import __version__, cli, scan
 from bye_lint.__main__ import main as guarded_main
+from bye_lint.commands.verify import TRIGGER_NAMES
 from bye_lint.progress import RichProgress
+from bye_lint.triggers import TRIGGERS
 
 
 @pytest.fixture
@@ -93,6 +96,58 @@ def test_structural_check_leaves_torch_alone(dataset: Path) -> None:
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def _commands(group: click.Group, *before: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, *before, name)
+        yield (*before, name), command
+
+
+def test_every_command_is_listed_with_a_whole_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--help"]) == 0
+    told = capsys.readouterr().out
+    assert "130 interrupted" in told
+    for (name, *inner), command in _commands(cli.cli):
+        if not inner:
+            assert command.get_short_help_str(200) == command.get_short_help_str(66), name
+            assert command.get_short_help_str(66) in " ".join(told.split())
+
+
+@pytest.mark.parametrize("name", [name for name, _ in _commands(cli.cli)], ids=" ".join)
+def test_every_command_that_judges_or_writes_says_its_exit_status(
+    name: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([*name, "--help"]) == 0
+    said = capsys.readouterr().out
+    quiet = {("init",), ("schema",), ("rule",), ("baseline",), ("baseline", "audit")}
+    assert "Exit status" in said or name in quiet
+    assert "-o, --" not in said or "-o, --output" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "old"),
+    [
+        (("tune",), "--out"),
+        (("extract",), "--out"),
+        (("evaluate",), "--out"),
+        (("baseline", "audit"), "--file"),
+    ],
+)
+def test_the_long_form_of_o_is_one_and_the_old_ones_stay(name: tuple[str, ...], old: str) -> None:
+    options = dict(_commands(cli.cli))[name].params
+    [found] = [option.opts for option in options if "-o" in option.opts]
+    assert {"--output", old} <= set(found)
+
+
+def test_verify_lists_the_triggers() -> None:
+    assert TRIGGER_NAMES.split(", ") == list(TRIGGERS)
+
+
+def test_check_shows_how_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["check", "--help"]) == 0
+    assert "\n    bye-lint check data/ --changed-since main" in capsys.readouterr().out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

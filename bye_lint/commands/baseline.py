@@ -21,7 +21,7 @@ DEFAULT_FILE = "bye-lint-baseline.yaml"
 DEFAULT_DAYS = 180
 
 
-@click.group()
+@click.group(short_help="Accept known findings, each with a reason and a last day.")
 def baseline() -> None:
     """Accept known findings by their content, each with a reason, an author and a last day."""
 
@@ -37,6 +37,7 @@ _result = click.option(
     help="JSON result of a check of all data; without it, the check is run now.",
 )
 _file = click.option(
+    "--output",
     "--file",
     "-o",
     "chosen",
@@ -71,7 +72,10 @@ def create(
     force: bool,
     **overrides: Any,
 ) -> int:
-    """Accept every finding of a check of all data."""
+    """Accept every finding of a check of all data.
+
+    Exit status: 0 written, 2 error.
+    """
     from bye_lint.baseline import create_baseline, write_baseline
 
     request = _plan(paths, saved, overrides)
@@ -115,6 +119,8 @@ def update(
 
     Entries that the check has no answer of are kept: those of suspects where no model looked at
     the records, or where it or its detector is undecided, also where suspects made it fail.
+
+    Exit status: 0 written, 2 error.
     """
     from bye_lint.baseline import judged_rules, load_baseline, update_baseline, write_baseline
 

@@ -72,8 +72,10 @@ def several(*options: Callable[[F], F]) -> Callable[[F], F]:
 def out_option(what: str) -> Callable[[F], F]:
     """Return the option that names the folder of a command which can be taken up again."""
     return click.option(
+        "--output",
         "--out",
         "-o",
+        "out",
         type=click.Path(path_type=Path),
         required=True,
         help=f"{what}; a second run goes on where the first one stopped.",

@@ -25,7 +25,7 @@ _tuned = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Let the model learn the records once, for extract.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @out_option("Folder for the model")
 @plan_options
@@ -42,6 +42,8 @@ def tune(
 
     PATHS are dataset files or folders; without any, the paths of the policy are read. A model
     that was given as fine-tuned is left as it is.
+
+    Exit status: 0 learned, or nothing to learn; 2 error.
     """
     from bye_lint import tuned
     from bye_lint.progress import RichProgress, speaks
@@ -60,7 +62,7 @@ def tune(
     return 0
 
 
-@click.command()
+@click.command(short_help="Read the attention of one part of the records, for judge.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--shard", type=Shard(), required=True, help="Which of how many parts to read.")
 @out_option("Folder for the shard")
@@ -81,6 +83,8 @@ def extract(
 
     PATHS are dataset files or folders; without any, the paths of the policy are read. The model
     must have learned the data: by itself, or by bye-lint tune.
+
+    Exit status: 0 read, 2 error.
     """
     from bye_lint.progress import RichProgress
     from bye_lint.request import Overrides, plan_request
@@ -93,7 +97,7 @@ def extract(
     return 0
 
 
-@click.command()
+@click.command(short_help="Judge what extract read, as one check.")
 @click.argument("shards", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--data",
@@ -123,6 +127,8 @@ def judge(
 
     SHARDS are the folders that it wrote, or a folder that holds them. The data are read again,
     with the same options; the model is not.
+
+    Exit status, as of bye-lint check: 0 pass, 1 fail, 2 error, 3 inconclusive.
     """
     from bye_lint import output, scan
     from bye_lint.progress import RichProgress, SilentProgress

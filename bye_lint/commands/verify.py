@@ -16,15 +16,21 @@ if TYPE_CHECKING:
     from bye_lint.policy import DatasetPolicy, Policy
     from bye_lint.records import Checked, Sample, Skipped
 
+#: Those of ``bye_lint.triggers``, which is too heavy for a help text.
+TRIGGER_NAMES = (
+    "patch-centre, patch-random, checker, dual, multi, badnets, blend, sig, wanet, ftrojan, "
+    "text-prefix, text-word, text-sentence, patch-text"
+)
 
-@click.command()
+
+@click.command(short_help="Train on both sets and attack both models: is the backdoor gone?")
 @click.argument("result", type=click.Path(path_type=Path))
 @click.argument("cleaned", type=click.Path(path_type=Path))
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Also write it as JSON.")
 @click.option(
     "--model", help="Base model to fine-tune: scout, a folder or a hub id; by default the policy's."
 )
-@click.option("--trigger", help="Name of the true trigger, where it is known.")
+@click.option("--trigger", help=f"True trigger, where it is known: {TRIGGER_NAMES}.")
 @click.option(
     "--test",
     "test_file",
@@ -61,7 +67,8 @@ def verify(
 ) -> int:
     """Fine-tune on the original and the CLEANED set of a saved RESULT, and attack both models.
 
-    Exit status: 0 the backdoor is gone, 1 it is not, 3 it did not show before cleaning either.
+    Exit status: 0 the backdoor is gone, 1 it is not, 2 error, 3 it did not show before cleaning
+    either.
     """
     import json
     from dataclasses import replace
