@@ -65,7 +65,7 @@ def find_sample(result: ScanResult, name: str) -> ScoredSample:
     remedy = f"{'Did you mean' if alike else 'Suspects are'}: {names}" if names else ""
     if result.structural_only:
         remedy = remedy or "A check of the structure alone knows the records with findings."
-    raise UsageError(f"no record with the id {visible(name, 80)!r} was scored", remedy)
+    raise UsageError(f"no record with the id or place {visible(name, 80)!r} was scored", remedy)
 
 
 def remarks(result: ScanResult, name: str) -> tuple[Finding | Skipped, ...]:

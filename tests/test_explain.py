@@ -5,16 +5,20 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from gitrepo import Repo
 from PIL import Image
 
+from bye_lint import cli
 from bye_lint.errors import UsageError
 from bye_lint.exhibits import Box, Campaign, Evidence, Picture, Reconstruction
 from bye_lint.explain import explain_png, explain_text, find_sample, reasons, standings
 from bye_lint.heat import encode_map
 from bye_lint.records import Finding, Skipped
+from bye_lint.reports import RenderContext, render
 from bye_lint.results import (
     Counts,
     DetectionSummary,
@@ -300,3 +304,24 @@ def test_no_picture_is_said(result, broken):
     made = replace(result, evidence=replace(result.evidence, pictures=pictures))
     with pytest.raises(UsageError, match="no picture"):
         explain_png(made, "r0")
+
+
+def test_a_place_may_be_given_from_the_working_directory(
+    result: ScanResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    repo = Repo(tmp_path / "repo")
+    repo.write("data/train.json", "[]")
+    repo.write("deep/r.json", render(result, "json", RenderContext()))
+    for folder, names in (
+        ("deep", ("../data/train.json:3", "data/train.json:3")),
+        ("data", ("train.json:3", "./train.json:3", str(repo.root / "data/train.json:3"))),
+    ):
+        monkeypatch.chdir(repo.root / folder)
+        for name in names:
+            assert cli.run(["explain", "../deep/r.json", name]) == 0
+            assert capsys.readouterr().out.startswith("r2: not flagged")
+    assert cli.run(["explain", "../deep/r.json", "train.json:99"]) == 2
+    assert "no record with the id or place 'train.json:99'" in capsys.readouterr().err

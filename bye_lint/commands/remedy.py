@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from bye_lint.errors import UsageError
 
 if TYPE_CHECKING:
     from bye_lint.request import Request
@@ -33,6 +36,7 @@ def explain(result: Path, sample_id: str, png: Path | None) -> int:
     from bye_lint.reports import check_writable, load_result, write_bytes
 
     loaded = load_result(result)
+    sample_id = _as_reported(loaded, sample_id)
     if png is not None:
         check_writable(png, spare=result)
         write_bytes(explain_png(loaded, sample_id), png)
@@ -48,6 +52,26 @@ def explain(result: Path, sample_id: str, png: Path | None) -> int:
     )
     click.echo(text, nl=False)
     return 0
+
+
+def _as_reported(result: ScanResult, name: str) -> str:
+    """Return a record's name; a place that is given from the working directory as reports do."""
+    from bye_lint.explain import find_sample, remarks
+    from bye_lint.request import shown
+    from bye_lint.vcs import repository_root
+
+    def known(name: str) -> bool:
+        try:
+            return bool(find_sample(result, name))
+        except UsageError:
+            return bool(remarks(result, name))
+
+    place = re.fullmatch(r"(.+?)((?::\d+){1,2})", name)
+    if place is None or known(name):
+        return name
+    here = Path.cwd()
+    reported = shown(here / place[1], (repository_root(here) or here).resolve()) + place[2]
+    return reported if known(reported) else name
 
 
 @click.command(short_help="Write the dataset without its suspects.")
@@ -158,8 +182,6 @@ def clean(
 
 def _keep_outside(output: Path, request: Request) -> None:
     """Refuse a folder or a file that the next check would look at beside the data."""
-    from bye_lint.errors import UsageError
-
     real = output.resolve()
     for path in request.paths:
         if real.is_relative_to(path.resolve()):
@@ -170,8 +192,6 @@ def _keep_outside(output: Path, request: Request) -> None:
 
 
 def _text(path: Path) -> str:
-    from bye_lint.errors import UsageError
-
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -36,7 +36,9 @@ _NOTES: Mapping[str, str] = {
         "understand, how many notes there are, and the verdict; `--verbose` prints every layer, "
         "every finding and every setting. The histogram shows the scores of all records with the "
         "threshold between two bars; the table of methods shows how many records the published "
-        "rule and the others would have flagged on the same attention."
+        "rule and the others would have flagged on the same attention. Places are relative to the "
+        "repository's root, wherever the check was started (outside of a repository to the working "
+        "directory); `bye-lint explain` takes them so, or relative to the working directory."
     ),
     "json": (
         "Everything that was found, from which `bye-lint report result.json --format FORMAT` "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +24,23 @@ TOP_CAMPAIGNS = 10
 #: Other findings that are shown unless everything is asked for.
 TOP_BROKEN = 5
 BAR = 40
+#: Columns of a bar beside a layer, and what the layer's figures take.
+LAYER_BAR = 16
+LAYER_FIGURES = 60
+#: What a suspect's other columns need beside its place.
+BESIDE_PLACE = 46
+
+
+class _ByWidth:
+    """A part that is laid out by the columns it gets: rich crops figures without a sign."""
+
+    def __init__(self, layout: Callable[[int], RenderableType]) -> None:
+        self._layout = layout
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        yield self._layout(options.max_width)
 
 
 def section(title: str, note: str, *body: RenderableType) -> RenderableType:
@@ -56,18 +74,36 @@ def findings(result: ScanResult, *, verbose: bool) -> Iterator[RenderableType]:
     if not suspects:
         return
     shown = suspects if verbose else suspects[:TOP_FINDINGS]
-    table = _table("where", "sample", "score", "posterior", "answer", right=("score", "posterior"))
-    table.columns[2].no_wrap = table.columns[3].no_wrap = True
-    for f in shown:
-        table.add_row(
+    body = _ByWidth(lambda width: _suspects(shown, width))
+    note = f"{len(suspects):,}, the most suspicious first"
+    yield section("Suspicious samples", note, body, *_more(len(suspects) - len(shown), "suspects"))
+
+
+def _suspects(shown: Sequence[Finding], width: int) -> RenderableType:
+    """Return a table; where it had to break places, which are copied whole, two lines a suspect."""
+    rows = [
+        (
             Text(place(f.path, f.line), style="bold"),
             Text(visible(f.sample_id or "–", 60)),
             Text(_number(f.score, ".2f"), style="red"),
-            _number(f.posterior, ".3f"),
+            Text(_number(f.posterior, ".3f")),
             Text(visible(f.properties.get("answer", "–"), 80)),
         )
-    note = f"{len(suspects):,}, the most suspicious first"
-    yield section("Suspicious samples", note, table, *_more(len(suspects) - len(shown), "suspects"))
+        for f in shown
+    ]
+    longest = max(cell_len(where.plain) for where, *_ in rows)
+    if longest + BESIDE_PLACE > width:
+        lines: list[RenderableType] = []
+        for where, sample, score, posterior, answer in rows:
+            said = Text.assemble(sample, "  score ", score, "  posterior ", posterior, "  ", answer)
+            lines += [where, Padding(said, (0, 0, 0, 2))]
+        return Group(*lines)
+    table = _table("where", "sample", "score", "posterior", "answer", right=("score", "posterior"))
+    table.columns[0].min_width = longest
+    table.columns[2].no_wrap = table.columns[3].no_wrap = True
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def campaigns(result: ScanResult) -> Iterator[RenderableType]:
@@ -141,12 +177,7 @@ def layers(result: ScanResult, *, verbose: bool) -> Iterator[RenderableType]:
     order = sorted(profiles, key=lambda p: (not p.sensitive, -p.bsi, p.layer))
     limit = max(TOP_LAYERS, sum(p.sensitive for p in profiles))
     chosen = profiles if verbose else sorted(order[:limit], key=lambda p: p.layer)
-    table = _table("", "layer", "lower mode", "upper mode", "BSI", "", right=("layer", "BSI"))
-    for column in table.columns:
-        column.no_wrap = True
-    most = max((p.bsi for p in chosen), default=0.0) or 1.0
-    for p in chosen:
-        table.add_row(*_layer(p, min(max(most, 4.0), 10.0)), style="bold" if p.sensitive else "")
+    table = _ByWidth(lambda width: _layers(chosen, width))
     sensitive = [str(p.layer) for p in profiles if p.sensitive]
     if sensitive:
         noun = "sensitive layer" if len(sensitive) == 1 else "sensitive layers"
@@ -158,6 +189,25 @@ def layers(result: ScanResult, *, verbose: bool) -> Iterator[RenderableType]:
     yield section("Entropy by layer", visible(note), table, *more, *heads)
 
 
+def _layers(chosen: Sequence[LayerProfile], width: int) -> Table:
+    """Return the layers' figures, and bars where there is room for both."""
+    names = ["", "layer", "lower mode", "upper mode", "BSI"]
+    if width >= LAYER_FIGURES + LAYER_BAR:
+        names.append("")
+    table = _table(*names, right=("layer", "BSI"))
+    most = max((p.bsi for p in chosen), default=0.0) or 1.0
+    rows = [_layer(p, min(max(most, 4.0), 10.0))[: len(names)] for p in chosen]
+    for p, row in zip(chosen, rows, strict=True):
+        table.add_row(*row, style="bold" if p.sensitive else "")
+    for at, column in enumerate(table.columns):
+        # the modes may be broken between their figures, the others not
+        column.no_wrap = at not in (2, 3)
+        if column.no_wrap:
+            cells = [str(row[at]) for row in rows]
+            column.min_width = max(map(cell_len, (names[at], *cells)))
+    return table
+
+
 def _layer(p: LayerProfile, most: float) -> tuple[str | Text, ...]:
     mark = Text("●", style="red") if p.sensitive else Text("")
     if len(p.means) < 2:
@@ -166,9 +216,8 @@ def _layer(p: LayerProfile, most: float) -> tuple[str | Text, ...]:
         f"{mean:.3f} ± {std:.3f} {view.percent(weight):>5}"
         for mean, std, weight in zip(p.means, p.stds, p.weights, strict=True)
     ]
-    bar = Text(
-        "━" * min(16, max(0, round(16 * p.bsi / most))), style="red" if p.sensitive else "cyan"
-    )
+    cells = min(LAYER_BAR, max(0, round(LAYER_BAR * p.bsi / most)))
+    bar = Text("━" * cells, style="red" if p.sensitive else "cyan")
     return mark, str(p.layer), modes[0], modes[-1], f"{p.bsi:.2f}", bar
 
 

@@ -137,6 +137,25 @@ def test_the_width_is_respected(each: ScanResult, width: int, verbosity: int) ->
     assert not any(line.endswith(" ") for line in text.splitlines())
 
 
+@pytest.mark.parametrize("width", [40, 50, 60, 70, 80])
+def test_no_figure_and_no_place_is_cut(failed: ScanResult, width: int) -> None:
+    text = shown(failed, width=width)
+    layers = text[text.index("Entropy by layer") : text.index("The same attention")]
+    words = layers.split()
+    assert failed.detection is not None
+    assert {"layer", "BSI"} <= set(words)
+    for p in failed.detection.layers:
+        if len(p.means) > 1:
+            figures = f"{p.bsi:.2f}", *(f"{m:.3f}" for m in p.means), *(f"{s:.3f}" for s in p.stds)
+            assert set(figures) <= set(words)
+            assert all(f"{100 * weight:.0f}" in words for weight in p.weights)
+    assert ("━" in layers) == (width == 80)
+    suspects = text[text.index("Suspicious samples") : text.index("Campaigns")]
+    for finding in [f for f in failed.findings if f.rule == "BYE001"]:
+        assert f"{finding.path}:{finding.line}" in suspects.split()
+        assert f"{finding.score:.2f}" in suspects.split()
+
+
 def test_ascii(each: ScanResult) -> None:
     text = shown(each, ascii=True, verbosity=1)
     assert text.isascii()
