@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import shlex
+import shutil
 import sys
 import tempfile
 import traceback
@@ -197,8 +198,11 @@ def rule(code: str | None) -> int:
             click.echo(f"{row.code}  {row.name:<22} {row.level:<8} {row.summary}")
         return 0
     row = get_rule(code)
-    text = row.help.replace("**", "")  # Markdown, for pages
-    click.echo(f"{row.code} {row.name} ({row.level})\n\n{row.summary}\n\n{text}")
+    text = f"{row.summary}\n\n{row.help.replace('**', '')}"  # Markdown, for pages
+    if sys.stdout.isatty():
+        width = max(20, shutil.get_terminal_size((100, 24)).columns)
+        text = click.wrap_text(text, width, preserve_paragraphs=True)
+    click.echo(f"{row.code} {row.name} ({row.level})\n\n{text}")
     return 0
 
 

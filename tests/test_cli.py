@@ -594,6 +594,21 @@ def test_init_says_how_a_check_finds_the_policy(
     assert "nowhere: no such file or folder (dataset.paths in" in capsys.readouterr().err
 
 
+def test_a_rule_is_wrapped_at_the_width_of_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["rule", "BYE001"]) == 0
+    whole = capsys.readouterr().out
+    assert len(whole.splitlines()) == 7
+    assert max(map(len, whole.splitlines())) > 200
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert cli.run(["rule", "BYE001"]) == 0
+    wrapped = capsys.readouterr().out
+    assert max(map(len, wrapped.splitlines())) <= 60
+    assert [p.split() for p in wrapped.split("\n\n")] == [p.split() for p in whole.split("\n\n")]
+
+
 def test_show_files_lists_them(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["check", "--show-files", str(dataset)]) == 0
     assert capsys.readouterr().out.strip().endswith("data/train.json")
