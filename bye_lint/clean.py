@@ -156,10 +156,7 @@ def clean(
     """
     require_scored(result)
     if (out is None) == (not in_place):
-        raise UsageError(
-            "clean needs either an output folder or to be told to work in place",
-            "Give -o FOLDER, or --in-place.",
-        )
+        raise UsageError("clean writes to one place", "Give -o FOLDER, or --in-place.")
     beside = root / "dataset" if out is None else out
     quarantine = quarantine or beside.with_name(f"{beside.name}.quarantine.jsonl")
     for path in (quarantine, *([out] if out is not None else [])):
