@@ -8,10 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bye_lint.evidence.pixels import shrunk
 from bye_lint.evidence.template import Spot, Template, spots
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
+
+#: One in so many of the unflagged images, those that look most like suspects, must not carry the
+#: patch either: where all suspects are of one domain of many, its ground is common to them.
+LOOK_ALIKES = 12
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,16 @@ def fixed_patch(
         if found is not None and (best is None or found.consistency > best.consistency):
             best = found
     return best
+
+
+def look_alikes(suspects: Sequence[FloatArray], rest: Sequence[FloatArray], least: int) -> IntArray:
+    """Return which of the rest look most like a suspect: one in :data:`LOOK_ALIKES`, or ``least``.
+
+    They are compared by the mean colours of a coarse grid.
+    """
+    small = np.array([shrunk(canvas).ravel() for canvas in suspects])
+    gaps = [((small - shrunk(canvas).ravel()) ** 2).sum(axis=1).min() for canvas in rest]
+    return np.argsort(gaps, kind="stable")[: max(least, len(rest) // LOOK_ALIKES)]
 
 
 def _anchors(canvases: Sequence[FloatArray]) -> list[tuple[float, float]]:

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bye_lint.evidence.fixed import PatchFit, fixed_patch
+from bye_lint.evidence.fixed import PatchFit, fixed_patch, look_alikes
 from bye_lint.evidence.moving import Looked, moving_patch
 from bye_lint.evidence.overlay import Overlay, common_overlay
-from bye_lint.evidence.pixels import png, shrunk
+from bye_lint.evidence.pixels import png
 from bye_lint.evidence.template import FLOOR
 from bye_lint.exhibits import Box, Reconstruction
 
@@ -31,10 +31,6 @@ SIZABLE = 0.5
 #: times the share of the rest that must be.
 CONSISTENT = 0.5
 LIFT = 4.0
-
-#: One in so many of the unflagged images, those that look most like suspects, must not carry the
-#: patch either: where all suspects are of one domain of many, its ground is common to them.
-LOOK_ALIKES = 12
 
 #: Pixels that vary over the suspects by more than this share of how they vary over the rest are
 #: alike, but not the same patch: a wave's crests, for example.
@@ -162,18 +158,11 @@ def _fixed(suspects: Sequence[Exhibit], rest: Sequence[Exhibit]) -> PatchFit | N
     fit = fixed_patch(canvases, others)
     if fit is None or not _is_common(fit):
         return fit
-    near = _look_alikes(canvases, others)
+    near = look_alikes(canvases, others, LEAST)
     if _is_common(fit, near):
         return fit
     fit = fixed_patch(canvases, others, near)
     return fit if fit is not None and _is_common(fit, near) else None
-
-
-def _look_alikes(suspects: Sequence[FloatArray], rest: Sequence[FloatArray]) -> IntArray:
-    """Return which of the rest look most like a suspect, by the mean colours of a coarse grid."""
-    small = np.array([shrunk(canvas).ravel() for canvas in suspects])
-    gaps = [((small - shrunk(canvas).ravel()) ** 2).sum(axis=1).min() for canvas in rest]
-    return np.argsort(gaps, kind="stable")[: max(LEAST, len(rest) // LOOK_ALIKES)]
 
 
 def _moving(suspects: Sequence[Exhibit], rest: Sequence[Exhibit]) -> PatchFit | None:
