@@ -455,7 +455,7 @@ def test_in_place_changes_only_what_it_must(folder):
 def test_neither_or_both_places_are_refused(folder):
     _, items, result = lay_out(folder, "lines")
     for places in ({}, {"out": folder / "x", "in_place": True}):
-        with pytest.raises(UsageError, match="either"):
+        with pytest.raises(UsageError, match=r"one place\n  Give -o FOLDER, or --in-place"):
             clean(result, items, root=folder, **places)
 
 

@@ -271,11 +271,12 @@ def test_a_folder_without_shards_is_told(here: Path, capsys: pytest.CaptureFixtu
 def test_a_model_that_must_learn_is_not_split_without_having_learned(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    extract(1)
     policy(TO_TUNE)
     words = ("has to learn the data first", "bye-lint tune -o tuned/", "model.adapter")
-    refused(capsys, *words, command=("extract", "--shard", "1/2", "-o", "features"))
     refused(capsys, *words)
-    assert not Path("features").exists()
+    refused(capsys, *words, command=("extract", "--shard", "1/2", "-o", "others"))
+    assert not Path("others").exists()
 
 
 def test_a_model_that_learned_once_judges_as_one_check(
