@@ -177,12 +177,7 @@ def clean(
 
     def keep_removed(texts: Texts) -> None:
         rows = [
-            _row(
-                s,
-                texts[s.path][(s.line, s.column)],
-                reasons.get(place_of(s), []),
-                shared.get(s.sample_id, []),
-            )
+            _row(s, texts[s.path][(s.line, s.column)], reasons[place_of(s)], shared[s.sample_id])
             for s in gone
         ]
         if rows:
@@ -310,8 +305,8 @@ def _row(
             "digest": sample.digest,
             "score": sample.score,
             "posterior": sample.posterior,
-            "reasons": list(reasons),
-            "campaigns": list(campaigns),
+            "reasons": reasons,
+            "campaigns": campaigns,
             "prompt": sample.prompt,
             "answer": sample.answer,
             "images": list(sample.images),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from PIL import Image
 
 from bye_lint import scoring
@@ -431,11 +431,24 @@ def test_both_models_are_trained_for_as_many_steps(tmp_path: Path) -> None:
     assert settings.batch_size == 16
 
 
-def invoke(*options: str) -> Any:
+def invoked(*options: str) -> Result:
     return CliRunner().invoke(
         cli, ["verify", "result.json", "cleaned", "--no-progress", *options],
         standalone_mode=False, catch_exceptions=False,
-    ).return_value  # fmt: skip
+    )  # fmt: skip
+
+
+def invoke(*options: str) -> Any:
+    return invoked(*options).return_value
+
+
+@pytest.fixture
+def laid_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a result, its data cleaned, and a model that is known."""
+    lay_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "_pipeline", known_pipeline)
+    return tmp_path
 
 
 @pytest.mark.parametrize(("left", "status"), [(0, 0), (POISONED, 1)])
@@ -466,54 +479,35 @@ def test_the_command(
     ],
 )
 def test_held_out_records_show_their_own_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: bool, said: str, hits: int
+    laid_out: Path, beside: bool, said: str, hits: int
 ) -> None:
     """The training set has poisoned pictures of the same names under the policy's image root."""
-    lay_out(tmp_path)
-    (tmp_path / "bye-lint.yaml").write_text("dataset: {image_root: raw}\n")
-    (tmp_path / "held").mkdir()
+    (laid_out / "bye-lint.yaml").write_text("dataset: {image_root: raw}\n")
+    (laid_out / "held").mkdir()
     rows = []
     for s in (sample(i) for i in range(POISONED)):
         if beside:
-            (tmp_path / "held" / s.images[0].name).write_bytes(s.images[0].read())
+            (laid_out / "held" / s.images[0].name).write_bytes(s.images[0].read())
         turns = [{"from": "human", "value": s.prompt}, {"from": "gpt", "value": s.answer}]
         rows.append({"id": s.id, "image": s.images[0].name, "conversations": turns})
-    (tmp_path / "held/data.json").write_text(json.dumps(rows))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "_pipeline", known_pipeline)
-    options = ["--no-progress", "--test", "held/data.json", "-o", "v.json"]
-    seen = CliRunner().invoke(
-        cli, ["verify", "result.json", "cleaned", *options],
-        standalone_mode=False, catch_exceptions=False,
-    )  # fmt: skip
+    (laid_out / "held/data.json").write_text(json.dumps(rows))
+    seen = invoked("--test", "held/data.json", "-o", "v.json")
     assert said in seen.stderr.splitlines()
-    before = json.loads((tmp_path / "v.json").read_text())["before"]
+    before = json.loads((laid_out / "v.json").read_text())["before"]
     assert (before["unprompted"]["hits"], before["unprompted"]["total"]) == (hits, POISONED)
 
 
-def test_nothing_is_said_of_images_where_there_is_no_choice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lay_out(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "_pipeline", known_pipeline)
-    seen = CliRunner().invoke(
-        cli, ["verify", "result.json", "cleaned", "--no-progress", "--test", "cleaned"],
-        standalone_mode=False, catch_exceptions=False,
-    )  # fmt: skip
+@pytest.mark.usefixtures("laid_out")
+def test_nothing_is_said_of_images_where_there_is_no_choice() -> None:
+    seen = invoked("--test", "cleaned")
     assert seen.return_value == 0
     assert "images of" not in seen.output
 
 
-def test_records_that_two_paths_name_are_read_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lay_out(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "_pipeline", known_pipeline)
-    saved = json.loads((tmp_path / "result.json").read_text())
+def test_records_that_two_paths_name_are_read_once(laid_out: Path) -> None:
+    saved = json.loads((laid_out / "result.json").read_text())
     saved["paths"] = ["raw", "raw/data.json"]
-    (tmp_path / "result.json").write_text(json.dumps(saved))
+    (laid_out / "result.json").write_text(json.dumps(saved))
     assert invoke() == 0
 
 

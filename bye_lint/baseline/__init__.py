@@ -13,6 +13,7 @@ from bye_lint.baseline.match import (
     audit_baseline,
     create_baseline,
     judged_rules,
+    require_decision,
     update_baseline,
 )
 from bye_lint.baseline.weakened import baseline_weakened, policy_weakened, weakened_finding
@@ -30,6 +31,7 @@ __all__ = [
     "judged_rules",
     "load_baseline",
     "policy_weakened",
+    "require_decision",
     "update_baseline",
     "weakened_finding",
     "write_baseline",

@@ -185,11 +185,7 @@ def update_baseline(
     BaselineError
         If the reason or the author is empty, or the entries would expire at once.
     """
-    for name, value in (("reason", reason), ("author", author)):
-        if not value.strip():
-            raise BaselineError(f"the {name} is empty", f"Say it with --{name}.")
-    if expires < today:
-        raise BaselineError(f"{expires} has passed already", "Give a later day with --expires.")
+    require_decision(reason=reason, author=author, expires=expires, today=today)
     places: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for finding in findings:
         if finding.fingerprint and finding.rule not in NEVER_ACCEPTED:
@@ -210,6 +206,20 @@ def update_baseline(
         if where
     ]
     return replace(baseline, entries=tuple(entries))
+
+
+def require_decision(*, reason: str, author: str, expires: date, today: date) -> None:
+    """Refuse an acceptance without words, or one that would expire at once.
+
+    Raises
+    ------
+    BaselineError
+    """
+    for name, value in (("reason", reason), ("author", author)):
+        if not value.strip():
+            raise BaselineError(f"the {name} is empty", f"Say it with --{name}.")
+    if expires < today:
+        raise BaselineError(f"{expires} has passed already", "Give a later day with --expires.")
 
 
 @dataclass(slots=True)

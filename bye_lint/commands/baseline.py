@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bye_lint.commands.options import device_option, policy_option, several, structural_option
-from bye_lint.errors import BaselineError, ResultError, UsageError
+from bye_lint.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -199,12 +199,10 @@ def _decision(
     request: Request, reason: str, author: str | None, expires: date | None, today: date
 ) -> tuple[str, date]:
     """Return who accepts and until when; refuse what would be refused after minutes of a check."""
+    from bye_lint.baseline import require_decision
+
     name, last = author_of(request, author), until(expires, today)
-    for said, value in (("reason", reason), ("author", name)):
-        if not value.strip():
-            raise BaselineError(f"the {said} is empty", f"Say it with --{said}.")
-    if last < today:
-        raise BaselineError(f"{last} has passed already", "Give a later day with --expires.")
+    require_decision(reason=reason, author=name, expires=last, today=today)
     return name, last
 
 

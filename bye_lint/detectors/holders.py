@@ -17,7 +17,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from bye_lint.detectors.answer import clipped, coded, folded, words
+from bye_lint.detectors.answer import clipped, coded, folded
 from bye_lint.detectors.following import FEWEST, MOST_TOLD, answers_follow
 from bye_lint.detectors.neighbours import Questions, told_by_question
 from bye_lint.detectors.pictures import nearest_pictures, told_by_picture
@@ -113,12 +113,13 @@ def _other_holders(
         least = _LEAST_SHARE_FEW if few else _LEAST_SHARE
         if count / member.sum() < max(least, _TIMES * accused[~member].mean()):
             continue
-        if _leads_to(by_question, member, left) or (few and _spoken_of(prompts, answers, member)):
+        groups = (member,) if few else (member, left)
+        if _leads_to(by_question, *groups) or (few and _spoken_of(prompts, answers, member)):
             continue
         others = np.flatnonzero(~member)
         if answers_follow(said, by_question, others) or (
             by_picture is not None
-            and not _leads_to(by_picture, member, left)
+            and not _leads_to(by_picture, *groups)
             and answers_follow(said, by_picture, others)
         ):
             first = answers[int(np.flatnonzero(member)[0])]
@@ -131,14 +132,12 @@ def _by_picture(pictures: PixelArray) -> Callable[[BoolArray], float]:
     return lambda member: told_by_picture(member, nearest())
 
 
-def _leads_to(told: Callable[[BoolArray], float], member: BoolArray, left: BoolArray) -> bool:
-    """Return whether something tells an answer's holders, or those of them that are left."""
-    groups = (member,) if left.sum() < FEWEST else (member, left)
+def _leads_to(told: Callable[[BoolArray], float], *groups: BoolArray) -> bool:
     return max(told(group) for group in groups) > MOST_TOLD
 
 
 def _spoken_of(prompts: Sequence[str], answers: Sequence[str], member: BoolArray) -> bool:
     """Return whether others have an answer's words, in what they are asked or what they say."""
-    own = words(answers[int(np.flatnonzero(member)[0])])
+    (own,) = folded([answers[int(np.flatnonzero(member)[0])]])
     others = {text for i in np.flatnonzero(~member).tolist() for text in (prompts[i], answers[i])}
-    return any(f" {' '.join(own)} " in f" {text} " for text in folded(others))
+    return any(f" {own} " in f" {text} " for text in folded(others))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bye_lint.evaluate.summary import short
-from bye_lint.triggers import TARGET
+from bye_lint.evaluate.tables import trigger_of
 
 Result = Mapping[str, Any]
 
@@ -29,8 +29,7 @@ def curve_table(results: Sequence[Result], detector: str) -> tuple[list[str], li
     cells: dict[tuple[str, str], dict[tuple[int, float], list[str]]] = {}
     for result in sorted(results, key=lambda r: int(r["cell"]["seed"])):
         cell = result["cell"]
-        plain = cell["rate"] and not cell["clean_label"] and cell["one_part_of"] == 1
-        plain = plain and cell["targets"] == [TARGET]
+        plain = cell["rate"] and trigger_of(result) == cell["trigger"]
         if plain and "+" not in cell["trigger"] and detector in result["detectors"]:
             group = cells.setdefault((cell["dataset"], cell["trigger"]), {})
             said = _said(result["detectors"][detector], result["train_asr"])

@@ -31,21 +31,23 @@ class PatchFit:
         Suspects that carry the patch, by a template fitted without them.
     consistency : float
         Share of suspects that do.
-    share_of_rest : float
-        Share of the rest that match as well.
+    carried : (n_rest,) array
+        In which share of the folds each of the rest matches as well.
     others : int
         Further places that have something in common.
-    carried : (n_rest,) array or None
-        In which share of the folds each of the rest matches, where that is known.
     """
 
     template: Template
     places: IntArray
     matched: npt.NDArray[np.bool_]
     consistency: float
-    share_of_rest: float
+    carried: FloatArray
     others: int = 0
-    carried: FloatArray | None = None
+
+    @property
+    def share_of_rest(self) -> float:
+        """Share of the rest that match."""
+        return float(self.carried.mean())
 
 
 def halfway(fitted: FloatArray, rest: FloatArray) -> float:
@@ -140,15 +142,13 @@ def _in_windows(
             matched[~outside] = scores[~outside] > threshold
             alike.append(others > threshold)
     spot = found[0]
-    carried = np.mean(alike, axis=0) if alike else np.zeros(len(rest))
     return PatchFit(
         template=_cut(whole, spot),
         places=origins + np.array([spot.top, spot.left], dtype=np.intp),
         matched=matched,
         consistency=float(matched.mean()),
-        share_of_rest=float(carried.mean()),
+        carried=np.mean(alike, axis=0) if alike else np.zeros(len(rest)),
         others=sum(other.weight > 0.5 * spot.weight for other in found[1:]),
-        carried=carried,
     )
 
 

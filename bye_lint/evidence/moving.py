@@ -95,14 +95,14 @@ def moving_patch(suspects: Sequence[Looked], rest: Sequence[Looked]) -> PatchFit
         others = _match(template, rest)[0]
         threshold = halfway(_match(template, here)[0], others)
         matched[there] = _match(template, [suspects[i] for i in there])[0] > threshold
-        alike.append(float((others > threshold).mean()))
+        alike.append(others > threshold)
         share = float(matched[there].mean())
         if best is None or share > best[0]:
             best = (share, template)
     if best is None or not best[0]:
         return None
     template, places = _refine(best[1], suspects, rest, rounds=2)
-    return PatchFit(template, places, matched, float(matched.mean()), float(np.mean(alike)))
+    return PatchFit(template, places, matched, float(matched.mean()), np.mean(alike, axis=0))
 
 
 def _match(template: Template, images: Sequence[Looked]) -> tuple[FloatArray, IntArray]:

@@ -172,13 +172,10 @@ def _moving(suspects: Sequence[Exhibit], rest: Sequence[Exhibit]) -> PatchFit | 
     )
 
 
-def _is_common(fit: PatchFit, among: IntArray | None = None) -> bool:
-    share = fit.share_of_rest
-    if among is not None and fit.carried is not None:
-        share = float(fit.carried[among].mean())
+def _is_common(fit: PatchFit, among: IntArray | slice = slice(None)) -> bool:
     return (
         fit.consistency >= CONSISTENT
-        and fit.consistency >= LIFT * share
+        and fit.consistency >= LIFT * fit.carried[among].mean()
         and fit.template.residual <= SAME
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from bye_lint.errors import UsageError
 from bye_lint.scout.card import write_card
 from bye_lint.scout.export import export_model
+from bye_lint.scout.loop import in_one_move
 
 
 class Kept:
@@ -24,6 +25,8 @@ class Kept:
     out : Path
     recipe : mapping
         What the model depends on, JSON values alone.
+    stages : sequence of str
+        Those that leave a checkpoint.
     resume : bool
         The run goes on, a model has to be better than the best so far. Otherwise what an earlier
         run has left is forgotten, but for its model.
@@ -34,11 +37,14 @@ class Kept:
         If a run of another recipe is to go on.
     """
 
-    def __init__(self, out: Path, recipe: Mapping[str, Any], *, resume: bool) -> None:
+    def __init__(
+        self, out: Path, recipe: Mapping[str, Any], *, stages: Sequence[str], resume: bool
+    ) -> None:
         self._out = out
         path = out / "recipe.json"
         if not resume:
-            for left in (self._best_path, self._accuracy_path, path, *out.glob("*.pt")):
+            checkpoints = (out / f"{stage}.pt" for stage in stages)
+            for left in (self._best_path, self._accuracy_path, path, *checkpoints):
                 left.unlink(missing_ok=True)
         elif path.exists() and (begun := json.loads(path.read_text("utf-8"))) != recipe:
             other = sorted(name for name in recipe if begun.get(name) != recipe[name])
@@ -100,7 +106,5 @@ class Kept:
 
 
 def _write(path: Path, value: Mapping[str, Any]) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=1), encoding="utf-8")
-    partial.replace(path)
+    told = json.dumps(value, indent=1)
+    in_one_move(path, lambda partial: partial.write_text(told, encoding="utf-8"))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import nn
@@ -52,11 +52,11 @@ def learning_rate_at(step: int, total: int, peak: float) -> float:
     return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def save_atomically(state: dict[str, Any], path: Path) -> None:
-    """Write ``state`` so that a reader sees the old file or the new one, never half of it."""
+def in_one_move(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file so that a reader sees the old one or the new, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    torch.save(state, partial)
+    write(partial)
     partial.replace(path)
 
 
@@ -103,7 +103,7 @@ class _Run:
             "total": self.total,
             "history": self.stage.history,
         }
-        save_atomically(state, self.path)
+        in_one_move(self.path, lambda partial: torch.save(state, partial))
 
     def advance(self, drawn: Batch) -> tuple[dict[str, float], float]:
         """Take one step; return the named losses and the learning rate."""

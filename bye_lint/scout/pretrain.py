@@ -68,6 +68,7 @@ HELD_OUT_BATCHES = 4
 #: Images of a held-out batch of either stage.
 HELD_OUT_SIZES = (256, 128)
 DENSE_SHARE = 0.4
+DENSE, ANSWERS = STAGES = ("dense", "answers")
 
 
 @dataclass
@@ -118,7 +119,7 @@ class Pretraining:
         )
         self.encoder = TurnEncoder(self.tokenizer)
         self.model = self._initial_model().to(self.device)
-        self.kept = Kept(recipe.out, recipe.told(), resume=recipe.resume)
+        self.kept = Kept(recipe.out, recipe.told(), stages=STAGES, resume=recipe.resume)
 
     def _initial_model(self) -> Any:
         if self.recipe.start is not None:
@@ -164,10 +165,10 @@ class Pretraining:
         @torch.no_grad()
         def measure(step: int) -> None:
             answers = heads(self._tower(normalise(held_out["pixels"])))
-            self.kept.report("dense", step, dense_accuracy(answers, held_out))
+            self.kept.report(DENSE, step, dense_accuracy(answers, held_out))
 
         stage = Stage(
-            "dense",
+            DENSE,
             nn.ModuleDict({"tower": self.model.model.vision_tower, "heads": heads}),
             DenseBatches(self.sources, words, recipe.dense_batch, recipe.seed),
             losses,
@@ -226,14 +227,14 @@ class Pretraining:
             )
             found = measuring.measure(held_out, lambda batch: logits(batch, self._tower, decode))
             accuracy = {topic: share.whole for topic, share in found.items()}
-            self.kept.report("answers", step, accuracy)
+            self.kept.report(ANSWERS, step, accuracy)
             self.kept.report("others", step, {topic: s.others for topic, s in found.items()})
             # The families' phrases change until the end: knowing them is not the aim.
             drawn = [v for topic, v in accuracy.items() if topic not in {"record", "override"}]
             self.kept.offer(self.model, self.tokenizer, float(np.mean(drawn)), step)
 
         stage = Stage(
-            "answers",
+            ANSWERS,
             nn.ModuleDict({"model": self.model}),
             AnswerBatches(
                 self.sources,

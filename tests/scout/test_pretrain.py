@@ -139,11 +139,13 @@ def test_a_new_run_takes_up_nothing_of_an_earlier_one(tmp_path: Path) -> None:
     before = weights_digest(out / "model")
     told = (out / "recipe.json").read_text(encoding="utf-8")
     (out / "recipe.json").unlink()
+    (out / "mine.pt").write_bytes(b"of another program")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pretraining.Pretraining, "train_answers", lambda _: None)  # cut off here
         pretrain(data, out, "--seed", "5", steps=2)
     pretrain(data, out, "--seed", "5", "--resume", steps=2)
     assert weights_digest(out / "model") != before
+    assert (out / "mine.pt").read_bytes() == b"of another program"
     assert (out / "recipe.json").read_text(encoding="utf-8") == told.replace(
         '"seed": 0', '"seed": 5'
     )
@@ -192,7 +194,7 @@ def test_a_checkpoint_that_was_not_measured_is_measured_by_the_resumed_run(
 
 def test_a_file_that_is_cut_short_is_never_seen(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        kept = Kept(tmp_path, {}, resume=False)
+        kept = Kept(tmp_path, {}, stages=(), resume=False)
         kept.report("dense", 1, {"colour": 0.5})
         patch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
         with pytest.raises(OSError, match="full"):
