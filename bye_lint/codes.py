@@ -37,12 +37,12 @@ _ROWS = (
         "9.1",
         "The model attends to this image as it does to a backdoor trigger.",
         "After fine-tuning on this dataset, the model's attention for this record differs from "
-        "that of the other records the way it differs for a planted trigger: it collapses onto, "
-        "or is scattered by, something that the question does not ask for.\n\n"
-        "**What to do:** open the image at the record and look at the place where attention "
-        "gathers; compare the answer with those of the other suspects. If several share one odd "
-        "answer, treat the contribution as an attack. Remove the records, or accept one in "
-        "the baseline, with a reason.",
+        "that for the other records in the way it differs for a planted trigger: it collapses "
+        "onto, or is scattered by, something that the question does not ask for.\n\n"
+        "**What to do:** open the record's image and look at the place where attention gathers; "
+        "compare the answer with those of the other suspects. If several share one odd answer, "
+        "treat the contribution as an attack. Remove the records, or accept one in the baseline, "
+        "with a reason.",
     ),
     Rule(
         "BYE002",
@@ -50,8 +50,8 @@ _ROWS = (
         "error",
         "9.5",
         "Several suspicious samples have something in common that the rest of the set has not.",
-        "Poisoned records share a target. Suspects that share one answer, one patch of pixels, "
-        "one source file or one author are more than chance.\n\n"
+        "Poisoned records share a target. It is more than chance if suspects share one answer, one "
+        "patch of pixels, one source file or one author.\n\n"
         "**What to do:** review the group as a whole, and everything else from the same source.",
     ),
     Rule(
@@ -61,7 +61,7 @@ _ROWS = (
         "3.0",
         "The record is not valid JSON (or CSV, or Parquet).",
         "The record could not be parsed, so nothing is known about it.\n\n"
-        "**What to do:** mend the syntax at the place shown, or write the file again.",
+        "**What to do:** fix the syntax at the place shown, or write the file again.",
     ),
     Rule(
         "BYE102",
@@ -78,7 +78,7 @@ _ROWS = (
         "error",
         "3.0",
         "The image file of the record does not exist.",
-        "A record without its image cannot be trained on, nor checked.\n\n"
+        "A record without its image can be neither trained on nor checked.\n\n"
         "**What to do:** add the file, or set `dataset.image_root` in the policy.",
     ),
     Rule(
@@ -95,10 +95,10 @@ _ROWS = (
         "error",
         "7.5",
         "The image path leaves the image root.",
-        "A path that climbs out of the dataset, or a symbolic link that does, could make the "
-        "check read files that are none of its business.\n\n"
+        "A path or a symbolic link that leads out of the dataset could make the check read files "
+        "that are none of its business.\n\n"
         "**What to do:** move the image under the image root, or name the folder that image paths "
-        "start from as `dataset.image_root` in the policy. Where a link is the finding, name it, "
+        "start from as `dataset.image_root` in the policy. If the finding is a link, name it, "
         "or where it leads, beside the folder that is checked.",
     ),
     Rule(
@@ -107,7 +107,7 @@ _ROWS = (
         "error",
         "5.0",
         "The image claims an absurd number of pixels.",
-        "Decompression bombs exhaust the memory of whoever opens them.\n\n"
+        "Decompression bombs exhaust the memory of any program that opens them.\n\n"
         "**What to do:** scale the image down, or raise `dataset.max_pixels` in the policy.",
     ),
     Rule(
@@ -116,9 +116,9 @@ _ROWS = (
         "warning",
         "2.0",
         "The record has no answer to learn.",
-        "An empty answer, or one of characters that nobody sees, teaches the model to say nothing. "
-        "It is judged as any other: silence may be what a trigger asks for. A record that has no "
-        "turn to answer with teaches nothing and is not scored.\n\n"
+        "An empty answer, or one of invisible characters, teaches the model to say nothing. "
+        "It is judged like any other: silence may be what a trigger asks for. A record that has no "
+        "answer turn at all teaches nothing and is not scored.\n\n"
         "**What to do:** add the answer or drop the record.",
     ),
     Rule(
@@ -127,9 +127,9 @@ _ROWS = (
         "error",
         "3.0",
         "The number of image placeholders differs from the number of images.",
-        "Training code either fails on such a record or silently trains on text alone. Some of it "
-        "takes an image that the text names, as `<img>a.png</img>`, and the check does not read "
-        "it.\n\n"
+        "Training code either fails on such a record or silently trains on text alone. Some code "
+        "loads an image that the text names, as in `<img>a.png</img>`, which the check does not "
+        "read.\n\n"
         "**What to do:** write `<image>` once for each image, in a user turn, and name the image "
         "in a field.",
     ),
@@ -139,7 +139,7 @@ _ROWS = (
         "warning",
         "2.0",
         "Another record has the same id.",
-        "Findings name records by id; two with one id are ambiguous.\n\n"
+        "Findings name records by id; two records with one id are ambiguous.\n\n"
         "**What to do:** give each record its own id.",
     ),
     Rule(
@@ -158,9 +158,9 @@ _ROWS = (
         "0.1",
         "The record has no answered question about an image.",
         "Records of text alone are common in multimodal sets. The check looks at the attention "
-        "that an image gets, so that nothing can be said about them.\n\n"
-        "**What to do:** nothing, if it is meant so. Records that name no image and have no place "
-        "for one are counted by themselves; others of this rule count as skipped.",
+        "that an image gets, so it can say nothing about them.\n\n"
+        "**What to do:** nothing, if this is intended. Records that name no image and have no "
+        "place for one are counted separately; others of this rule count as skipped.",
     ),
     Rule(
         "BYE112",
@@ -169,11 +169,11 @@ _ROWS = (
         "3.0",
         "The model could not read the record.",
         "The chat template, the image processor or the model itself refused the record, or its "
-        "attention was not a number. It was not scored, so nothing is known about it, and whoever "
-        "trains another model on it may well read it.\n\n"
-        "**What to do:** read the message; often the prompt spells a control token of the "
-        "model, or the answer its image token, or it is longer than the model reads. Mend the "
-        "record, or look at it and accept the finding in the baseline.",
+        "attention was not a number. The record was not scored, so nothing is known about it; "
+        "another model that is trained on it may well be able to read it.\n\n"
+        "**What to do:** read the message. Often the prompt spells a control token of the "
+        "model, the answer spells its image token, or the record is longer than the model reads. "
+        "Fix the record, or look at it and accept the finding in the baseline.",
     ),
     Rule(
         "BYE113",
@@ -181,9 +181,9 @@ _ROWS = (
         "note",
         "1.0",
         "A file beside the data looks like data and was not read.",
-        "The file is hidden, or of a format that is not read here and that trainers read: an "
-        "archive, a table, records of another form. Whoever trains on it trains on what nobody "
-        "has checked.\n\n"
+        "The file is hidden, or in a format that trainers read and this check does not: an "
+        "archive, a table, records of another form. A model trained on it is trained on data that "
+        "nobody has checked.\n\n"
         "**What to do:** write its records in a format that is read, name their fields or format "
         "in the policy (`dataset.fields`, `dataset.format`), or keep the file elsewhere.",
     ),
@@ -195,7 +195,7 @@ _ROWS = (
         "The change loosens the policy or the baseline that judge it.",
         "A contribution that changes its own judge must be reviewed by a person. The check "
         "itself used the policy of the base.\n\n"
-        "**What to do:** review the change of the policy on its own, before the data.",
+        "**What to do:** review the change to the policy on its own, before the data.",
     ),
     Rule(
         "BYE302",
@@ -203,7 +203,7 @@ _ROWS = (
         "warning",
         "2.0",
         "An entry of the baseline has expired or matches nothing.",
-        "Entries that nobody needs hide what comes next.\n\n"
+        "Entries that are no longer needed hide what comes next.\n\n"
         "**What to do:** remove the entry, or renew it with a reason.",
     ),
 )

@@ -54,10 +54,10 @@ class Key:
 SHORTHANDS: Mapping[str, str] = {"model": "name", "fine_tune": "mode", "detection": "method"}
 
 SECTIONS: Mapping[str, str] = {
-    "dataset": "Where the data lie. Paths are relative to this file.",
+    "dataset": "Where the data are. Paths are relative to this file.",
     "model": "The model that looks at the data.",
     "fine_tune": "Fine-tuning on the data before the model's attention is read.",
-    "detection": "Which detector, and its few knobs.",
+    "detection": "Which detector, and its few settings.",
     "gate": "When the check fails.",
     "context": "Unchanged records that are read along with the changed ones.",
 }
@@ -73,7 +73,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
             {"minLength": 1},
             example="bye-lint-baseline.yaml",
         ),
-        "seed": Key("Seed of everything that is drawn.", {"minimum": 0, "maximum": 2**32 - 1}),
+        "seed": Key("Seed of everything drawn at random.", {"minimum": 0, "maximum": 2**32 - 1}),
     },
     "dataset": {
         "paths": Key(
@@ -131,7 +131,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
             example="adapters/latest",
         ),
         "base": Key(
-            "Where name is a model that was already fine-tuned on this data: the model it was made "
+            "If name is a model that was already fine-tuned on this data: the model it was made "
             "from, which bye-lint verify trains again.",
             {"minLength": 1},
             example="scout",
@@ -155,7 +155,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         ),
         "method": Key("What is trained; auto chooses by model.", _one_of("auto", "lora", "full")),
         "epochs": Key(
-            "Passes over the data at most; by default the model's schedule.",
+            "Largest number of passes over the data; by default the model's schedule.",
             {"exclusiveMinimum": 0},
             example="3",
         ),
@@ -180,8 +180,8 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
             _one_of("released", "paper"),
         ),
         "threshold": Key(
-            "Layers with a larger index are sensitive (tau of the paper): for `bye`, `loss` "
-            "and what reports show beside; the default verdict does not depend on it.",
+            "Layers with a larger index are sensitive (tau of the paper). For `bye`, `loss` and "
+            "what reports show beside the verdict; the default verdict does not depend on it.",
             {"exclusiveMinimum": 0},
         ),
         "false_alarm_rate": Key(
@@ -191,19 +191,20 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
     },
     "gate": {
         "max_suspicious": Key(
-            "Suspicious samples that still pass: a count, or a percentage of the scored.", _LIMIT
+            "How many suspicious samples still pass: a count, or a percentage of the scored.",
+            _LIMIT,
         ),
         "on_inconclusive": Key(
             "What an inconclusive check does: fail (exit 3) or pass (exit 0).",
             _one_of("fail", "pass"),
         ),
         "min_samples": Key(
-            "Fewer usable records are inconclusive; no model is run.", {"minimum": 0}
+            "With fewer usable records the check is inconclusive; no model is run.", {"minimum": 0}
         ),
         "max_skipped": Key(
-            "More skipped records are inconclusive: a count, or a percentage of all; with "
-            "--changed-since and scope changed, of the changed. Records without an image count "
-            "on neither side.",
+            "With more skipped records the check is inconclusive: a count, or a percentage of all; "
+            "with --changed-since and scope changed, of the changed. Records without an image "
+            "count on neither side.",
             _LIMIT,
         ),
         "scope": Key(
@@ -211,18 +212,19 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
             _one_of("changed", "all"),
         ),
         "min_changed": Key(
-            "With --changed-since: fewer changed records are inconclusive.", {"minimum": 0}
+            "With --changed-since: fewer changed records make the check inconclusive.",
+            {"minimum": 0},
         ),
         "fdr": Key(
-            "False-discovery rate: of the suspects, keep the likeliest that it allows.",
+            "False-discovery rate: keep only the likeliest suspects, as many as it allows.",
             {"exclusiveMinimum": 0, "exclusiveMaximum": 1},
             example="0.01",
         ),
     },
     "context": {
         "factor": Key("Context records for each changed record.", {"minimum": 0}),
-        "min": Key("At least so many context records.", {"minimum": 0}),
-        "max": Key("At most so many context records.", {"minimum": 0}),
+        "min": Key("At least this many context records.", {"minimum": 0}),
+        "max": Key("At most this many context records.", {"minimum": 0}),
     },
     "reports[]": {
         "format": Key("Format of the report.", choices="reports"),

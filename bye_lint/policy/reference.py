@@ -12,18 +12,19 @@ from bye_lint.policy.schema import Choices, policy_schema
 
 _HEAD = f"""# Policy
 
-A file named {", ".join(f"`{name}`" for name in POLICY_NAMES[:-1])} or `{POLICY_NAMES[-1]}`, looked
-for from the checked path upwards to the root of the repository. Every key may be left out; an empty
-file is the default policy. `bye-lint init` writes one with all keys and comments, `bye-lint schema
-policy` prints the JSON schema for editors, `bye-lint check --show-policy` shows what is in effect.
+The policy is a file named {", ".join(f"`{name}`" for name in POLICY_NAMES[:-1])} or
+`{POLICY_NAMES[-1]}`. It is looked for from the checked path upwards to the root of the repository.
+Every key may be left out; an empty file is the default policy. `bye-lint init` writes a policy with
+all keys and comments, `bye-lint schema policy` prints the JSON schema for editors, and
+`bye-lint check --show-policy` shows what is in effect.
 
-A mistake is shown at its place, and all mistakes of a file at once:
+A mistake is reported with its line and column, and all mistakes of a file at once:
 
 ```
 bye-lint.yaml:5:11: fine_tune.method is 'loar', expected auto, lora or full, did you mean lora?
 ```
 
-Keys that are unknown or given twice, YAML tags and merge keys are refused. Percentages are
+Unknown keys, keys that are given twice, YAML tags and merge keys are refused. Percentages are
 rounded down: 0.5% of 199 records is none.
 """
 

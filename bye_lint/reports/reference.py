@@ -31,25 +31,26 @@ _FAMILIES = {
 
 _NOTES: Mapping[str, str] = {
     "terminal": (
-        "Printed unless `--format` says otherwise. Colour only on a terminal and without "
-        "`NO_COLOR`. `--quiet` prints one line an error or warning, which editors and `grep` "
-        "understand, how many notes there are, and the verdict; `--verbose` prints every layer, "
-        "every finding and every setting. The histogram shows the scores of all records with the "
-        "threshold between two bars; the table of methods shows how many records the published "
-        "rule and the others would have flagged on the same attention. Places are relative to the "
-        "repository's root, wherever the check was started (outside of a repository to the working "
-        "directory); `bye-lint explain` takes them so, or relative to the working directory."
+        "Printed unless `--format` says otherwise. It has colour only on a terminal and without "
+        "`NO_COLOR`. `--quiet` prints one line per error or warning, which editors and `grep` "
+        "understand, the number of notes, and the verdict. `--verbose` prints every layer, every "
+        "finding and every setting.\n\n"
+        "The histogram shows the scores of all records, with the threshold between two bars. The "
+        "table of methods shows how many records the published rule and the others would have "
+        "flagged on the same attention. Places are relative to the repository's root, wherever the "
+        "check was started, or outside of a repository to the working directory. `bye-lint "
+        "explain` takes them in this form, or relative to the working directory."
     ),
     "json": (
-        "Everything that was found, from which `bye-lint report result.json --format FORMAT` "
-        "renders any other format later, without a model. One record a line. The schema is "
-        "`bye_lint/schema/result.schema.json`, also printed by `bye-lint schema result`; this is "
-        f"version {RESULT_VERSION}. Two checks of the same data write the same bytes, but for "
-        "the key `timings`, which comes last. Numbers have six significant digits. Suppressed "
+        "Everything that was found. From it `bye-lint report result.json --format FORMAT` "
+        "renders any other format later, without a model. Each record is on one line. The schema "
+        "is `bye_lint/schema/result.schema.json`, also printed by `bye-lint schema result`; this "
+        f"is version {RESULT_VERSION}. Two checks of the same data write the same bytes, except "
+        "for the key `timings`, which comes last. Numbers have six significant digits. Suppressed "
         "findings are kept, with their reason in `suppressed`."
     ),
     "sarif": (
-        "SARIF 2.1.0. The record's line is the place of a result, its image a related location. "
+        "SARIF 2.1.0. A result's location is the record's line; the image is a related location. "
         "`partialFingerprints.primaryLocationLineHash` is a hash of the record's content and a "
         "counter for exact duplicates, so alerts survive when records are moved, renamed or "
         "inserted. The worst 5,000 findings are kept, as many as code scanning shows, and less "
@@ -57,35 +58,35 @@ _NOTES: Mapping[str, str] = {
         "are left out. Skipped records are notifications of the tool.\n\n"
         "Uploading a category marks its missing alerts as fixed. So an inconclusive check has "
         "`executionSuccessful: false`, a notification of level error and the category "
-        "`bye-lint-inconclusive`; a check of the structure alone has `bye-lint-structure`; only a "
-        "full and conclusive one has `bye-lint`."
+        "`bye-lint-inconclusive`; a check of the structure alone has the category "
+        "`bye-lint-structure`; only a full and conclusive check has `bye-lint`."
     ),
     "markdown": (
-        "For `$GITHUB_STEP_SUMMARY`, a comment or a page; at most 1 MiB. Where `GITHUB_REPOSITORY` "
-        "and `GITHUB_SHA` are set, places link to the line at that commit; `GITHUB_HEAD_SHA` goes "
-        "before `GITHUB_SHA`, which in a pull request is a merge that ceases to exist. What came "
-        "from the dataset stands in code spans."
+        "For `$GITHUB_STEP_SUMMARY`, a comment or a page; at most 1 MiB. If `GITHUB_REPOSITORY` "
+        "and `GITHUB_SHA` are set, places link to the line at that commit. `GITHUB_HEAD_SHA` takes "
+        "precedence over `GITHUB_SHA`, which in a pull request is a merge that ceases to exist. "
+        "Text from the dataset is in code spans."
     ),
     "github": (
         "Workflow commands: the verdict, and the worst findings on their lines, at most ten of "
-        "each level, which is what GitHub shows of a step."
+        "each level, which is as many as GitHub shows for a step."
     ),
     "gitlab": (
         "An array for `artifacts:reports:codequality`. An inconclusive check has an entry that "
         "says so, since an empty array would look clean. At most 5,000 findings."
     ),
     "junit": (
-        "The first test is the gate. Findings are failed tests only where the check did not "
-        "pass, so that a server which counts failures agrees with the gate; an inconclusive "
-        "check is an error, or a skipped test where the policy lets it pass; records "
+        "The first test is the gate. Findings are failed tests only if the check did not "
+        "pass, so that a server which counts failures agrees with the gate. An inconclusive "
+        "check is an error, or a skipped test if the policy lets it pass. Records "
         "that were not judged are skipped tests."
     ),
     "html": (
         "One file that needs nothing else, with the images and where the model looked. Images are "
-        "shown as the model is given them, neither turned by EXIF nor laid on a ground where they "
-        "are transparent; where its processor crops or pads, heat lies on the part that it sees. "
-        "There is none where one grid of tokens does not cover the image: tiles, several images, "
-        "tokens of a resampler."
+        "shown as the model gets them, neither turned by EXIF nor laid on a background where they "
+        "are transparent. If its processor crops or pads, the heat covers the part that the model "
+        "sees. There is no heat where one grid of tokens does not cover the image: tiles, several "
+        "images, tokens of a resampler."
     ),
 }
 
@@ -106,7 +107,7 @@ def rules_page(rules: Sequence[Rule]) -> str:
     lines = [
         "# Rules",
         "",
-        "`bye-lint rule` lists them, `bye-lint rule CODE` explains one. The severity is what "
+        "`bye-lint rule` lists the rules, `bye-lint rule CODE` explains one. The severity is what "
         "code scanning sorts by (0.1 to 10).",
         "",
         "| code | name | level | severity | |",
@@ -130,8 +131,8 @@ def reports_page(sample: ScanResult) -> str:
     lines = [
         "# Reports",
         "",
-        "Every format is rendered from one result, escapes what came from the dataset for the "
-        "place where it is shown, and leaves the exit status alone.",
+        "Every format is rendered from one result, escapes text from the dataset for the "
+        "place where it is shown, and does not affect the exit status.",
         "",
         "```bash",
         "bye-lint check data/ --report sarif=bye-lint.sarif --report json=result.json",
@@ -139,10 +140,11 @@ def reports_page(sample: ScanResult) -> str:
         "```",
         "",
         "A path that cannot be written is refused before the check begins, and a report is "
-        "written whole or not at all. Neither a symbolic link in a git repository, which may have "
-        "come with the change that is checked, nor anything in `.git` is written to.",
+        "written whole or not at all. Nothing is written through a symbolic link in a git "
+        "repository, which may have come with the change that is checked, nor to anything in "
+        "`.git`.",
         "",
-        f"The samples below are of {_origin(sample)} (`{SAMPLE}`, without texts and pictures).",
+        f"The samples below are from {_origin(sample)} (`{SAMPLE}`, without texts and pictures).",
         "",
         "| format | file | |",
         "| --- | --- | --- |",
