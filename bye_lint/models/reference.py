@@ -31,7 +31,7 @@ _TAIL = """
 ## Limits of this evidence
 
 - The weights are random and tiny; full-size checkpoints were not downloaded.
-- Processors that need torchvision for videos (Qwen, GLM, InternVL, LLaVA-OneVision, SmolVLM,
+- Processors that use torchvision for videos (Qwen, GLM, InternVL, LLaVA-OneVision, SmolVLM,
   VideoLLaMA 3) are loaded without their video part. If torchvision is not installed, the image
   processors are the ones that work on PIL.
 - The processors of Mistral 3, Command A Vision, Llama 4 and LFM2-VL need torchvision for images.
