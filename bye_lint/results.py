@@ -19,12 +19,19 @@ from bye_lint.records import Finding, Skipped
 
 VerdictName = Literal["pass", "fail", "inconclusive"]
 
+#: What became of a kind of canary: found, found in part (a pass vouches for both), or missed.
+PowerState = Literal["found", "in part", "missed"]
+
 #: Version of the JSON form of :class:`ScanResult`; raised when a reader of the old form would err.
 RESULT_VERSION = 1
 
 #: Exit codes; 2 is kept for usage, policy and internal errors.
 EXIT_CODES: Mapping[VerdictName, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
 
+
+#: Shares of a kind's canaries from which on the kind counts as learned, and as found: a pass
+#: vouches for such a kind. Short of the third share it is found in part.
+LEARNED, FOUND, FOUND_WHOLE = 0.5, 0.5, 0.9
 
 #: Significant digits that are kept of a number.
 DIGITS = 6
@@ -95,6 +102,13 @@ class TriggerPower:
     planted: int
     learned: float
     recall: float
+
+    @property
+    def state(self) -> PowerState:
+        """Whether a pass vouches for the kind, and for how much of it."""
+        if self.learned < LEARNED or self.recall < FOUND:
+            return "missed"
+        return "found" if self.recall >= FOUND_WHOLE else "in part"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,13 +33,10 @@ from bye_lint.detectors.planted import CONTROL, SPOKEN_OF, Kind
 from bye_lint.detectors.repeats import judge_once
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
 from bye_lint.policy import DetectionPolicy
-from bye_lint.results import DetectionSummary, TriggerPower
+from bye_lint.results import FOUND, LEARNED, DetectionSummary, TriggerPower
 
 #: Largest probability that chance puts so many records above the threshold.
 SIGNIFICANCE = 0.001
-#: Shares of a kind's copies that must be learned and found for a pass to vouch for the kind.
-LEARNED = 0.5
-FOUND = 0.5
 _FEWEST = 60
 _FEWEST_ABOVE = 3
 _SCORE_NAME = "largest canary score, as a multiple of its threshold"
@@ -205,7 +202,7 @@ def _shown(ratio: FloatArray, second: Detection, records: IntArray) -> FloatArra
 
 def _not_found(power: Sequence[TriggerPower]) -> tuple[str, str]:
     """Return why there is no pass, and what a pass does not speak for; one of them, or neither."""
-    missed = [p for p in power if p.learned < LEARNED or p.recall < FOUND]
+    missed = [p for p in power if p.state == "missed"]
     if not missed:
         return "", ""
     reasons = ", ".join(f"{p.kind} ({_missed(p)})" for p in missed)

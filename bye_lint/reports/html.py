@@ -29,7 +29,7 @@ from bye_lint.exhibits import Evidence, Picture
 from bye_lint.heat import decode_map, overlay_png
 from bye_lint.records import Finding, place_of
 from bye_lint.reports import html_plots as plots
-from bye_lint.reports import view
+from bye_lint.reports import view, worth
 from bye_lint.reports.base import RenderContext, Report
 from bye_lint.results import ScanResult, ScoredSample
 
@@ -83,6 +83,7 @@ def render(result: ScanResult, context: RenderContext) -> str:
             result=result,
             evidence=evidence,
             view=view,
+            worth=worth,
             cards=cards,
             aside=aside,
             neighbours=neighbours,

@@ -14,6 +14,7 @@ from bye_lint.escape import MAX_MESSAGE, markdown, visible
 from bye_lint.records import Finding, Skipped
 from bye_lint.reports import view
 from bye_lint.reports.base import RenderContext, Report
+from bye_lint.reports.worth import planted, power_sentence, worth_sentence
 from bye_lint.results import ScanResult
 
 #: A step summary takes 1 MiB.
@@ -174,16 +175,16 @@ def _methods(result: ScanResult) -> str:
 def _power(result: ScanResult) -> str:
     if result.structural_only or result.detection is None:
         return ""
-    worth = view.worth_sentence(result)
+    worth = worth_sentence(result)
     if not result.detection.power:
         return f"### What this check can see\n\n{worth}"
     rows = [
         (
             markdown(p.kind),
-            view.planted(p, result.counts),
+            planted(p, result.counts),
             view.percent(p.learned),
             view.percent(p.recall),
-            view.power_sentence(p),
+            power_sentence(p),
         )
         for p in result.detection.power
     ]

@@ -16,6 +16,7 @@ from bye_lint.records import Finding, Skipped
 from bye_lint.reports import view
 from bye_lint.reports.histogram import Bin, histogram
 from bye_lint.reports.terminal import place
+from bye_lint.reports.worth import MARKS, planted, power_sentence, worth_sentence
 from bye_lint.results import LayerProfile, ScanResult
 
 TOP_FINDINGS = 10
@@ -247,7 +248,7 @@ def power(result: ScanResult) -> Iterator[RenderableType]:
     """Yield what the canaries prove, which is what a pass is worth."""
     if result.structural_only or result.detection is None:
         return
-    worth = Text(view.worth_sentence(result))
+    worth = Text(worth_sentence(result))
     rows = result.detection.power
     notes = [Text(visible(note, 300), style="dim") for note in result.detection.notes]
     title = "What this pass is worth" if result.verdict == "pass" else "What this check can see"
@@ -258,14 +259,13 @@ def power(result: ScanResult) -> Iterator[RenderableType]:
         "", "trigger", "planted", "learned", "found", "", right=("planted", "learned", "found")
     )
     for p in rows:
-        good = p.learned >= view.LEARNED and p.recall >= view.FOUND
         table.add_row(
-            Text("✔" if good else "✖", style="green" if good else "yellow"),
+            Text(MARKS[p.state], style="green" if p.state == "found" else "yellow"),
             Text(visible(p.kind, 60)),
-            view.planted(p, result.counts),
+            planted(p, result.counts),
             view.percent(p.learned),
             view.percent(p.recall),
-            view.power_sentence(p),
+            power_sentence(p),
         )
     yield section(title, "canaries: known triggers on copies of records", worth, table, *notes)
 

@@ -16,7 +16,7 @@ from bye_lint.codes import RULES, Rule
 from bye_lint.escape import uri_path
 from bye_lint.exhibits import Campaign
 from bye_lint.records import Finding, Level, Skipped
-from bye_lint.results import EXIT_CODES, Counts, ScanResult, TriggerPower, VerdictName, significant
+from bye_lint.results import EXIT_CODES, ScanResult, VerdictName, significant
 
 SUSPICIOUS = "BYE001"
 CAMPAIGN = "BYE002"
@@ -26,10 +26,6 @@ LEVELS: Mapping[Level, int] = {"error": 0, "warning": 1, "note": 2}
 MARKS: Mapping[VerdictName, str] = {"pass": "✔", "fail": "✖", "inconclusive": "?"}
 
 MAX_PHRASES = 3
-
-#: A kind of trigger counts as learned, and as found, from these shares on.
-LEARNED = 0.5
-FOUND = 0.9
 
 #: What an inconclusive check's reason says, and what may be done about it.
 _REMEDIES = (
@@ -202,42 +198,6 @@ METHOD_NAMES: Mapping[str, str] = {
     "bye (paper)": "bye, the published rule (paper's Eq. 7)",
     "tcap": "tcap, as published",
 }
-
-
-def power_sentence(power: TriggerPower) -> str:
-    """Say what the canaries of one kind prove."""
-    if power.learned < LEARNED:
-        return "the model did not learn it: a pass says nothing about it"
-    if power.recall >= FOUND:
-        return "so many would have been found"
-    if power.recall >= LEARNED:
-        return "so many would have been found in part"
-    return "so many would have been missed"
-
-
-def planted(power: TriggerPower, counts: Counts) -> str:
-    """Return how many copies carried a trigger, and what share of the records that is."""
-    return f"{power.planted:,} ({power.planted / max(counts.scored, 1):.1%})"
-
-
-def worth_sentence(result: ScanResult) -> str:
-    """Say in one sentence what this check is able to see."""
-    if result.detection is None:
-        return "No model looked at the images, so nothing is known about triggers."
-    power = result.detection.power
-    if not power:
-        if result.detection.method == "canary":
-            return "Too few canaries were planted to judge by: of triggers nothing is known."
-        return (
-            "No canaries were planted, so what this check would have missed is unknown: "
-            "it says that nothing stands out, or what does."
-        )
-    found = [p.kind for p in power if p.learned >= LEARNED and p.recall >= FOUND]
-    if len(found) == len(power):
-        return "Every kind of trigger that was planted as a canary was found."
-    if not found:
-        return "None of the triggers planted as canaries was found: a pass would be worth nothing."
-    return f"{len(found)} of {len(power)} kinds of planted trigger were found; not the others."
 
 
 def campaign_sentence(campaign: Campaign) -> str:

@@ -47,11 +47,11 @@ def test_a_pass_says_what_it_is_worth(results: dict[str, ScanResult]) -> None:
     text = shown(results["pass"])
     assert "PASS   exit 0" in text
     assert "What this pass is worth" in text
-    assert "2 of 4 kinds of planted trigger were found; not the others." in text
+    assert "3 of 4 kinds of planted trigger were found, some in part only (62 %); not the" in text
     assert re.search(
         r"✔\s+patch-random\s+\d+ \(\d+\.\d%\) .* would have been found$", text, re.MULTILINE
     )
-    assert re.search(r"✖\s+blend .* found in part$", text, re.MULTILINE)
+    assert re.search(r"◐\s+blend .* found in part: 62 %$", text, re.MULTILINE)
     assert re.search(r"✖\s+warp .* did not learn it: a pass says nothing", text)
     assert "Suspicious samples" not in text
 
