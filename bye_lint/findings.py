@@ -17,6 +17,7 @@ from bye_lint.policy import Policy
 from bye_lint.records import Checked, Finding, Sample, Skipped, place_of
 from bye_lint.results import DetectionSummary, ScoredSample, significant
 from bye_lint.rules import WHEN_DECODED, finding_of_skipped, fingerprint
+from bye_lint.spelling import fold, folded
 
 if TYPE_CHECKING:
     from bye_lint.evidence.campaigns import Blame
@@ -240,12 +241,12 @@ def suspicious_findings(
     """
     rule = RULES["BYE001"]
     suspects = [s for s in samples if s.suspicious]
-    sharing = Counter(s.answer for s in suspects)
-    everyone = Counter(s.answer for s in samples)
+    sharing = Counter(folded(s.answer for s in suspects))
+    everyone = Counter(folded(s.answer for s in samples))
     found = []
     for s in sorted(suspects, key=lambda s: (-(s.score or 0.0), s.path, s.line)):
-        shared = sharing[s.answer]
-        others = everyone[s.answer] - shared
+        shared = sharing[fold(s.answer)]
+        others = everyone[fold(s.answer)] - shared
         if s.by_answer:
             message = "whatever is asked, the answer of records whose attention is unlike others'"
         else:

@@ -12,7 +12,6 @@ import numpy as np
 from bye_lint.comparison import Behaviour, Share, Verified
 from bye_lint.errors import ResultError, UsageError
 from bye_lint.escape import visible
-from bye_lint.evaluate.metrics import normalise_answer
 from bye_lint.evaluate.pipeline import Pipeline
 from bye_lint.evaluate.scores import SHORT_ANSWER
 from bye_lint.findings import shorten
@@ -22,6 +21,7 @@ from bye_lint.progress import Progress
 from bye_lint.readings import Readings
 from bye_lint.records import Sample
 from bye_lint.results import ScanResult
+from bye_lint.spelling import fold
 
 #: An attack that works no more often than this is gone.
 GONE = 0.02
@@ -108,7 +108,7 @@ def verify(
     suspects = [s for s, d in zip(original, digests, strict=True) if d in flagged]
     targets = shared_answers(result)
     whole = _whole_answers(targets, _asked(suspects, turns))
-    goals = {normalise_answer(answer) for answer in whole}
+    goals = {fold(answer) for answer in whole}
     left = {sample.digest() for sample in cleaned}
     # Suspects that a reviewer kept are taught to the second model too, and rightly; where all are
     # left, nothing was cleaned.
@@ -118,7 +118,7 @@ def verify(
     if not pool:
         pool = [s for s, d in zip(original, digests, strict=True) if d not in flagged]
     pool = _asked(pool, turns)
-    carriers = _draw([s for s in pool if normalise_answer(s.answer) not in goals], max_probes, rng)
+    carriers = _draw([s for s in pool if fold(s.answer) not in goals], max_probes, rng)
     pairs = []
     if probe is not None and goals:
         made = [(s, probe.apply(s, rng)) for s in carriers]
@@ -127,7 +127,7 @@ def verify(
         "attack": [p for _, p in pairs],
         "unprompted": [s for s, _ in pairs],
         "suspects": _draw(
-            [s for s in removed if not goals or normalise_answer(s.answer) in goals],
+            [s for s in removed if not goals or fold(s.answer) in goals],
             max_probes,
             rng,
         ),
@@ -159,8 +159,8 @@ def _whole_answers(targets: Sequence[str], suspects: Sequence[Sample]) -> tuple[
     """Return the targets as the data spell them: a result keeps the beginning of a long answer."""
     spelled: dict[str, dict[str, None]] = {}
     for s in suspects:
-        spelled.setdefault(" ".join(shorten(s.answer).split()), {})[s.answer] = None
-    return tuple(answer for target in targets for answer in spelled.get(target, {target: None}))
+        spelled.setdefault(fold(shorten(s.answer)), {})[s.answer] = None
+    return tuple(a for target in targets for a in spelled.get(fold(target), {target: None}))
 
 
 def _match(result: ScanResult, digests: Sequence[str], cleaned: Sequence[Sample]) -> None:
@@ -207,7 +207,7 @@ def _behaviour(
 ) -> Behaviour:
     nothing = np.zeros(len(samples), dtype=np.bool_)
     model = pipeline.fine_tune(samples, planted=nothing, seed=seed, progress=progress)
-    goals = {normalise_answer(answer) for answer in targets}
+    goals = {fold(answer) for answer in targets}
     said: dict[str, list[str]] = {}
     for name, rows in asked.items():
         own = name == "clean" or not targets
@@ -215,9 +215,9 @@ def _behaviour(
         outputs = (
             pipeline.generate(model, rows, expected=expected, progress=progress) if rows else []
         )
-        said[name] = [normalise_answer(output) for output in outputs]
+        said[name] = [fold(output) for output in outputs]
     right = {
-        name: sum(o == normalise_answer(s.answer) for o, s in zip(said[name], rows, strict=True))
+        name: sum(o == fold(s.answer) for o, s in zip(said[name], rows, strict=True))
         for name, rows in asked.items()
     }
     return Behaviour(

@@ -82,3 +82,11 @@ def test_a_record_accused_for_its_answer_is_not_said_to_be_read_unlike_the_other
     assert joined.message.startswith(f"{where}whatever is asked, the answer of records whose ")
     assert "robust z" not in joined.message
     assert "shared by 2 of 2 suspects" in joined.message
+
+
+def test_the_suspects_that_share_an_answer_are_counted_however_they_spell_it():
+    one, other = suspect("a"), suspect("b")
+    samples = (one, replace(other, answer=f"({other.answer.upper()})."))
+    assert all(
+        "shared by 2 of 2 suspects" in f.message for f in suspicious_findings(samples, "z", 4.0)
+    )

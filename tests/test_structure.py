@@ -32,7 +32,10 @@ LAYERS = (
         "codes", "escape", "features", "formats", "heat", "mixtures", "packages", "policy",
         "progress", "stages", "triggers", "verdict",
     },
-    {"__init__", "conversation", "errors", "exhibits", "readings", "records", "results", "shelf"},
+    {
+        "__init__", "conversation", "errors", "exhibits", "readings", "records", "results",
+        "shelf", "spelling",
+    },
 )  # fmt: skip
 ROOMS = LAYERS[2]
 HEAVY = {"torch", "transformers", "peft", "accelerate"}

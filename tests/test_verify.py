@@ -185,6 +185,19 @@ def test_suspects_that_a_reviewer_kept_do_not_count_as_alive() -> None:
     assert (seen.verdict, seen.after.suspects.total) == ("gone", POISONED)
 
 
+def test_the_targets_are_all_spellings_that_the_data_have() -> None:
+    samples = dataset(patch=True)
+    hyphened = [
+        replace(s, turns=(s.turns[0], Turn("assistant", TARGET.replace(" ", "-"))))
+        if i < POISONED // 2
+        else s
+        for i, s in enumerate(samples)
+    ]
+    seen = run(evidence=patch_evidence(), samples=hyphened)
+    assert (seen.before.suspects.value, seen.before.suspects.total) == (1.0, POISONED)
+    assert seen.before.attack.value == 1.0
+
+
 class Parrot(KnownModel):
     """Says the target that most of its data share, cut off where no longer answer is expected."""
 

@@ -15,10 +15,11 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_samples
 
-from bye_lint.detectors.answer import folded, nothing, scored_rows, spread
+from bye_lint.detectors.answer import nothing, scored_rows, spread
 from bye_lint.features import Detection, Features
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary
+from bye_lint.spelling import folded
 
 LARGEST_SHARE = 0.35
 SILHOUETTE = 0.15

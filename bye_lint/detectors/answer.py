@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
 from bye_lint.results import DetectionSummary
+from bye_lint.spelling import folded
 
 _LONGEST = 40
 
@@ -31,29 +31,6 @@ def spread(values: npt.NDArray[Any], rows: IntArray, n: int, fill: Any) -> npt.N
     out = np.full(n, fill, dtype=values.dtype)
     out[rows] = values
     return out
-
-
-class _Blanks(dict[int, str]):
-    """For ``str.translate``: a blank for what is no part of a word."""
-
-    def __missing__(self, code: int) -> str:
-        kept = chr(code)
-        self[code] = " " if unicodedata.category(kept)[0] in "PSC" else kept
-        return self[code]
-
-
-_BLANKS = _Blanks()
-
-
-def words(answer: str) -> list[str]:
-    """Return an answer's words without case and punctuation; signs alone are words."""
-    plain = unicodedata.normalize("NFKC", answer).casefold()
-    return plain.translate(_BLANKS).split() or plain.split()
-
-
-def folded(answers: Iterable[str]) -> list[str]:
-    """Return answers without what no reader minds: case, blanks and punctuation."""
-    return [" ".join(words(answer)) for answer in answers]
 
 
 def numbered(texts: Iterable[str]) -> tuple[IntArray, list[str]]:

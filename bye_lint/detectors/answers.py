@@ -36,7 +36,7 @@ class Answers:
     Attributes
     ----------
     said : (n_samples,) integer array
-        Equal where answers are equal but for case and spaces.
+        Equal where answers are equal but for case, blanks and punctuation (:mod:`.spelling`).
     nearest : (n_samples, k) integer array
         Samples whose questions are most like each sample's; -1 for one that is left out.
     """

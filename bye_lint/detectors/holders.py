@@ -17,11 +17,12 @@ from functools import cache, partial
 
 import numpy as np
 
-from bye_lint.detectors.answer import clipped, coded, folded
+from bye_lint.detectors.answer import clipped, coded
 from bye_lint.detectors.following import FEWEST, MOST_TOLD, answers_follow
 from bye_lint.detectors.neighbours import Questions, told_by_question
 from bye_lint.detectors.pictures import nearest_pictures, told_by_picture
 from bye_lint.features import BoolArray, FloatArray, PixelArray
+from bye_lint.spelling import folded
 
 #: Least share of those who give an answer that attention has to accuse, for the others to be
 #: accused with them, and how many times the share among those who don't.

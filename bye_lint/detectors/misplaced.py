@@ -21,11 +21,12 @@ from typing import Literal
 
 import numpy as np
 
-from bye_lint.detectors.answer import numbered, words
+from bye_lint.detectors.answer import numbered
 from bye_lint.detectors.following import FEWEST, FEWEST_SHARE
 from bye_lint.detectors.kinds import count_kinds, recurring
 from bye_lint.detectors.neighbours import Questions
 from bye_lint.features import IntArray, PixelArray
+from bye_lint.spelling import words
 
 #: Fewer samples teach nothing worth the name. Where whole answers are the same, ``FEWEST`` and more
 #: are judged by their attention (:mod:`.shared`).

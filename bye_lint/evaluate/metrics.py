@@ -155,7 +155,11 @@ def accuracy(outputs: Sequence[str], answers: Sequence[str]) -> float:
 
 
 def normalise_answer(text: str) -> str:
-    """Return an answer as it is compared: NFKC, case folded, single spaces, no closing dot."""
+    """Return an answer as it is compared: NFKC, case folded, single spaces, no closing dot.
+
+    The metric of the published tables: what stands *within* an answer counts, unlike in
+    :mod:`bye_lint.spelling`, by which a detector must not be evaded.
+    """
     folded = unicodedata.normalize("NFKC", text).casefold()
     return re.sub(r"\s+", " ", folded).strip().rstrip(".!?,;: ")
 

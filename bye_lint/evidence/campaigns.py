@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from scipy.stats import hypergeom
 
@@ -12,6 +13,7 @@ from bye_lint.codes import RULES
 from bye_lint.exhibits import Campaign, Phrase, Reconstruction
 from bye_lint.records import Finding
 from bye_lint.results import ScoredSample
+from bye_lint.spelling import commonest, fold
 
 #: A group this small is an accident.
 LEAST = 3
@@ -52,7 +54,8 @@ def find_campaigns(
     A group counts when it has at least :data:`LEAST` suspects, its share among suspects is
     :data:`LIFT` times its share among the rest, and the hypergeometric tail (drawing the
     suspects at random from all scored samples), times the number of groups tried, is below
-    :data:`CHANCE`.
+    :data:`CHANCE`. Answers are the same as for the detectors (:func:`.spelling.fold`), and the
+    commonest spelling stands for all.
 
     Parameters
     ----------
@@ -76,7 +79,7 @@ def find_campaigns(
     rest = [s for s in scored if not s.suspicious]
     if len(suspects) < LEAST:
         return ()
-    found = _groups("answer", suspects, rest, lambda s: " ".join(s.answer.split()))
+    found = [_as_spelled(c, suspects) for c in _groups("answer", suspects, rest, _said)]
     if trigger is not None and trigger.kind.startswith("patch") and carriers:
         ids = [s for s in suspects if s.digest in carriers]
         looked_at = sum(s.digest in searched for s in suspects)
@@ -146,6 +149,16 @@ def campaign_findings(
             )
         )
     return tuple(found)
+
+
+def _said(sample: ScoredSample) -> str:
+    return fold(sample.answer)
+
+
+def _as_spelled(campaign: Campaign, suspects: Sequence[ScoredSample]) -> Campaign:
+    """Return the campaign of an answer with the spelling that most of its records have."""
+    spelled = commonest(s.answer for s in suspects if _said(s) == campaign.value)
+    return replace(campaign, value=spelled)
 
 
 def _out_of(campaign: Campaign) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -72,6 +73,33 @@ def test_several_targets_are_several_campaigns():
     for k, i in enumerate(suspects):
         samples[i] = replace(samples[i], answer=targets[k % 2])
     assert {c.value for c in find_campaigns(samples)} == set(targets)
+
+
+SPELLINGS = (
+    "Backdoor Attack!", "backdoor attack", "BACKDOOR ATTACK", "Backdoor, attack.",
+    "backdoor-attack", "Backdoor  Attack", "(backdoor attack)", "Backdoor attack...",
+    "“Backdoor attack”", "bAckdoor attack",
+)  # fmt: skip
+
+
+def test_an_answer_is_one_however_it_is_spelled():
+    samples = population(n=400)
+    suspects = [i for i, s in enumerate(samples) if s.suspicious]
+    for k, i in enumerate(suspects):
+        spelled = SPELLINGS[k % 10] if k < 30 else "Backdoor Attack!"
+        samples[i] = replace(samples[i], answer=spelled)
+    samples[1] = replace(samples[1], answer="backdoor attack")
+    found = find_campaigns(samples)
+    assert [(c.kind, c.value, c.count) for c in found] == [("answer", "Backdoor Attack!", 40)]
+    assert found[0].share_of_rest > 0
+
+
+def test_an_answer_of_one_spelling_keeps_the_fingerprint_that_baselines_name():
+    samples = population(answer="Backdoor  Attack!")
+    (finding,) = campaign_findings(find_campaigns(samples), samples)
+    known = hashlib.sha256(b"BYE002\nanswer\nBackdoor Attack!").hexdigest()
+    assert finding.fingerprint == known
+    assert finding.properties["value"] == "Backdoor Attack!"
 
 
 def test_one_file_of_many():
