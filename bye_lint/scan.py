@@ -48,6 +48,8 @@ class Chosen:
 
     Attributes
     ----------
+    rows : sequence of int
+        Their places among all the records that were read, ascending.
     items : sequence of Checked
     changed : sequence of bool
         One an item.
@@ -58,6 +60,7 @@ class Chosen:
         Files that look like data and were not read.
     """
 
+    rows: Sequence[int]
     items: Sequence[Checked]
     changed: Sequence[bool]
     judged: Sequence[bool] | None = None
@@ -128,10 +131,11 @@ def read(request: Request, progress: Progress) -> tuple[list[Checked], Chosen]:
     if passed:
         progress.say(passed_over(passed, request.root))
     if request.changed_since is not None:
-        chosen = _choose(request, checked, progress, decode=not whole)
+        checked, chosen = _choose(request, checked, progress, decode=not whole)
         return checked, replace(chosen, unread=passed)
-    usable = [item for item in checked if item.usable]
-    return checked, Chosen(usable, [True] * len(usable), unread=passed)
+    rows = [i for i, item in enumerate(checked) if item.usable]
+    chosen = Chosen(rows, [checked[i] for i in rows], [True] * len(rows), unread=passed)
+    return checked, chosen
 
 
 def plan(request: Request, *, progress: Progress) -> Plan | str:
@@ -165,9 +169,9 @@ def _blame(root: Path) -> Callable[[str], Mapping[int, tuple[str, str, int]]] | 
 
 
 def _choose(
-    request: Request, checked: list[Checked], progress: Progress, *, decode: bool
-) -> Chosen:
-    """Find what changed, draw its context, and decode the images of both, in place, if need be."""
+    request: Request, checked: Sequence[Checked], progress: Progress, *, decode: bool
+) -> tuple[list[Checked], Chosen]:
+    """Find what changed, draw its context; return all records, the images of both decoded."""
     with progress.stage("changes", f"Comparing with {request.changed_since}"):
         changes = find_changes(
             [item.identity for item in checked],
@@ -186,17 +190,16 @@ def _choose(
     if decode:
         with progress.stage("decode", "Decoding images"):
             decoded = check_pixels([checked[i] for i in rows], request.policy.dataset)
-            for i, item in zip(rows, decoded, strict=True):
-                checked[i] = item
+            looked = dict(zip(rows, decoded, strict=True))
+        checked = [looked.get(i, item) for i, item in enumerate(checked)]
     along = f"{len(selection.context)} of {len(usable) - sum(flags)} others are read along"
     progress.say(
         f"{changes.count} records changed since {request.changed_since}"
         + ("" if request.structural else f"; {along}")
     )
     rows = [i for i in rows if checked[i].usable]
-    return Chosen(
-        [checked[i] for i in rows], [changes.changed[i] for i in rows], tuple(changes.changed)
-    )
+    flags = [changes.changed[i] for i in rows]
+    return list(checked), Chosen(rows, [checked[i] for i in rows], flags, changes.changed)
 
 
 def worth_scoring(request: Request, chosen: Chosen) -> bool:
@@ -272,8 +275,9 @@ def _result(
 
 def _not_looked_at(checked: Sequence[Checked], chosen: Chosen) -> Mapping[tuple[str, str], int]:
     """Return what unchanged records that no one looks at have their acceptances for."""
-    looked = {id(item) for item in chosen.items}
-    return not_looked_at(item for item in checked if item.usable and id(item) not in looked)
+    looked = frozenset(chosen.rows)
+    others = (item for i, item in enumerate(checked) if item.usable and i not in looked)
+    return not_looked_at(others)
 
 
 def _changes(checked: Sequence[Checked], chosen: Chosen, seen: Weighed) -> dict[str, int]:

@@ -23,7 +23,8 @@ def render(result: ScanResult, context: RenderContext) -> str:
     """
     findings = view.active(result)
     prints = view.fingerprints(findings)
-    entries = [_entry(f, prints[id(f)]) for f in findings[:MAX_FINDINGS]]
+    shown = findings[:MAX_FINDINGS]
+    entries = [_entry(f, fingerprint) for f, fingerprint in zip(shown, prints, strict=False)]
     if len(findings) > MAX_FINDINGS:
         hidden = view.plural(len(findings) - MAX_FINDINGS, "finding")
         entries.insert(0, _note(result, "left-out", f"{hidden} left out, the least suspicious"))

@@ -57,7 +57,10 @@ def _log(
         "columnKind": "unicodeCodePoints",
         "originalUriBaseIds": {"SRCROOT": {"description": {"text": "Root of the repository."}}},
         "invocations": [_invocation(result, left_out)],
-        "results": [_result(f, index[f.rule], prints[id(f)]) for f in shown],
+        "results": [
+            _result(f, index[f.rule], fingerprint)
+            for f, fingerprint in zip(shown, prints, strict=False)
+        ],
         "properties": _properties(result, left_out),
     }
     commit = view.head_commit(context.environ)

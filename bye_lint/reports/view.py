@@ -9,13 +9,13 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bye_lint.codes import RULES, Rule
 from bye_lint.escape import uri_path
 from bye_lint.exhibits import Campaign
-from bye_lint.records import Finding, Level, Skipped
+from bye_lint.records import Finding, Level, Skipped, place_of
 from bye_lint.results import EXIT_CODES, ScanResult, VerdictName, significant
 
 SUSPICIOUS = "BYE001"
@@ -208,19 +208,19 @@ def campaign_sentence(campaign: Campaign) -> str:
     )
 
 
-def fingerprints(findings: Iterable[Finding]) -> dict[int, str]:
-    """Return a fingerprint for each finding, by ``id()``: content hash, colon, counter.
+def fingerprints(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Return a fingerprint for each finding, in their order: content hash, colon, counter.
 
     Exact duplicates are told apart by the counter, in the order of path and line; nothing
     else of the position enters, so that inserting other records moves none.
     """
     seen: defaultdict[tuple[str, str], int] = defaultdict(int)
-    result = {}
-    for finding in sorted(findings, key=lambda f: (f.path, f.line, f.column)):
-        content = finding.fingerprint or _stand_in(finding)
-        seen[finding.rule, content] += 1
-        result[id(finding)] = f"{content}:{seen[finding.rule, content]}"
-    return result
+    result = [""] * len(findings)
+    for i in sorted(range(len(findings)), key=lambda i: place_of(findings[i])):
+        rule, content = findings[i].rule, findings[i].fingerprint or _stand_in(findings[i])
+        seen[rule, content] += 1
+        result[i] = f"{content}:{seen[rule, content]}"
+    return tuple(result)
 
 
 def _stand_in(finding: Finding) -> str:

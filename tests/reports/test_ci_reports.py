@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from bye_lint.records import Finding
-from bye_lint.reports import RenderContext, render
+from bye_lint.reports import RenderContext, render, view
 from bye_lint.results import ScanResult
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -267,3 +267,11 @@ def test_suppressed_findings_are_left_out(form: str, failed: ScanResult) -> None
     assert first.sample_id is not None
     assert first.sample_id in render(replace(failed, findings=(first,)), form)
     assert first.sample_id not in text
+
+
+def test_copies_of_a_finding_have_fingerprints_of_their_own(failed: ScanResult) -> None:
+    finding = failed.findings[0]
+    one, other = view.fingerprints([finding, finding])  # the very same record twice
+    assert {one, other} == {f"{finding.fingerprint}:1", f"{finding.fingerprint}:2"}
+    later = replace(finding, line=finding.line + 1)
+    assert view.fingerprints([later, finding]) == (other, one)
