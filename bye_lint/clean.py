@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bye_lint.atomic import write_whole
 from bye_lint.cut import Position
 from bye_lint.errors import ReportError, ResultError, UsageError
 from bye_lint.escape import visible
@@ -25,7 +26,6 @@ from bye_lint.rewrite import (
     named_pictures,
     rewrite_in_folder,
     rewrite_in_place,
-    write_whole,
 )
 from bye_lint.rules.check import fingerprint
 from bye_lint.rules.images import check_image

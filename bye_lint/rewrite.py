@@ -5,14 +5,15 @@ A new folder appears whole or not at all; files in place are all written before 
 
 from __future__ import annotations
 
+import contextlib
 import os
-import secrets
 import shutil
 import stat
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bye_lint.atomic import beside, in_one_move
 from bye_lint.cut import Position, cut
 from bye_lint.errors import ReportError, UsageError
 from bye_lint.records import Sample
@@ -81,7 +82,7 @@ def rewrite_in_folder(
     if out.resolve().is_relative_to(top) and out.resolve() == top:
         raise UsageError(f"{out}: the dataset itself", "Choose another folder.")
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp")
+    temporary = beside(out)
     texts: Texts = {}
     try:
         temporary.mkdir()
@@ -120,26 +121,18 @@ def rewrite_in_place(
 ) -> tuple[Path, ...]:
     """Write every new file beside the old one first; only then put them in their places."""
     texts: Texts = {}
-    ready: list[tuple[Path, Path]] = []
     # a file that is read by two names is written once, without what was found by either
     names: dict[Path, list[str]] = defaultdict(list)
     for path in paths:
         if positions.get(path):
             names[(root / path).resolve()].append(path)
-    try:
+    with contextlib.ExitStack() as moves:
         for source, called in names.items():
-            temporary = source.with_name(f".{source.name}.{secrets.token_hex(4)}.tmp")
-            ready.append((temporary, source))
+            temporary = moves.enter_context(in_one_move(source))
             gone = set().union(*(positions[path] for path in called))
             texts |= dict.fromkeys(called, cut(source, gone, temporary))
-            shutil.copymode(source, temporary)
         keep_removed(texts)
-        for temporary, source in ready:
-            temporary.replace(source)
-    finally:
-        for temporary, _ in ready:
-            temporary.unlink(missing_ok=True)
-    return tuple(source for _, source in ready)
+    return tuple(names)
 
 
 def _copy_without(source: Path, gone: set[Position], target: Path) -> dict[Position, str]:
@@ -147,13 +140,3 @@ def _copy_without(source: Path, gone: set[Position], target: Path) -> dict[Posit
         return cut(source, gone, target)
     shutil.copyfile(source, target)
     return {}
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file in one move: what is there is whole, or as it was."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

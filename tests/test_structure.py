@@ -33,8 +33,8 @@ LAYERS = (
         "progress", "stages", "triggers", "verdict",
     },
     {
-        "__init__", "conversation", "errors", "exhibits", "readings", "records", "results",
-        "shelf", "spelling",
+        "__init__", "atomic", "conversation", "errors", "exhibits", "readings", "records",
+        "results", "shelf", "spelling",
     },
 )  # fmt: skip
 ROOMS = LAYERS[2]

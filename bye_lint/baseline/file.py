@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from bye_lint.atomic import write_whole
 from bye_lint.baseline.jsonform import read_json
 from bye_lint.codes import RULES
 from bye_lint.errors import BaselineError
@@ -117,12 +117,9 @@ def write_baseline(baseline: Baseline, path: Path) -> None:
             "a check reads",
             f"Mend records, or take them out, and accept what is left: {most:,} are of {rule}.",
         )
-    temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.tmp")
     try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        write_whole(path, data)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise BaselineError(
             f"{path}: cannot be written: {error.strerror}", "Choose a folder you may write to."
         ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bye_lint.atomic import in_one_move
 from bye_lint.features import BoolArray, Features
 
 _ARRAYS = ("entropy", "head_entropy", "head_mass", "image_tokens")
@@ -35,10 +35,8 @@ def save_features(path: Path, features: Features, learned: BoolArray) -> None:
 def save_arrays(path: Path, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     """Write named arrays, in one move."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as stream:
+    with in_one_move(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **dict(arrays))  # type: ignore[arg-type]
-    os.replace(temporary, path)  # noqa: PTH105
 
 
 def load_features(path: Path) -> tuple[Features, BoolArray]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from bye_lint.atomic import write_whole
 from bye_lint.features import BoolArray
 
 
@@ -65,6 +65,4 @@ def load_truth(path: Path) -> Truth:
 def write_json(path: Path, data: object) -> None:
     """Write JSON in one move: what is there is whole, or as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    os.replace(temporary, path)  # noqa: PTH105
+    write_whole(path, (json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ from typing import IO, Any, cast
 import torch
 from torch import nn
 
+from bye_lint.atomic import in_one_move
 from bye_lint.models.examples import Example
 from bye_lint.models.losses import LossTrace
 from bye_lint.models.schedule import FineTuneSettings
@@ -110,29 +110,23 @@ class RunState:
             return
         began = time.monotonic()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_name(f"{self._path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                body = _Digesting(file)
-                torch.save(
-                    {
-                        "format": _FORMAT,
-                        "fingerprint": self.fingerprint,
-                        "weights": {name: p.detach() for name, p in self.trained.items()},
-                        "optimizer": self.optimizer.state_dict(),
-                        "step": step,
-                        "history": list(history),
-                        "ended": ended,
-                        "losses": self.trace.state(),
-                    },
-                    cast("IO[bytes]", body),  # no more than this is asked of it
-                )
-                file.seek(0)
-                file.write(_MAGIC + body.digest())
-            partial.replace(self._path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        with in_one_move(self._path) as partial, partial.open("wb") as file:
+            body = _Digesting(file)
+            torch.save(
+                {
+                    "format": _FORMAT,
+                    "fingerprint": self.fingerprint,
+                    "weights": {name: p.detach() for name, p in self.trained.items()},
+                    "optimizer": self.optimizer.state_dict(),
+                    "step": step,
+                    "history": list(history),
+                    "ended": ended,
+                    "losses": self.trace.state(),
+                },
+                cast("IO[bytes]", body),  # no more than this is asked of it
+            )
+            file.seek(0)
+            file.write(_MAGIC + body.digest())
         self._saved = time.monotonic()
         self._took = self._saved - began
 

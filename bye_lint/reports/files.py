@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
-import stat
 from pathlib import Path
 from typing import Any, NoReturn
 
+from bye_lint.atomic import beside, write_whole
 from bye_lint.errors import ReportError, ResultError
 from bye_lint.escape import visible
 from bye_lint.reports.schema import result_schema
@@ -45,9 +44,9 @@ def check_writable(path: Path, *, spare: Path | None = None) -> None:
         return
     if target.exists() and not os.access(target, os.W_OK):
         _refuse(path, "the file is write-protected", "Choose another path or make it writable.")
-    probe = _temporary(target)
+    probe = beside(target)
     with _reported(path):
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        probe.open("xb").close()
         probe.unlink()
 
 
@@ -78,17 +77,7 @@ def write_bytes(data: bytes, path: Path) -> None:
         if _is_device(target):
             target.write_bytes(data)
             return
-        temporary = _temporary(target)
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            if target.exists():
-                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        write_whole(target, data)
 
 
 def load_result(path: Path) -> ScanResult:
@@ -184,10 +173,6 @@ def _link_in_repository(path: Path) -> Path | None:
 
 def _is_device(target: Path) -> bool:
     return target.exists() and not target.is_file()
-
-
-def _temporary(target: Path) -> Path:
-    return target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.tmp")
 
 
 def _refuse(path: Path, reason: str, remedy: str) -> NoReturn:

@@ -11,10 +11,10 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from bye_lint.atomic import write_whole
 from bye_lint.errors import UsageError
 from bye_lint.scout.card import write_card
 from bye_lint.scout.export import export_model
-from bye_lint.scout.loop import in_one_move
 
 
 class Kept:
@@ -106,5 +106,5 @@ class Kept:
 
 
 def _write(path: Path, value: Mapping[str, Any]) -> None:
-    told = json.dumps(value, indent=1)
-    in_one_move(path, lambda partial: partial.write_text(told, encoding="utf-8"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(value, indent=1).encode())

@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from bye_lint.atomic import in_one_move
+
 Batch = dict[str, torch.Tensor]
 WARM_STEPS: Final = 10
 WEIGHT_DECAY: Final = 0.05
@@ -50,14 +52,6 @@ def learning_rate_at(step: int, total: int, peak: float) -> float:
         return peak * (step + 1) / warm
     done = min((step - warm) / max(total - warm, 1), 1.0)
     return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-def in_one_move(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file so that a reader sees the old one or the new, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    write(partial)
-    partial.replace(path)
 
 
 def _batches(dataset: Dataset[Batch], start: int, workers: int) -> Iterator[Batch]:
@@ -103,7 +97,9 @@ class _Run:
             "total": self.total,
             "history": self.stage.history,
         }
-        in_one_move(self.path, lambda partial: torch.save(state, partial))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with in_one_move(self.path) as partial:
+            torch.save(state, partial)
 
     def advance(self, drawn: Batch) -> tuple[dict[str, float], float]:
         """Take one step; return the named losses and the learning rate."""

@@ -142,7 +142,7 @@ def test_a_full_or_forbidden_folder_is_refused(
     def forbidden(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(os, "open", forbidden)
+    monkeypatch.setattr(Path, "open", forbidden)
     for act in (check_writable, lambda path: write_report("x", path)):
         with pytest.raises(ReportError, match="permission denied"):
             act(tmp_path / "report")
