@@ -128,9 +128,11 @@ def check(
         return 0
     outputs = output.targets(request, report_files)
     result = scan.scan(request, progress=progress)
-    output.write_reports(result, outputs)
-    click.echo(output.render_stdout(result, stdout_format, quiet=quiet, verbose=verbose), nl=False)
-    return 0 if exit_zero else result.exit_code
+    said, status = output.finish(
+        result, outputs, stdout_format, quiet=quiet, verbose=verbose, exit_zero=exit_zero
+    )
+    click.echo(said, nl=False)
+    return status
 
 
 @cli.command(short_help="Render a saved RESULT again, in any format.")

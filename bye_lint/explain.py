@@ -7,7 +7,6 @@ their neighbours; of any other record it tells the figures.
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,8 +18,9 @@ from rich.text import Text
 from bye_lint.errors import UsageError
 from bye_lint.escape import visible
 from bye_lint.exhibits import Picture, Reconstruction
+from bye_lint.lookup import find_sample, places, remarks, require_sample
 from bye_lint.portrait import drawn, sheet, thumbnail
-from bye_lint.records import Finding, Skipped, place_of
+from bye_lint.records import Finding, Skipped
 from bye_lint.results import ScanResult, ScoredSample
 
 
@@ -43,50 +43,6 @@ class LayerStanding:
     z: float
     rank: float
     sensitive: bool
-
-
-def find_sample(result: ScanResult, name: str) -> ScoredSample:
-    """Return the record of an id or of a place, ``path:line``; of several, the most suspicious.
-
-    Raises
-    ------
-    UsageError
-        If the result has none; the message suggests ids that look alike.
-    """
-    found = [s for s in result.samples if s.sample_id == name]
-    found = found or [s for s in result.samples if name in _places(s)]
-    if found:
-        return max(found, key=lambda s: (s.suspicious, s.score or -math.inf))
-    remarked = [row.sample_id for row in _remarks(result) if row.sample_id]
-    ids = dict.fromkeys([*(s.sample_id for s in result.samples), *remarked])
-    alike = [other for other in ids if name and name in other and name != other][:3]
-    suspects = [s.sample_id for s in result.samples if s.suspicious][:3]
-    names = ", ".join(visible(other, 60) for other in alike or suspects)
-    remedy = f"{'Did you mean' if alike else 'Suspects are'}: {names}" if names else ""
-    if result.structural_only:
-        remedy = remedy or "A check of the structure alone knows the records with findings."
-    raise UsageError(f"no record with the id or place {visible(name, 80)!r} was scored", remedy)
-
-
-def remarks(result: ScanResult, name: str) -> tuple[Finding | Skipped, ...]:
-    """Return what is said of a record that was not scored, by its id or its place."""
-    rows = _remarks(result)
-    found = [row for row in rows if row.sample_id == name]
-    return tuple(found or [row for row in rows if name in _places(row)])
-
-
-def _remarks(result: ScanResult) -> list[Finding | Skipped]:
-    """Return the findings, and what was skipped without one."""
-    rows: dict[tuple[str, str, int, int], Finding | Skipped] = {}
-    both: list[Finding | Skipped] = [*result.findings, *result.skipped]
-    for row in both:
-        rows.setdefault((row.rule, *place_of(row)), row)
-    return list(rows.values())
-
-
-def _places(row: ScoredSample | Finding | Skipped) -> tuple[str, str]:
-    """Return a record's place as reports print it."""
-    return f"{row.path}:{row.line}", f"{row.path}:{row.line}:{row.column}"
 
 
 def standings(result: ScanResult, sample: ScoredSample) -> tuple[LayerStanding, ...]:
@@ -199,15 +155,12 @@ def explain_text(
     Raises
     ------
     UsageError
-        See :func:`find_sample`.
+        See :func:`.lookup.require_sample`.
     """
-    try:
-        sample = find_sample(result, name)
-    except UsageError:
-        said = remarks(result, name)
-        if not said:
-            raise
+    found = find_sample(result, name)
+    if found is None and (said := remarks(result, name)):
         return _print(_remarked(name, said), width, color, ascii_only)
+    sample = found or require_sample(result, name)
     verdict = "SUSPICIOUS" if sample.suspicious else "not flagged"
     parts: list[RenderableType] = [
         Text(f"{visible(sample.sample_id, 80)}: {verdict}", style="bold"),
@@ -247,8 +200,8 @@ def _remarked(name: str, said: Sequence[Finding | Skipped]) -> list[RenderableTy
     parts: list[RenderableType] = [Text(f"{visible(name, 80)}: not scored", style="bold")]
     place = ""
     for row in said:
-        if place != _places(row)[0]:
-            place = _places(row)[0]
+        if place != places(row)[0]:
+            place = places(row)[0]
             parts += [Text(visible(place), style="dim"), Text()]
         parts.append(Text(f"- {row.rule} {visible(row.message, 300)}"))
         if isinstance(row, Finding) and row.suppressed:
@@ -264,7 +217,7 @@ def explain_png(result: ScanResult, name: str) -> bytes:
     UsageError
         If there is no such record, or the result holds no picture of it.
     """
-    sample = find_sample(result, name)
+    sample = require_sample(result, name)
     picture = _picture(result, sample)
     image = thumbnail(picture) if picture is not None else None
     if picture is None or image is None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bye_lint.errors import ReportError
+from bye_lint.errors import ReportError, UsageError
 from bye_lint.escape import visible
 from bye_lint.reports import RenderContext, check_writable, render, write_report
 from bye_lint.request import Request, sources
@@ -45,6 +45,22 @@ def _keep_inside(path: Path) -> None:
             f"{visible(str(path))}: a report of the policy leaves the working directory",
             "Name it on the command line: --report FORMAT=PATH may go anywhere.",
         )
+
+
+def keep_outside(path: Path, request: Request) -> None:
+    """Refuse a folder or a file that the next check would look at beside the data.
+
+    Raises
+    ------
+    UsageError
+    """
+    real = path.resolve()
+    for data in request.paths:
+        if real.is_relative_to(data.resolve()):
+            raise UsageError(
+                f"{path}: in {data}, which is checked: both would be read as one set",
+                "Choose a place outside of it, or give the data a folder of their own.",
+            )
 
 
 def spare_sources(wanted: Iterable[Target], request: Request) -> None:
@@ -107,6 +123,21 @@ def render_stdout(result: ScanResult, form: str, *, quiet: bool, verbose: bool) 
         ascii=not (sys.stdout.encoding or "").lower().startswith("utf"),
     )
     return render(result, form, context)
+
+
+def finish(
+    result: ScanResult,
+    wanted: Sequence[Target],
+    form: str,
+    *,
+    quiet: bool,
+    verbose: bool,
+    exit_zero: bool,
+) -> tuple[str, int]:
+    """Write the reports of a check; return what standard output gets, and the exit status."""
+    write_reports(result, wanted)
+    said = render_stdout(result, form, quiet=quiet, verbose=verbose)
+    return said, 0 if exit_zero else result.exit_code
 
 
 def _runner() -> dict[str, str]:

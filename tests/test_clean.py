@@ -670,7 +670,7 @@ def test_the_command_needs_a_place_and_an_author(project, capsys, monkeypatch):
     text = text.replace("decision: ''\n  reason: ''", "decision: reject\n  reason: fine")
     (project / "review.yaml").write_text(text, "utf-8")
     before = tree(project)
-    monkeypatch.setattr("bye_lint.commands.baseline.author_of", nobody)
+    monkeypatch.setattr("bye_lint.decisions.author_of", nobody)
     assert cli.run(["clean", "result.json", "-o", "new", "--review", "review.yaml"]) == 2
     assert "--author" in capsys.readouterr().err
     assert tree(project) == before

@@ -15,8 +15,9 @@ from PIL import Image
 from bye_lint import cli
 from bye_lint.errors import UsageError
 from bye_lint.exhibits import Box, Campaign, Evidence, Picture, Reconstruction
-from bye_lint.explain import explain_png, explain_text, find_sample, reasons, standings
+from bye_lint.explain import explain_png, explain_text, reasons, standings
 from bye_lint.heat import encode_map
+from bye_lint.lookup import require_sample
 from bye_lint.records import Finding, Skipped
 from bye_lint.reports import RenderContext, render
 from bye_lint.results import (
@@ -203,7 +204,7 @@ def test_plain_ascii_where_nothing_else_can_be_shown(result):
 
 
 def test_standings_are_against_unflagged_records(result):
-    first, second = standings(result, find_sample(result, "r0"))
+    first, second = standings(result, require_sample(result, "r0"))
     assert first.median == pytest.approx(4.525)
     assert first.z < -5
     assert first.rank == 0.0

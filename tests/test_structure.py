@@ -19,10 +19,11 @@ PACKAGE = Path(__file__).parents[1] / "bye_lint"
 LAYERS = (
     {"__main__", "cli", "commands"},
     {
-        "authorship", "changes", "ci", "clean", "comparison", "cut", "doctor", "evaluate",
-        "explain", "findings", "foresight", "learning", "lfs", "output", "places", "planning",
-        "portrait", "probes", "provenance", "reference", "request", "review", "rewrite", "scan",
-        "scoring", "shards", "snapshot", "tables", "tuned", "verify",
+        "authorship", "changes", "ci", "clean", "comparison", "cut", "decisions", "doctor",
+        "evaluate", "explain", "findings", "foresight", "learning", "lfs", "lookup", "output",
+        "places", "planning", "portrait", "probes", "provenance", "reference", "request",
+        "retraining", "review", "rewrite", "scan", "scoring", "shards", "snapshot", "tables",
+        "tuned", "verify",
     },
     {
         "baseline", "canaries", "datasets", "detectors", "evidence", "models", "reports", "rules",

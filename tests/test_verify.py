@@ -15,9 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from bye_lint import scoring
+from bye_lint import retraining, scoring
 from bye_lint.cli import cli
-from bye_lint.commands import verify as command
 from bye_lint.comparison import Behaviour, Share, Verified, render, to_data
 from bye_lint.errors import DatasetError, MissingExtraError, ResultError, UsageError
 from bye_lint.evidence.phrases import telling_phrases
@@ -437,7 +436,7 @@ def known_pipeline(policy: Policy, named: str | None, sizes: tuple[int, int]) ->
 
 def test_both_models_are_trained_for_as_many_steps(tmp_path: Path) -> None:
     policy = Policy(fine_tune=FineTunePolicy(epochs=6.0), base=tmp_path)
-    base, pipeline = command._pipeline(policy, "scout", (750, 690))
+    base, pipeline = retraining.prepare(policy, "scout", (750, 690))
     assert base == "scout"
     settings = pipeline.settings  # type: ignore[attr-defined]
     assert (settings.n_steps(750), settings.n_steps(690)) == (281, 281)
@@ -460,7 +459,7 @@ def laid_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory: a result, its data cleaned, and a model that is known."""
     lay_out(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "_pipeline", known_pipeline)
+    monkeypatch.setattr(retraining, "prepare", known_pipeline)
     return tmp_path
 
 
@@ -470,7 +469,7 @@ def test_the_command(
 ) -> None:
     lay_out(tmp_path, left=left)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "_pipeline", known_pipeline)
+    monkeypatch.setattr(retraining, "prepare", known_pipeline)
     assert invoke("-o", "v.json") == status
     data = json.loads((tmp_path / "v.json").read_text())
     assert data["before"]["attack"]["share"] == 1.0
@@ -538,7 +537,7 @@ def test_the_command_needs_images_a_base_and_the_extra(
         patch.setattr(scoring, "find_spec", lambda name: None)
         with pytest.raises(MissingExtraError, match="torch"):
             invoke()
-    monkeypatch.setattr(command, "_pipeline", known_pipeline)
+    monkeypatch.setattr(retraining, "prepare", known_pipeline)
     for image in (tmp_path / "cleaned").glob("*.png"):
         image.unlink()
     with pytest.raises(DatasetError, match=r"none of 48 records can be used"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bye_lint.commands.options import device_option, policy_option, several, structural_option
+from bye_lint.decisions import DEFAULT_DAYS, DEFAULT_FILE, author_of, baseline_path, until
 from bye_lint.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     from bye_lint.request import Request
     from bye_lint.results import ScanResult
-
-DEFAULT_FILE = "bye-lint-baseline.yaml"
-DEFAULT_DAYS = 180
 
 
 @click.group(short_help="Accept known findings, each with a reason and a last day.")
@@ -68,7 +66,7 @@ def create(
     chosen: Path | None,
     reason: str,
     author: str | None,
-    expires: date | None,
+    expires: datetime | None,
     force: bool,
     **overrides: Any,
 ) -> int:
@@ -112,7 +110,7 @@ def update(
     chosen: Path | None,
     reason: str,
     author: str | None,
-    expires: date | None,
+    expires: datetime | None,
     **overrides: Any,
 ) -> int:
     """Drop what matches nothing any more; accept what is new.
@@ -186,22 +184,14 @@ def _plan(paths: tuple[Path, ...], saved: Path | None, overrides: Mapping[str, A
     return plan_request(paths, Overrides(baseline=False, **overrides))
 
 
-def baseline_path(request: Request, chosen: Path | None = None) -> Path:
-    """Return the baseline's file: the one named, the policy's, or the usual one."""
-    if chosen is not None:
-        return chosen
-    if request.policy.baseline is not None:
-        return request.policy.base / request.policy.baseline
-    return request.policy.base / DEFAULT_FILE
-
-
 def _decision(
-    request: Request, reason: str, author: str | None, expires: date | None, today: date
+    request: Request, reason: str, author: str | None, expires: datetime | None, today: date
 ) -> tuple[str, date]:
     """Return who accepts and until when; refuse what would be refused after minutes of a check."""
     from bye_lint.baseline import require_decision
 
-    name, last = author_of(request, author), until(expires, today)
+    last = until(expires.date() if expires is not None else None, today)
+    name = author_of(request, author)
     require_decision(reason=reason, author=name, expires=last, today=today)
     return name, last
 
@@ -228,24 +218,3 @@ def _scan(request: Request, saved: Path | None) -> ScanResult:
             "Name the paths that were checked, from the folder where they were.",
         )
     return result
-
-
-def author_of(request: Request, author: str | None) -> str:
-    """Return who accepts findings: the one named, or git's user."""
-    from bye_lint.authorship import committer
-    from bye_lint.vcs import repository_root
-
-    if author:
-        return author
-    repository = repository_root(request.root)
-    name = committer(repository) if repository is not None else ""
-    if not name:
-        raise UsageError("nobody accepts these findings", "Say who does: --author NAME.")
-    return name
-
-
-def until(expires: date | None, today: date) -> date:
-    """Return the last day of what is accepted today."""
-    if expires is None:
-        return today + timedelta(days=DEFAULT_DAYS)
-    return expires.date() if hasattr(expires, "date") else expires

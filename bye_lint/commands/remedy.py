@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from bye_lint.errors import UsageError
-
-if TYPE_CHECKING:
-    from bye_lint.request import Request
-    from bye_lint.results import ScanResult
-    from bye_lint.review import Review
 
 _result = click.argument("result", type=click.Path(path_type=Path))
 
@@ -33,10 +27,11 @@ def explain(result: Path, sample_id: str, png: Path | None) -> int:
     Exit status: 0 shown, 2 error.
     """
     from bye_lint.explain import explain_png, explain_text
+    from bye_lint.lookup import as_reported
     from bye_lint.reports import check_writable, load_result, write_bytes
 
     loaded = load_result(result)
-    sample_id = _as_reported(loaded, sample_id)
+    sample_id = as_reported(loaded, sample_id)
     if png is not None:
         check_writable(png, spare=result)
         write_bytes(explain_png(loaded, sample_id), png)
@@ -52,26 +47,6 @@ def explain(result: Path, sample_id: str, png: Path | None) -> int:
     )
     click.echo(text, nl=False)
     return 0
-
-
-def _as_reported(result: ScanResult, name: str) -> str:
-    """Return a record's name; a place that is given from the working directory as reports do."""
-    from bye_lint.explain import find_sample, remarks
-    from bye_lint.request import shown
-    from bye_lint.vcs import repository_root
-
-    def known(name: str) -> bool:
-        try:
-            return bool(find_sample(result, name))
-        except UsageError:
-            return bool(remarks(result, name))
-
-    place = re.fullmatch(r"(.+?)((?::\d+){1,2})", name)
-    if place is None or known(name):
-        return name
-    here = Path.cwd()
-    reported = shown(here / place[1], (repository_root(here) or here).resolve()) + place[2]
-    return reported if known(reported) else name
 
 
 @click.command(short_help="Write the dataset without its suspects.")
@@ -126,9 +101,10 @@ def clean(
     Exit status: 0 written, 2 error.
     """
     from bye_lint import clean as cleaning
-    from bye_lint.commands.baseline import author_of
+    from bye_lint import decisions
     from bye_lint.datasets import read_datasets
     from bye_lint.escape import visible
+    from bye_lint.output import keep_outside
     from bye_lint.reports import check_writable, load_result, write_report
     from bye_lint.request import Overrides, plan_request, result_paths
     from bye_lint.review import read_review
@@ -150,9 +126,9 @@ def clean(
     request = plan_request(paths, Overrides(policy_path=policy_path))
     for place in (output, quarantine):
         if place is not None:
-            _keep_outside(place, request)
+            keep_outside(place, request)
     rejecting = review is not None and bool(review.rejected)
-    accepts = author_of(request, author) if rejecting else ""
+    accepts = decisions.author_of(request, author) if rejecting else ""
     dataset, base = request.policy.dataset, request.policy.base
     items = read_datasets(
         request.paths, dataset, base, display_root=request.root, shelf=Shelf(cache_folder())
@@ -176,19 +152,12 @@ def clean(
     if done.quarantine is not None:
         click.echo(f"the removed ones, with the reasons: {done.quarantine}")
     if review is not None and review.rejected:
-        _suppress(request, loaded, review, accepts)
+        file, new = decisions.suppress_rejected(request, loaded, review, accepts, date.today())
+        click.echo(f"rejected {len(review.rejected)}, {new} newly suppressed: {file}")
+        if request.policy.baseline is None:
+            said = f"  add `baseline: {file.name}` to the policy, so that checks read it"
+            click.echo(said, err=True)
     return 0
-
-
-def _keep_outside(output: Path, request: Request) -> None:
-    """Refuse a folder or a file that the next check would look at beside the data."""
-    real = output.resolve()
-    for path in request.paths:
-        if real.is_relative_to(path.resolve()):
-            raise UsageError(
-                f"{output}: in {path}, which is checked: both would be read as one set",
-                "Choose a place outside of it, or give the data a folder of their own.",
-            )
 
 
 def _text(path: Path) -> str:
@@ -196,23 +165,3 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read: {error}") from error
-
-
-def _suppress(request: Request, result: ScanResult, review: Review, author: str) -> None:
-    """Write the suspects that were rejected into the baseline."""
-    from datetime import date
-
-    from bye_lint.baseline import Baseline, load_baseline, write_baseline
-    from bye_lint.commands.baseline import baseline_path, until
-    from bye_lint.review import suppressions
-
-    path, today = baseline_path(request), date.today()
-    known = load_baseline(path) if path.exists() else Baseline()
-    made = suppressions(
-        result, review, known, author=author, expires=until(None, today), today=today
-    )
-    write_baseline(made, path)
-    new = len(made.entries) - len(known.entries)
-    click.echo(f"rejected {len(review.rejected)}, {new} newly suppressed: {path}")
-    if request.policy.baseline is None:
-        click.echo(f"  add `baseline: {path.name}` to the policy, so that checks read it", err=True)

@@ -142,6 +142,8 @@ def judge(
     outputs = output.targets(request, report_files)
     progress = SilentProgress() if quiet else RichProgress(bars=not no_progress)
     result = scan.scan(request, progress=progress, source=source)
-    output.write_reports(result, outputs)
-    click.echo(output.render_stdout(result, stdout_format, quiet=quiet, verbose=verbose), nl=False)
-    return 0 if exit_zero else result.exit_code
+    said, status = output.finish(
+        result, outputs, stdout_format, quiet=quiet, verbose=verbose, exit_zero=exit_zero
+    )
+    click.echo(said, nl=False)
+    return status
