@@ -11,14 +11,14 @@ from pathlib import Path
 from bye_lint import tables
 from bye_lint.baseline import Baseline, load_baseline
 from bye_lint.ci import base_ref, refuse_another_push
-from bye_lint.datasets import dataset_files, display_path, holds_records
+from bye_lint.datapaths import data_among, dataset_places, paths_of_hook
+from bye_lint.datasets import dataset_files, display_path
 from bye_lint.errors import ResultError, UsageError
 from bye_lint.escape import visible
 from bye_lint.places import refuse_leaving, refuse_links, stands_in
 from bye_lint.policy import (
     DEVICE,
     PATTERNS,
-    POLICY_NAMES,
     Policy,
     default_policy,
     find_policy,
@@ -26,7 +26,7 @@ from bye_lint.policy import (
     show_policy,
 )
 from bye_lint.records import Finding
-from bye_lint.reference import read_reference
+from bye_lint.reference import Reference, read_reference
 from bye_lint.results import ScanResult
 from bye_lint.vcs import repository_root
 
@@ -100,6 +100,12 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
 
     A policy file among the paths is read, and so checked, but holds no records.
 
+    The order is part of what protects a change's judge. The repository and the ref come first,
+    since both decide whose files count. The base's policy is read before any path is chosen: it
+    names the data, their format and the image root, so that by the change's own policy the change
+    could take its data out of the check, or have other places looked at than are read. Only what
+    was chosen by it can then be held to lie within the repository.
+
     Raises
     ------
     UsageError
@@ -108,6 +114,44 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
         If the policy has mistakes.
     VcsError
         If git cannot tell what the change is compared with.
+    """
+    _refuse_arguments(paths, overrides)
+    start = paths[0] if paths else Path.cwd()
+    root = (repository_root(start) or Path.cwd()).resolve()
+    if "auto" in (overrides.changed_since, overrides.policy_ref):
+        refuse_another_push(os.environ, root)
+    ref = _ref(overrides.changed_since)
+    judge_ref = _judge_ref(overrides, ref)
+    if judge_ref is not None:
+        _refuse_another_repository(start, root)
+    found = overrides.policy_path or find_policy(start)
+    rules = _rules(overrides, found, judge_ref, start, root)
+    chosen = _chosen_paths(paths, overrides, rules.policy)
+    if judge_ref is not None:
+        _refuse_leaving(chosen, rules.policy, root)
+    of_policy = not set(chosen) & set(paths)
+    return Request(
+        paths=chosen,
+        policy=_overridden(rules.policy, overrides),
+        root=root,
+        structural=overrides.structural,
+        changed_since=ref,
+        baseline=rules.baseline if overrides.baseline else Baseline(),
+        weakened=rules.weakened,
+        known=None if judge_ref is None else (*data_among(paths), *rules.known),
+        policy_ref=judge_ref,
+        policy_path=_told_policy(overrides, found if of_policy else None, root),
+        paths_of_policy=of_policy,
+        accepts=overrides.baseline,
+    )
+
+
+def _refuse_arguments(paths: Sequence[Path], overrides: Overrides) -> None:
+    """Refuse what the command line alone shows to be a mistake.
+
+    Raises
+    ------
+    UsageError
     """
     if overrides.hook and not overrides.structural:
         raise UsageError(
@@ -121,63 +165,55 @@ def plan_request(paths: Sequence[Path], overrides: Overrides) -> Request:
         raise UsageError(
             f"--device {overrides.device!r}: no such device", f"Use {PATTERNS[DEVICE]}."
         )
-    start = paths[0] if paths else Path.cwd()
-    root = (repository_root(start) or Path.cwd()).resolve()
-    if "auto" in (overrides.changed_since, overrides.policy_ref):
-        refuse_another_push(os.environ, root)
-    ref = _ref(overrides.changed_since)
-    judge_ref = _judge_ref(overrides, ref)
-    if judge_ref is not None:
-        _refuse_another_repository(start, root)
-    found = overrides.policy_path or find_policy(start)
+
+
+def _rules(
+    overrides: Overrides, found: Path | None, judge_ref: str | None, start: Path, root: Path
+) -> Reference:
+    """Return the policy and the baseline that judge: the working tree's, or those of a ref."""
     if judge_ref is not None and found:
-        refuse_links(found, root)
+        refuse_links(found, root)  # before it is read: it could lead to another file at the ref
     choices = tables.choices()
     policy = load_policy(found, choices=choices) if found else default_policy(Path.cwd())
-    baseline, weakened = Baseline(), tuple[Finding, ...]()
-    known: tuple[Path, ...] | None = None
     if judge_ref is not None:
-        judge = read_reference(
+        return read_reference(
             policy, judge_ref, root, start=start, named=overrides.policy_path, choices=choices
         )
-        policy, baseline, weakened = judge.policy, judge.baseline, judge.weakened
-        known = (*_data(paths), *judge.known)
-    elif policy.baseline is not None and overrides.baseline:
+    baseline = Baseline()
+    if policy.baseline is not None and overrides.baseline:
         path = policy.base / policy.baseline
         baseline = load_baseline(path, source=shown(path, root))
-    # by the base's policy, so that a change cannot take its own data out of the check
+    return Reference(policy, baseline, ())
+
+
+def _chosen_paths(paths: Sequence[Path], overrides: Overrides, policy: Policy) -> tuple[Path, ...]:
+    """Return the data that are checked, by the policy that judges."""
     if overrides.policy_alone:
-        chosen = _data(paths)
-    elif overrides.hook:
-        chosen = _of_hook(paths, policy)
-    else:
-        chosen = _dataset_paths(paths, policy, overrides.example)
-    if judge_ref is not None:
-        image_root = policy.dataset.image_root
-        for path in (*chosen, *(() if image_root is None else (policy.base / image_root,))):
-            refuse_leaving(path, root)
-    of_policy = not set(chosen) & set(paths)
-    rules = overrides.policy_path
-    if rules is None and of_policy and found and found.parent.resolve() != root:
-        rules = found
+        return data_among(paths)
+    if overrides.hook:
+        return paths_of_hook(paths, policy)
+    return dataset_places(paths, policy, overrides.example)
+
+
+def _refuse_leaving(chosen: Sequence[Path], policy: Policy, root: Path) -> None:
+    """Refuse data and images in the repository that links lead out of it."""
+    image_root = policy.dataset.image_root
+    for path in (*chosen, *(() if image_root is None else (policy.base / image_root,))):
+        refuse_leaving(path, root)
+
+
+def _overridden(policy: Policy, overrides: Overrides) -> Policy:
+    """Return the policy with what the command line says instead."""
     if overrides.device is not None:
         policy = replace(policy, model=replace(policy.model, device=overrides.device))
-    if overrides.seed is not None:
-        policy = replace(policy, seed=overrides.seed)
-    return Request(
-        paths=chosen,
-        policy=policy,
-        root=root,
-        structural=overrides.structural,
-        changed_since=ref,
-        baseline=baseline if overrides.baseline else Baseline(),
-        weakened=weakened,
-        known=known,
-        policy_ref=judge_ref,
-        policy_path=rules,
-        paths_of_policy=of_policy,
-        accepts=overrides.baseline,
-    )
+    return policy if overrides.seed is None else replace(policy, seed=overrides.seed)
+
+
+def _told_policy(overrides: Overrides, found: Path | None, root: Path) -> Path | None:
+    """Return the policy file by whose name alone the same check can be asked for again."""
+    if overrides.policy_path is not None:
+        return overrides.policy_path
+    return found if found and found.parent.resolve() != root else None
 
 
 def _ref(ref: str | None) -> str | None:
@@ -211,45 +247,6 @@ def _refuse_another_repository(start: Path, root: Path) -> None:
             f"{start}: belongs to another repository, {root}",
             "Run from inside of that one, so that its own base is asked for the policy.",
         )
-
-
-def _data(paths: Sequence[Path]) -> tuple[Path, ...]:
-    return tuple(path for path in paths if path.name not in POLICY_NAMES)
-
-
-def _of_hook(paths: Sequence[Path], policy: Policy) -> tuple[Path, ...]:
-    """Return what there is to check of the files that a hook names; it may be nothing.
-
-    A hook names whatever has a dataset's suffix. What holds no records is passed over, as in a
-    folder; if the policy is among the files, its own paths are checked when no other is.
-    """
-    chosen = tuple(
-        path
-        for path in _data(paths)
-        if path.is_dir() or holds_records(path, policy.dataset, policy.base)
-    )
-    if not chosen and len(_data(paths)) < len(paths) and policy.dataset.paths:
-        return _dataset_paths((), policy, "")
-    return chosen
-
-
-def _dataset_paths(paths: Sequence[Path], policy: Policy, example: str) -> tuple[Path, ...]:
-    chosen = _data(paths)
-    if chosen:
-        return chosen
-    chosen = tuple(policy.base / path for path in policy.dataset.paths)
-    if not chosen:
-        raise UsageError(
-            "nothing to check: no PATH of data was given and the policy names none",
-            f"Name a folder ({example}), or set dataset.paths in bye-lint.yaml.",
-        )
-    for path in chosen:
-        if not path.exists():
-            raise UsageError(
-                f"{path}: no such file or folder (dataset.paths in {policy.source})",
-                "Paths of the policy are relative to the policy file.",
-            )
-    return chosen
 
 
 def effective_policy(request: Request) -> str:

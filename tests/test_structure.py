@@ -19,9 +19,9 @@ PACKAGE = Path(__file__).parents[1] / "bye_lint"
 LAYERS = (
     {"__main__", "cli", "commands"},
     {
-        "authorship", "changes", "ci", "clean", "comparison", "cut", "decisions", "doctor",
-        "evaluate", "explain", "findings", "foresight", "learning", "lfs", "lookup", "output",
-        "places", "planning", "portrait", "probes", "provenance", "reference", "request",
+        "authorship", "changes", "ci", "clean", "comparison", "cut", "datapaths", "decisions",
+        "doctor", "evaluate", "explain", "findings", "foresight", "learning", "lfs", "lookup",
+        "output", "places", "planning", "portrait", "probes", "provenance", "reference", "request",
         "retraining", "review", "rewrite", "scan", "scoring", "shards", "snapshot", "tables",
         "tuned", "verify",
     },
