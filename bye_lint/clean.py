@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from bye_lint.atomic import write_whole
+from bye_lint.codes import CAMPAIGN, SUSPICIOUS
 from bye_lint.cut import Position
 from bye_lint.errors import ReportError, ResultError, UsageError
 from bye_lint.escape import visible
@@ -90,7 +91,7 @@ def chosen_for_removal(
         If an id to keep is not a suspect's.
     """
     suppressed = {
-        place_of(f) for f in result.findings if f.rule == "BYE001" and f.suppressed is not None
+        place_of(f) for f in result.findings if f.rule == SUSPICIOUS and f.suppressed is not None
     }
     suspects = [s for s in result.samples if s.suspicious]
     unknown = sorted(set(keep) - {s.sample_id for s in suspects})
@@ -237,7 +238,7 @@ def _match_unscored(result: ScanResult, items: Sequence[Sample | Skipped], max_p
     for skipped in result.skipped:
         known[place_of(skipped)][skipped.fingerprint] = skipped.rule
     for finding in result.findings:
-        if finding.rule not in ("BYE001", "BYE002"):  # those are of records with a score
+        if finding.rule not in (SUSPICIOUS, CAMPAIGN):  # those are of records with a score
             known[place_of(finding)][finding.fingerprint] = finding.rule
     new = []
     for item in items:
@@ -275,7 +276,7 @@ def _reasons(result: ScanResult) -> dict[tuple[str, int, int], list[str]]:
     """Return what the findings say of suspects, by place."""
     found: dict[tuple[str, int, int], list[str]] = defaultdict(list)
     for finding in result.findings:
-        if finding.rule == "BYE001":
+        if finding.rule == SUSPICIOUS:
             found[place_of(finding)].append(finding.message)
     return found
 

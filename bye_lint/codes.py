@@ -29,9 +29,28 @@ class Rule:
     help: str
 
 
+#: The codes by name. They are never reused.
+SUSPICIOUS = "BYE001"
+CAMPAIGN = "BYE002"
+INVALID_JSON = "BYE101"
+INVALID_RECORD = "BYE102"
+MISSING_IMAGE = "BYE103"
+UNDECODABLE_IMAGE = "BYE104"
+IMAGE_OUTSIDE_ROOT = "BYE105"
+IMAGE_TOO_LARGE = "BYE106"
+EMPTY_ANSWER = "BYE107"
+PLACEHOLDER_MISMATCH = "BYE108"
+DUPLICATE_ID = "BYE109"
+IS_LFS_POINTER = "BYE110"
+NO_IMAGE_ASKED = "BYE111"
+UNREADABLE_BY_MODEL = "BYE112"
+UNREAD_FILE = "BYE113"
+POLICY_WEAKENED = "BYE301"
+SUPPRESSION_EXPIRED = "BYE302"
+
 _ROWS = (
     Rule(
-        "BYE001",
+        SUSPICIOUS,
         "suspicious-sample",
         "error",
         "9.1",
@@ -45,7 +64,7 @@ _ROWS = (
         "with a reason.",
     ),
     Rule(
-        "BYE002",
+        CAMPAIGN,
         "campaign",
         "error",
         "9.5",
@@ -55,7 +74,7 @@ _ROWS = (
         "**What to do:** review the group as a whole, and everything else from the same source.",
     ),
     Rule(
-        "BYE101",
+        INVALID_JSON,
         "invalid-json",
         "error",
         "3.0",
@@ -64,7 +83,7 @@ _ROWS = (
         "**What to do:** fix the syntax at the place shown, or write the file again.",
     ),
     Rule(
-        "BYE102",
+        INVALID_RECORD,
         "invalid-record",
         "error",
         "3.0",
@@ -73,7 +92,7 @@ _ROWS = (
         "**What to do:** add the field, or name the fields in the policy under `dataset.fields`.",
     ),
     Rule(
-        "BYE103",
+        MISSING_IMAGE,
         "missing-image",
         "error",
         "3.0",
@@ -82,7 +101,7 @@ _ROWS = (
         "**What to do:** add the file, or set `dataset.image_root` in the policy.",
     ),
     Rule(
-        "BYE104",
+        UNDECODABLE_IMAGE,
         "undecodable-image",
         "error",
         "3.0",
@@ -90,7 +109,7 @@ _ROWS = (
         "The file is truncated, damaged, or not an image.\n\n**What to do:** replace the file.",
     ),
     Rule(
-        "BYE105",
+        IMAGE_OUTSIDE_ROOT,
         "image-outside-root",
         "error",
         "7.5",
@@ -102,7 +121,7 @@ _ROWS = (
         "or where it leads, beside the folder that is checked.",
     ),
     Rule(
-        "BYE106",
+        IMAGE_TOO_LARGE,
         "image-too-large",
         "error",
         "5.0",
@@ -111,7 +130,7 @@ _ROWS = (
         "**What to do:** scale the image down, or raise `dataset.max_pixels` in the policy.",
     ),
     Rule(
-        "BYE107",
+        EMPTY_ANSWER,
         "empty-answer",
         "warning",
         "2.0",
@@ -122,7 +141,7 @@ _ROWS = (
         "**What to do:** add the answer or drop the record.",
     ),
     Rule(
-        "BYE108",
+        PLACEHOLDER_MISMATCH,
         "placeholder-mismatch",
         "error",
         "3.0",
@@ -134,7 +153,7 @@ _ROWS = (
         "in a field.",
     ),
     Rule(
-        "BYE109",
+        DUPLICATE_ID,
         "duplicate-id",
         "warning",
         "2.0",
@@ -143,7 +162,7 @@ _ROWS = (
         "**What to do:** give each record its own id.",
     ),
     Rule(
-        "BYE110",
+        IS_LFS_POINTER,
         "lfs-pointer",
         "error",
         "3.0",
@@ -152,7 +171,7 @@ _ROWS = (
         "**What to do:** run `git lfs pull`, or set `lfs: true` in the checkout action.",
     ),
     Rule(
-        "BYE111",
+        NO_IMAGE_ASKED,
         "no-image-asked",
         "note",
         "0.1",
@@ -163,7 +182,7 @@ _ROWS = (
         "place for one are counted separately; others of this rule count as skipped.",
     ),
     Rule(
-        "BYE112",
+        UNREADABLE_BY_MODEL,
         "unreadable-by-model",
         "error",
         "3.0",
@@ -176,7 +195,7 @@ _ROWS = (
         "Fix the record, or look at it and accept the finding in the baseline.",
     ),
     Rule(
-        "BYE113",
+        UNREAD_FILE,
         "unread-file",
         "note",
         "1.0",
@@ -188,7 +207,7 @@ _ROWS = (
         "in the policy (`dataset.fields`, `dataset.format`), or keep the file elsewhere.",
     ),
     Rule(
-        "BYE301",
+        POLICY_WEAKENED,
         "policy-weakened",
         "error",
         "8.0",
@@ -198,7 +217,7 @@ _ROWS = (
         "**What to do:** review the change to the policy on its own, before the data.",
     ),
     Rule(
-        "BYE302",
+        SUPPRESSION_EXPIRED,
         "suppression-expired",
         "warning",
         "2.0",

@@ -15,6 +15,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bye_lint.codes import SUSPICIOUS
 from bye_lint.errors import UsageError
 from bye_lint.escape import visible
 from bye_lint.exhibits import Picture, Reconstruction
@@ -118,7 +119,7 @@ def reasons(result: ScanResult, sample: ScoredSample) -> tuple[str, ...]:
     suppressed = [
         f.suppressed
         for f in result.findings
-        if f.suppressed and (f.path, f.line, f.rule) == (sample.path, sample.line, "BYE001")
+        if f.suppressed and (f.path, f.line, f.rule) == (sample.path, sample.line, SUSPICIOUS)
     ]
     said += [f"The finding is suppressed: {visible(reason)}" for reason in suppressed]
     return tuple(said)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bye_lint.codes import RULES
+from bye_lint.codes import RULES, SUSPICIOUS, UNREAD_FILE, UNREADABLE_BY_MODEL
 from bye_lint.exhibits import Campaign, Evidence
 from bye_lint.features import Detection, FloatArray, comparable
 from bye_lint.policy import Policy
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 #: Longest prompt and answer kept in a result; a report shows less, a record may hold a book.
 TEXT_LIMIT = 400
 _DECIMALS = 6
-
-#: Rule of a record that the model could not read.
-UNREAD = "BYE112"
 
 
 @dataclass(frozen=True)
@@ -105,14 +102,14 @@ def weigh(
 def _unread(sample: Sample, digest: str, error: str) -> Skipped:
     place = sample.location
     return Skipped(
-        rule=UNREAD,
+        rule=UNREADABLE_BY_MODEL,
         message=f"the model could not read the record: {error or 'not a number'}",
         path=place.path,
         line=place.line,
         column=place.column,
         end_column=place.end_column,
         sample_id=sample.id,
-        fingerprint=_fingerprint(UNREAD, digest),
+        fingerprint=_fingerprint(UNREADABLE_BY_MODEL, digest),
     )
 
 
@@ -130,7 +127,9 @@ def not_looked_at(items: Iterable[Checked]) -> Counter[tuple[str, str]]:
     """
     keys: Counter[tuple[str, str]] = Counter()
     for item in items:
-        keys.update((code, _fingerprint(code, item.digest)) for code in ("BYE001", UNREAD))
+        keys.update(
+            (code, _fingerprint(code, item.digest)) for code in (SUSPICIOUS, UNREADABLE_BY_MODEL)
+        )
         if item.sample is not None:
             for code in WHEN_DECODED:  # a finding an image, all of them of one fingerprint
                 told = fingerprint(item.sample, item.identity, code)
@@ -151,7 +150,7 @@ def unread_file(path: str) -> Finding:
     path : str
         As reports show it.
     """
-    rule = RULES["BYE113"]
+    rule = RULES[UNREAD_FILE]
     return Finding(
         rule=rule.code,
         level=rule.level,
@@ -239,7 +238,7 @@ def suspicious_findings(
 
     The threshold is named where the score reaches it; who is below is accused by the probability.
     """
-    rule = RULES["BYE001"]
+    rule = RULES[SUSPICIOUS]
     suspects = [s for s in samples if s.suspicious]
     sharing = Counter(folded(s.answer for s in suspects))
     everyone = Counter(folded(s.answer for s in samples))

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bye_lint.codes import MISSING_IMAGE
 from bye_lint.comparison import Verified
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import DatasetError, UsageError
@@ -163,7 +164,7 @@ def held_out(path: Path, dataset: DatasetPolicy, read: Read, progress: Progress)
     items = list(read([path], own))
     if dataset.image_root is not None:
         images = (image for item in items if isinstance(item, Sample) for image in item.images)
-        if any(check_image(i, own.max_pixels, decode=False).rule != "BYE103" for i in images):
+        if any(check_image(i, own.max_pixels, decode=False).rule != MISSING_IMAGE for i in images):
             used = "from its own folder, not from dataset.image_root"
         else:
             items = list(read([path], dataset))

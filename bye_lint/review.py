@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from bye_lint.baseline import Baseline, Entry
+from bye_lint.codes import SUSPICIOUS
 from bye_lint.errors import UsageError
 from bye_lint.escape import visible
 from bye_lint.records import place_of
@@ -120,7 +121,7 @@ def suppressions(
     for finding in result.findings:
         reason = review.rejected.get(digests.get(place_of(finding), ""))
         key = (finding.rule, finding.fingerprint)
-        if finding.rule != "BYE001" or reason is None or not finding.fingerprint:
+        if finding.rule != SUSPICIOUS or reason is None or not finding.fingerprint:
             continue
         if covered[key]:
             covered[key] -= 1

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bye_lint import authorship, vcs
 from bye_lint.baseline import answered_rules, apply_baseline
 from bye_lint.changes import find_changes, select
+from bye_lint.codes import CAMPAIGN, POLICY_WEAKENED, SUSPICIOUS
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import VcsError
 from bye_lint.findings import (
@@ -37,9 +38,6 @@ from bye_lint.verdict import Verdict, judge, judge_structure, too_few
 if TYPE_CHECKING:
     from bye_lint.planning import Plan
     from bye_lint.scoring import RowSource, Scores
-
-#: Rules of the detector; the others are errors in themselves.
-SUSPICIOUS, CAMPAIGN, WEAKENED = "BYE001", "BYE002", "BYE301"
 
 
 @dataclass(frozen=True)
@@ -310,7 +308,7 @@ def _judge(
         suspicious=suspicious,
         errors=errors,
         inconclusive=_doubt(scores),
-        weakened=open_errors.count(WEAKENED),
+        weakened=open_errors.count(POLICY_WEAKENED),
     )
 
 

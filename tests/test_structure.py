@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,6 +95,16 @@ def test_no_circles() -> None:
     for unit, target in edges():
         graph.setdefault(unit, set()).add(target)
     assert list(TopologicalSorter(graph).static_order())
+
+
+def test_rule_codes_are_named_in_one_place() -> None:
+    found = {
+        str(path.relative_to(PACKAGE))
+        for _, path, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and re.fullmatch(r"BYE\d{3}", str(node.value))
+    }
+    assert found == {"codes.py"}
 
 
 def test_heavy_packages_stay_in_their_rooms() -> None:

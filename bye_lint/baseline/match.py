@@ -13,17 +13,24 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from bye_lint.baseline.file import Baseline, Entry
-from bye_lint.codes import RULES
+from bye_lint.codes import (
+    CAMPAIGN,
+    POLICY_WEAKENED,
+    RULES,
+    SUPPRESSION_EXPIRED,
+    SUSPICIOUS,
+    UNREADABLE_BY_MODEL,
+)
 from bye_lint.errors import BaselineError
 from bye_lint.escape import visible
 from bye_lint.records import Finding
 from bye_lint.results import ScanResult
 
 #: Rules about the judge itself; accepting one of their findings would defeat them.
-NEVER_ACCEPTED = ("BYE301", "BYE302")
+NEVER_ACCEPTED = (POLICY_WEAKENED, SUPPRESSION_EXPIRED)
 
 #: What the detector says, and what else is known once a model has read the records.
-_DETECTED, _UNREAD = ("BYE001", "BYE002"), "BYE112"
+_DETECTED = (SUSPICIOUS, CAMPAIGN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ def answered_rules(*, scored: bool, sure: bool) -> frozenset[str]:
         The detector is not inconclusive.
     """
     silent: set[str] = set() if scored and sure else set(_DETECTED)
-    return frozenset(RULES) - silent - (set() if scored else {_UNREAD})
+    return frozenset(RULES) - silent - (set() if scored else {UNREADABLE_BY_MODEL})
 
 
 def judged_rules(result: ScanResult) -> frozenset[str]:
@@ -246,7 +253,7 @@ def _accepted(finding: Finding, entry: Entry) -> Finding:
 
 
 def _complaint(item: Audited, source: str) -> Finding:
-    rule, entry = RULES["BYE302"], item.entry
+    rule, entry = RULES[SUPPRESSION_EXPIRED], item.entry
     what = f"{entry.rule} of {entry.fingerprint[:12]}"
     if item.state == "expired":
         message = f"the entry for {what} expired on {entry.expires}"

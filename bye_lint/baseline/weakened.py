@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bye_lint.baseline.file import Baseline, Entry
-from bye_lint.codes import RULES
+from bye_lint.codes import POLICY_WEAKENED, RULES
 from bye_lint.escape import visible
 from bye_lint.policy import Policy
 from bye_lint.policy.nodes import Document, Place, clip, read_document
@@ -202,7 +202,7 @@ def _place(document: Document, key: str) -> Place:
 
 def weakened_finding(message: str, path: str, place: Place = _TOP) -> Finding:
     """Return a BYE301 with a fingerprint of its own."""
-    rule = RULES["BYE301"]
+    rule = RULES[POLICY_WEAKENED]
     content = json.dumps([rule.code, path, message])
     return Finding(
         rule=rule.code,

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from bye_lint.codes import INVALID_JSON
 from bye_lint.datasets import chat, imagefolder, llava, parquet
 from bye_lint.datasets.base import Reader, ReadSettings
 from bye_lint.datasets.images import ImageRoot
@@ -114,7 +115,7 @@ def read_datasets(
     for file in dataset_files(paths, policy, base, on_passed_over=on_passed_over):
         display = display_path(file.path, display_root)
         if file.reader is None:
-            rule, message = file.problem or ("BYE101", "the file cannot be read")
+            rule, message = file.problem or (INVALID_JSON, "the file cannot be read")
             content = f"{rule}\n{display}\n{_mark(file.path)}"
             digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()
             yield Unread(rule, message, display, 1, fingerprint=digest)

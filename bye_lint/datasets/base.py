@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bye_lint.codes import IMAGE_OUTSIDE_ROOT, INVALID_JSON, INVALID_RECORD
 from bye_lint.datasets.images import ImageRoot
 from bye_lint.datasets.jsondecode import clip, has_surrogate
 from bye_lint.datasets.names import misspelled
@@ -19,7 +20,7 @@ from bye_lint.records import ImageSource, Location, Sample, Skipped, Turn
 class RecordError(Exception):
     """A record that cannot be used; becomes a :class:`Skipped` at the record's place."""
 
-    def __init__(self, message: str, rule: str = "BYE102") -> None:
+    def __init__(self, message: str, rule: str = INVALID_RECORD) -> None:
         super().__init__(message)
         self.rule = rule
 
@@ -83,7 +84,7 @@ Convert = Callable[[Mapping[str, Any], Mapping[str, str]], Parsed]
 def to_sample(raw: RawRecord, settings: ReadSettings, convert: Convert) -> Sample | Skipped:
     """Make a sample of a raw record, or say why there is none."""
     if raw.error:
-        return _skipped(raw, settings, "BYE101", raw.error, raw.text)
+        return _skipped(raw, settings, INVALID_JSON, raw.error, raw.text)
     try:
         if not isinstance(raw.value, dict):
             raise RecordError(f"the record is {kind(raw.value)}, expected an object with fields")
@@ -121,7 +122,7 @@ def _image(image: str | ImageSource, settings: ReadSettings) -> ImageSource:
         )
     found = settings.images.find(image)
     if isinstance(found, str):
-        raise RecordError(f"the image {clip(image)} {found}", "BYE105")
+        raise RecordError(f"the image {clip(image)} {found}", IMAGE_OUTSIDE_ROOT)
     return found
 
 

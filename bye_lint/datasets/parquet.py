@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from bye_lint.codes import INVALID_JSON
 from bye_lint.datasets.base import Reader, ReadSettings, to_sample
 from bye_lint.datasets.columns import has_columns, parse_columns
 from bye_lint.datasets.jsondecode import clip
@@ -73,7 +74,7 @@ def read(path: Path, settings: ReadSettings) -> Iterator[Sample | Skipped]:
     except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:
         message = f"row {row + 1} and what follows cannot be read: {_first_line(error)}"
         digest = hashlib.sha256(f"{message}\n{_hash(path)}".encode()).hexdigest()
-        yield Skipped("BYE101", message, settings.display, row + 1, fingerprint=digest)
+        yield Skipped(INVALID_JSON, message, settings.display, row + 1, fingerprint=digest)
 
 
 def _batches(arrow: Any, path: Path, file: Any, columns: list[str]) -> Iterator[Any]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bye_lint.codes import IMAGE_OUTSIDE_ROOT, INVALID_JSON, IS_LFS_POINTER
 from bye_lint.datasets.base import Reader
 from bye_lint.datasets.beside import is_of_model, looks_like_data, may_hold_records
 from bye_lint.datasets.images import LFS_POINTER
@@ -21,7 +22,10 @@ from bye_lint.errors import DatasetError
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 #: The finding of a file that is a link out of the folder that is read.
-_LEAVES = ("BYE105", "the file is a link that leaves the folder; name the file to check it")
+_LEAVES = (
+    IMAGE_OUTSIDE_ROOT,
+    "the file is a link that leaves the folder; name the file to check it",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +256,9 @@ def _linked(
     if not may_hold_records(real, readers, fields):
         return None
     return DatasetFile(
-        path, None, ("BYE105", "the folder is a link, which is not followed; name it to check it")
+        path,
+        None,
+        (IMAGE_OUTSIDE_ROOT, "the folder is a link, which is not followed; name it to check it"),
     )
 
 
@@ -289,7 +295,7 @@ def _cannot_be_read(path: str | Path, error: OSError) -> DatasetError:
 
 def _unreadable(head: bytes) -> tuple[str, str] | None:
     if head.startswith(LFS_POINTER):
-        return "BYE110", "the file is a Git LFS pointer, run git lfs pull"
+        return IS_LFS_POINTER, "the file is a Git LFS pointer, run git lfs pull"
     if head.startswith(_UTF16):
-        return "BYE101", "the file is UTF-16, save it as UTF-8"
+        return INVALID_JSON, "the file is UTF-16, save it as UTF-8"
     return None

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from scipy.stats import hypergeom
 
-from bye_lint.codes import RULES
+from bye_lint.codes import CAMPAIGN, RULES
 from bye_lint.exhibits import Campaign, Phrase, Reconstruction
 from bye_lint.records import Finding
 from bye_lint.results import ScoredSample
@@ -112,7 +112,7 @@ def campaign_findings(
     The message quotes the dataset; reports escape it. The fingerprint depends on what is
     shared, not on who shares it, so that it stays when records come and go.
     """
-    rule = RULES["BYE002"]
+    rule = RULES[CAMPAIGN]
     places: dict[str, ScoredSample] = {}
     for s in sorted(samples, key=lambda s: (s.path, s.line, s.column)):
         if s.suspicious:

@@ -24,6 +24,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from bye_lint.codes import CAMPAIGN, SUSPICIOUS
 from bye_lint.escape import visible
 from bye_lint.exhibits import Evidence, Picture
 from bye_lint.heat import decode_map, overlay_png
@@ -99,7 +100,7 @@ def render(result: ScanResult, context: RenderContext) -> str:
             head_map=plots.head_map(evidence.head_separation),
             patches=_patches(evidence),
             boxes=[p.trigger for p in evidence.pictures if p.trigger is not None],
-            others=[f for f in view.active(result) if f.rule not in (view.SUSPICIOUS, "BYE002")],
+            others=[f for f in view.active(result) if f.rule not in (SUSPICIOUS, CAMPAIGN)],
             max_rows=MAX_ROWS,
         )
         + "\n"

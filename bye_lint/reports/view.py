@@ -12,14 +12,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bye_lint.codes import RULES, Rule
+from bye_lint.codes import CAMPAIGN, RULES, SUSPICIOUS, Rule
 from bye_lint.escape import uri_path
 from bye_lint.exhibits import Campaign
 from bye_lint.records import Finding, Level, Skipped, place_of
 from bye_lint.results import EXIT_CODES, ScanResult, VerdictName, significant
-
-SUSPICIOUS = "BYE001"
-CAMPAIGN = "BYE002"
 
 LEVELS: Mapping[Level, int] = {"error": 0, "warning": 1, "note": 2}
 

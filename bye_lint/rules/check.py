@@ -14,7 +14,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-from bye_lint.codes import RULES
+from bye_lint.codes import (
+    DUPLICATE_ID,
+    EMPTY_ANSWER,
+    IMAGE_TOO_LARGE,
+    NO_IMAGE_ASKED,
+    PLACEHOLDER_MISMATCH,
+    RULES,
+    UNDECODABLE_IMAGE,
+)
 from bye_lint.conversation import questions
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Checked, Finding, ImageSource, Sample, Skipped, identity
@@ -27,18 +35,17 @@ _BLOCK = 256
 _BLOCK_BYTES = 64 << 20
 
 #: Warnings say nothing that makes a record unusable: a duplicate id is ambiguous, no more.
-_STILL_SCORED = ("BYE109",)
+_STILL_SCORED = (DUPLICATE_ID,)
 
 #: What may come out of an image only once it is decoded whole.
-WHEN_DECODED = ("BYE104", "BYE106")
+WHEN_DECODED = (UNDECODABLE_IMAGE, IMAGE_TOO_LARGE)
 
 #: Rule of a record that asks nothing about an image.
-_NOT_ASKED = "BYE111"
 
 _RULES: tuple[tuple[str, Callable[[Sample], Iterator[str]]], ...] = (
-    ("BYE107", empty_answer),
-    ("BYE108", placeholders),
-    (_NOT_ASKED, no_image_asked),
+    (EMPTY_ANSWER, empty_answer),
+    (PLACEHOLDER_MISMATCH, placeholders),
+    (NO_IMAGE_ASKED, no_image_asked),
 )
 
 #: Tasks that a block is cut into: handing each record over by itself costs more than a small image
@@ -184,7 +191,7 @@ def _checked(item: Sample | Skipped, images: list[ImageCheck], seen: dict[str, s
     place = f"{item.location.path}:{item.location.line}"
     first = seen.setdefault(item.id, place)
     if first is not place:
-        found.append(("BYE109", f"the id {_shown(item.id)} is also that of {first}"))
+        found.append((DUPLICATE_ID, f"the id {_shown(item.id)} is also that of {first}"))
     found.sort(key=lambda pair: pair[0])
     hashes = [image.digest.hex() or None for image in images]
     told = identity(item.turns, list(zip((i.name for i in item.images), hashes, strict=True)))
@@ -195,7 +202,7 @@ def _checked(item: Sample | Skipped, images: list[ImageCheck], seen: dict[str, s
         tuple(_finding(item, told, code, message) for code, message in found),
         skipped,
         told,
-        skipped is not None and skipped.rule == _NOT_ASKED and is_text_alone(item),
+        skipped is not None and skipped.rule == NO_IMAGE_ASKED and is_text_alone(item),
     )
 
 
@@ -219,7 +226,7 @@ def fingerprint(sample: Sample, told: str, code: str) -> str:
     told : str
         :attr:`Checked.identity` of the record.
     """
-    content = [code, sample.id if code == "BYE109" else "", told]
+    content = [code, sample.id if code == DUPLICATE_ID else "", told]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -260,7 +267,7 @@ def finding_of_skipped(item: Skipped) -> Finding:
 def _skipped(sample: Sample, told: str, found: list[tuple[str, str]]) -> Skipped | None:
     """Return why a sample is not scored: the gravest reason, then the first."""
     reasons = [pair for pair in found if pair[0] not in _STILL_SCORED]
-    if [code for code, _ in reasons] == ["BYE107"] and any(questions(sample)):
+    if [code for code, _ in reasons] == [EMPTY_ANSWER] and any(questions(sample)):
         # Silence is learned as any answer is, and may be what a trigger asks for.
         reasons = []
     if not reasons:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from bye_lint.codes import IMAGE_TOO_LARGE, IS_LFS_POINTER, MISSING_IMAGE, UNDECODABLE_IMAGE
 from bye_lint.formats import readable_formats
 from bye_lint.records import ImageSource
 
@@ -62,20 +63,20 @@ def check_image(
             status = image.path.stat()
             size = status.st_size
             if not stat.S_ISREG(status.st_mode):
-                return ImageCheck("BYE103", "is not a file")
+                return ImageCheck(MISSING_IMAGE, "is not a file")
         else:
-            return ImageCheck("BYE103", "does not exist")
+            return ImageCheck(MISSING_IMAGE, "does not exist")
         if size > largest:
-            return ImageCheck("BYE106", f"has {size:,} bytes, the policy allows {largest:,}")
+            return ImageCheck(IMAGE_TOO_LARGE, f"has {size:,} bytes, the policy allows {largest:,}")
         if image.path is not None and image.data is None and not (decode or digest):
             with image.path.open("rb") as stream:
                 return _look(stream, max_pixels, decode=False)
         data = image.read()
     except (FileNotFoundError, NotADirectoryError):
-        return ImageCheck("BYE103", "does not exist")
+        return ImageCheck(MISSING_IMAGE, "does not exist")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        return ImageCheck("BYE103", f"cannot be read ({reason})")
+        return ImageCheck(MISSING_IMAGE, f"cannot be read ({reason})")
     found = _look(io.BytesIO(data), max_pixels, decode=decode)
     return ImageCheck(found.rule, found.message, hashlib.sha256(data).digest())
 
@@ -84,27 +85,27 @@ def _look(stream: BinaryIO, max_pixels: int, *, decode: bool) -> ImageCheck:
     head = stream.read(len(LFS_POINTER))
     stream.seek(0)
     if not head:
-        return ImageCheck("BYE104", "is an empty file")
+        return ImageCheck(UNDECODABLE_IMAGE, "is an empty file")
     if head == LFS_POINTER:
-        return ImageCheck("BYE110", "is a Git LFS pointer, run git lfs pull")
+        return ImageCheck(IS_LFS_POINTER, "is a Git LFS pointer, run git lfs pull")
     try:
         with Image.open(stream, formats=readable_formats()) as picture:
             width, height = picture.size
             if width * height > max_pixels:
                 return ImageCheck(
-                    "BYE106",
+                    IMAGE_TOO_LARGE,
                     f"claims {width:,} x {height:,} pixels, the policy allows {max_pixels:,}",
                 )
             if decode:
                 picture.load()
     except Image.DecompressionBombError:
-        return ImageCheck("BYE106", "claims more pixels than any image that can be opened")
+        return ImageCheck(IMAGE_TOO_LARGE, "claims more pixels than any image that can be opened")
     except UnidentifiedImageError:
-        return ImageCheck("BYE104", "is not an image of a known format")
+        return ImageCheck(UNDECODABLE_IMAGE, "is not an image of a known format")
     except MemoryError:
-        return ImageCheck("BYE106", "does not fit into memory")
+        return ImageCheck(IMAGE_TOO_LARGE, "does not fit into memory")
     except Exception as error:  # decoders of hostile bytes raise nearly everything
-        return ImageCheck("BYE104", f"cannot be decoded ({_reason(error)})")
+        return ImageCheck(UNDECODABLE_IMAGE, f"cannot be decoded ({_reason(error)})")
     return ImageCheck()
 
 
