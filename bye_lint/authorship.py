@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bye_lint.vcs import git
+from bye_lint.errors import VcsError
+from bye_lint.vcs import git, repository_root
 
 _BLAMED = re.compile(r"([0-9a-f]{40,64}) \d+ (\d+)(?: \d+)?$")
 _WORDS = re.compile(r"\w")
+
+
+def blamer(
+    root: Path, say: Callable[[str], None]
+) -> Callable[[str], Mapping[int, tuple[str, str, int]]] | None:
+    """Return what tells who wrote each line of a file, where git can; it says where git fails."""
+    if repository_root(root) != root:
+        return None
+
+    def ask(path: str) -> Mapping[int, tuple[str, str, int]]:
+        try:
+            return blame(root, path)
+        except VcsError as error:
+            say(f"who brought in the records of {path} is not known: {error.message}")
+            return {}
+
+    return ask
 
 
 def blame(repo: Path, path: str) -> dict[int, tuple[str, str, int]]:

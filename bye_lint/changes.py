@@ -9,8 +9,8 @@ which its files stand under their old names (:mod:`bye_lint.snapshot`).
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,11 +38,14 @@ class Changes:
         One a sample, in the order given.
     base_records : int
         Records at the base, usable or not.
+    unread : tuple of str
+        What could not be read at the base, and why: none of its records is known.
     """
 
     base: str
     changed: tuple[bool, ...]
     base_records: int
+    unread: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -102,13 +105,14 @@ def find_changes(
         places = _places(own, root, files, commit)
     else:
         places = _places(known, root, files)
-    before = _base_digests(places, policy, root, files)
+    unread: dict[str, None] = {}
+    before = _base_digests(places, policy, root, files, unread)
     tip = vcs.resolve(root, ref)
     if known is not None and tip != commit:
         # an old branch still has what the base has taken out since, and could bring it back
         files = vcs.list_at(root, tip)
-        before &= _base_digests(_places(known, root, files), policy, root, files)
-    return Changes(commit, changed_flags(digests, before), before.total())
+        before &= _base_digests(_places(known, root, files), policy, root, files, unread)
+    return Changes(commit, changed_flags(digests, before), before.total(), tuple(unread))
 
 
 def changed_flags(digests: Sequence[str], before: Mapping[str, int]) -> tuple[bool, ...]:
@@ -197,8 +201,13 @@ def _places(
 
 
 def _base_digests(
-    places: Sequence[str], policy: Policy, root: Path, files: Mapping[str, vcs.Entry]
+    places: Sequence[str],
+    policy: Policy,
+    root: Path,
+    files: Mapping[str, vcs.Entry],
+    unread: dict[str, None],
 ) -> Counter[str]:
+    """Return how often each record stands at a commit; put into ``unread`` what cannot be told."""
     folders: set[str] = set()
     for here in places:
         folders |= _with_links(here, files, root)
@@ -219,8 +228,10 @@ def _base_digests(
         found: Counter[str] = Counter()
         for here in places:
             # what cannot be read, or holds no dataset yet, vouches for no record
-            with contextlib.suppress(DatasetError):
+            try:
                 found.update(_read_digests(tree / here, dataset, base, tree, hashes))
+            except DatasetError as error:
+                unread[error.message.replace(f"{tree}{os.sep}", "")] = None
         return found
 
 

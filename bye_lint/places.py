@@ -21,24 +21,28 @@ def place(path: Path, root: Path) -> str:
     VcsError
         If the path does not stand in the repository.
     """
+    found = find_place(path, root)
+    if found is None:
+        raise VcsError(
+            f"{path}: lies outside of the repository {root}",
+            "Compare data of one repository at a time, by a policy and a baseline that lie in it.",
+        )
+    return found
+
+
+def find_place(path: Path, root: Path) -> str | None:
+    """Return what :func:`place` does, or ``None`` where the path is not in the repository."""
     absolute, top = Path(os.path.abspath(path)), os.path.realpath(root)  # noqa: PTH100 - keeps links
     for folder in (*reversed(absolute.parents), absolute):
         real = os.path.realpath(folder)
         if (real + os.sep).startswith(top.rstrip(os.sep) + os.sep):
             return (Path(real).relative_to(top) / absolute.relative_to(folder)).as_posix()
-    raise VcsError(
-        f"{path}: lies outside of the repository {root}",
-        "Compare data of one repository at a time, by a policy and a baseline that lie in it.",
-    )
+    return None
 
 
 def stands_in(path: Path, root: Path) -> bool:
     """Tell whether a path stands in a repository, whatever links in it lead to."""
-    try:
-        place(path, root)
-    except VcsError:
-        return False
-    return True
+    return find_place(path, root) is not None
 
 
 def refuse_links(path: Path, root: Path) -> None:

@@ -4,18 +4,17 @@ no model, no detector and no report by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bye_lint import authorship, vcs
+from bye_lint.authorship import blamer
 from bye_lint.baseline import answered_rules, apply_baseline
 from bye_lint.changes import find_changes, select
 from bye_lint.codes import CAMPAIGN, POLICY_WEAKENED, SUSPICIOUS
 from bye_lint.datasets import read_datasets
-from bye_lint.errors import VcsError
 from bye_lint.findings import (
     Weighed,
     not_looked_at,
@@ -99,7 +98,7 @@ def scan(request: Request, *, progress: Progress, source: RowSource | None = Non
                 scores,
                 changed=chosen.changed,
                 policy=policy,
-                blame=_blame(request.root),
+                blame=blamer(request.root, progress.say),
             )
     return _result(request, checked, chosen, scores, seen, progress)
 
@@ -152,20 +151,6 @@ def plan(request: Request, *, progress: Progress) -> Plan | str:
     return foresee_plan(chosen.samples, request.policy, progress=progress)
 
 
-def _blame(root: Path) -> Callable[[str], Mapping[int, tuple[str, str, int]]] | None:
-    """Return who wrote each line of a file, where git can tell."""
-    if vcs.repository_root(root) != root:
-        return None
-
-    def ask(path: str) -> Mapping[int, tuple[str, str, int]]:
-        try:
-            return authorship.blame(root, path)
-        except VcsError:
-            return {}
-
-    return ask
-
-
 def _choose(
     request: Request, checked: Sequence[Checked], progress: Progress, *, decode: bool
 ) -> tuple[list[Checked], Chosen]:
@@ -179,6 +164,8 @@ def _choose(
             root=request.root,
             known=request.known,
         )
+        for reason in changes.unread:
+            progress.say(f"not known at the base, so that all of it counts as changed: {reason}")
         usable = [i for i, item in enumerate(checked) if item.usable]
         flags = [changes.changed[i] for i in usable]
         # without a model there is nothing to compare with what others look like

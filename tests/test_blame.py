@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from gitrepo import Repo
 
+from bye_lint import authorship
 from bye_lint.authorship import blame
 from bye_lint.errors import VcsError
 
@@ -49,3 +50,19 @@ def test_brackets_alone_say_nothing(tmp_path: Path):
     repo.write("a.json", '[\n {\n  "id": 1\n },\n {\n  "id": 2\n }\n]\n')
     repo.commit()
     assert sorted(blame(repo.root, "a.json")) == [3, 6]
+
+
+def test_where_git_cannot_tell_who_wrote_a_file_the_reader_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = Repo(tmp_path / "r")
+
+    def broken(*_: object) -> None:
+        raise VcsError("git blame: out of memory")
+
+    said: list[str] = []
+    monkeypatch.setattr(authorship, "blame", broken)
+    ask = authorship.blamer(repo.root, said.append)
+    assert ask is not None
+    assert ask("a.json") == {}
+    assert said == ["who brought in the records of a.json is not known: git blame: out of memory"]

@@ -173,6 +173,22 @@ def test_a_folder_that_is_new_is_all_new(repo: Repo) -> None:
     assert compare(repo, "data", "fresh")[1] == ["a"]
 
 
+def test_a_folder_that_the_base_cannot_read_is_told(repo: Repo) -> None:
+    repo.git("checkout", "-q", "main")
+    repo.write("fresh/notes.txt", "to come")
+    repo.commit()
+    repo.git("checkout", "-q", "pull-request")
+    repo.git("merge", "-q", "main")
+    repo.image("fresh/a.png", 50)
+    repo.records([record("a")], "fresh/train.jsonl")
+    repo.commit()
+    got, new = compare(repo, "fresh")
+    assert new == ["a"]
+    (told,) = got.unread
+    assert told.startswith("fresh")
+    assert compare(repo)[0].unread == ()
+
+
 def test_records_that_moved_within_the_policy_s_paths_are_known(repo: Repo) -> None:
     (repo.root / "elsewhere").mkdir()
     for i in range(N):

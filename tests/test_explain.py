@@ -17,7 +17,7 @@ from bye_lint.errors import UsageError
 from bye_lint.exhibits import Box, Campaign, Evidence, Picture, Reconstruction
 from bye_lint.explain import explain_png, explain_text, reasons, standings
 from bye_lint.heat import encode_map
-from bye_lint.lookup import require_sample
+from bye_lint.lookup import find_sample, require_sample
 from bye_lint.records import Finding, Skipped
 from bye_lint.reports import RenderContext, render
 from bye_lint.results import (
@@ -326,3 +326,8 @@ def test_a_place_may_be_given_from_the_working_directory(
             assert capsys.readouterr().out.startswith("r2: not flagged")
     assert cli.run(["explain", "../deep/r.json", "train.json:99"]) == 2
     assert "no record with the id or place 'train.json:99'" in capsys.readouterr().err
+
+
+def test_a_record_that_is_not_there_is_no_record(result):
+    assert find_sample(result, "nobody") is None
+    assert find_sample(result, "r0") is not None

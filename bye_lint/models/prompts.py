@@ -8,6 +8,7 @@ which that cannot be told exactly is refused.
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +23,8 @@ from bye_lint.models.families import Family
 from bye_lint.models.pictures import thumbnail
 from bye_lint.models.spying import Witnessed, witness
 from bye_lint.records import Sample
+
+_log = logging.getLogger(__name__)
 
 #: Values of ``Encoded.component``, in the order of ``Features.head_mass``.
 SYSTEM, VISION, USER_TEXT = 0, 1, 2
@@ -183,6 +186,7 @@ class Encoder:
         try:
             return witness(self.processor, text, images, add_special_tokens=self._adds(prompt))
         except Exception as error:
+            _log.debug("the processor, or our look at it, failed", exc_info=True)
             what = f"the processor refuses the record: {error}"
             raise EncodeError.caused_by(what, error) from error
 
