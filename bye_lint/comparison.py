@@ -103,8 +103,12 @@ def to_data(verified: Verified) -> dict[str, Any]:
     def behaviour(seen: Behaviour) -> dict[str, Any]:
         shares = {
             name: {"hits": share.hits, "total": share.total, "share": share.value}
-            for name in ("attack", "suspects", "unprompted", "accuracy")
-            if (share := getattr(seen, name)) is not None
+            for name, share in (
+                ("attack", seen.attack),
+                ("suspects", seen.suspects),
+                ("unprompted", seen.unprompted),
+                ("accuracy", seen.accuracy),
+            )
         }
         return {"records": seen.records, **shares}
 

@@ -196,7 +196,7 @@ def plan_line(plan: Plan) -> str:
     if plan.cached:
         parts.append(f"{plan.cached:,} in the cache")
     parts.append(f"{_tokens(plan)} tokens")
-    needs = f"{gigabytes(plan.memory)} on {plan.device}"
+    needs = f"{gibibytes(plan.memory)} on {plan.device}"
     if plan.memory > plan.free > 0:
         needs += f", of which {plan.free / 2**30:.1f} GiB are free: too little"
     return f"plan: {', '.join(parts)}; {minutes(plan)}, {needs}"
@@ -211,7 +211,7 @@ def plan_text(plan: Plan | str) -> str:
         "cached": "in the cache, these records were learned before",
         "needed": f"at most {plan.steps:,} steps, fewer once the canaries are learned",
     }[plan.tuning]
-    needs = gigabytes(plan.memory) if plan.memory else "next to none"
+    needs = gibibytes(plan.memory) if plan.memory else "next to none"
     if plan.free:
         needs += f" of {plan.free / 2**30:.1f} GiB free"
         if plan.memory > plan.free:
@@ -251,6 +251,6 @@ def minutes(plan: Plan) -> str:
     return f"about {count} minute{'s' if count > 1 else ''}"
 
 
-def gigabytes(size: int) -> str:
+def gibibytes(size: int) -> str:
     """Say how many bytes, no finer than it is known."""
     return f"about {max(size, 2**30 // 10) / 2**30:.1f} GiB"

@@ -211,14 +211,14 @@ def extract(
             maps=True,
             store=kept.store,
             keys=kept.keys,
-            progress=Counter(task, len(samples)),
+            progress=Tally(task, len(samples)),
             max_pixels=policy.dataset.max_pixels,
         )
     kept.store.prune()
     return rows
 
 
-class Counter:
+class Tally:
     """Adds up what was just finished, for a task that wants to know how far it is."""
 
     def __init__(self, task: Task, total: int) -> None:

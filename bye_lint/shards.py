@@ -136,7 +136,7 @@ def _fill(
     with progress.stage("load", f"Loading model {model.name}"):
         loaded = models.load_model(model, device=device, dtype=note.dtype)
     with progress.stage("extract", "Reading attention") as task:
-        count = scoring.Counter(task, note.records)
+        count = scoring.Tally(task, note.records)
         count(note.records - sum(map(len, todo)))
         # All blocks in one go: workers are started once, and prepare the next block meanwhile.
         places = [i for block in todo for i in block]
