@@ -10,13 +10,14 @@ import pytest
 from synthetic import make_features
 
 from bye_lint import scoring
-from bye_lint.detectors.answer import at_fdr, coded, folded
+from bye_lint.detectors.answer import at_fdr, coded
 from bye_lint.detectors.answers import Answers, agreement, telling
 from bye_lint.detectors.attention import Column, attention_columns
 from bye_lint.detectors.neighbours import read_questions
 from bye_lint.features import Detection
 from bye_lint.policy import Policy
 from bye_lint.results import DetectionSummary
+from bye_lint.spelling import folded
 
 
 def detection(posterior: list[float]) -> Detection:
