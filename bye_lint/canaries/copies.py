@@ -14,6 +14,7 @@ from PIL import Image, JpegImagePlugin
 from bye_lint.canaries.kinds import CANARY_KINDS
 from bye_lint.canaries.plan import Canary, further_canaries
 from bye_lint.errors import DatasetError
+from bye_lint.formats import open_image
 from bye_lint.records import ImageSource, Role, Sample
 from bye_lint.shelf import Shelf
 from bye_lint.triggers import Pixels, Trigger
@@ -125,7 +126,7 @@ def encode_copy(image: ImageSource, trigger: Trigger | None, rng: np.random.Gene
         If the image cannot be decoded, or the trigger changes no pixel.
     """
     try:
-        with Image.open(io.BytesIO(image.read())) as opened:
+        with open_image(image.read()) as opened:
             opened.load()
             alpha = opened.mode in ("RGBA", "LA", "PA") or "transparency" in opened.info
             whole = np.array(opened.convert("RGBA" if alpha else "RGB"))

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from bye_lint.errors import DatasetError, UsageError
 from bye_lint.evaluate.metrics import normalise_answer
 from bye_lint.evaluate.truth import PoisonedRecord, Truth, write_json
+from bye_lint.formats import open_image
 from bye_lint.triggers import TARGET, Trigger, get_trigger, to_rgb
 
 Record = dict[str, Any]
@@ -248,7 +249,7 @@ def _decode(folder: Path, name: str) -> Any:
     if folder.resolve() not in path.resolve().parents:
         raise DatasetError(f"{name!r}: the image lies outside of {folder}")
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return to_rgb(ImageOps.exif_transpose(image))
     except OSError as error:
         raise DatasetError(f"{path}: the image cannot be read: {error}") from error

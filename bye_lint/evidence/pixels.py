@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bye_lint.formats import readable_formats
+from bye_lint.formats import open_image
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -35,7 +35,7 @@ def decode(data: bytes, *, max_pixels: int = 50_000_000, at_least: int = 0) -> I
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            opened = Image.open(io.BytesIO(data), formats=readable_formats())
+            opened = open_image(data)
             if opened.width * opened.height > max_pixels:
                 return None
             if at_least:

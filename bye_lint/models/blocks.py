@@ -8,11 +8,9 @@ as whoever reads everything. Nothing here needs torch.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Sequence
 
-from PIL import Image
-
+from bye_lint.formats import open_image
 from bye_lint.models.families import FAMILIES, Family
 from bye_lint.records import Sample
 
@@ -76,7 +74,7 @@ def _by_images(items: Sequence[Item], least: int) -> list[tuple[list[Item], int]
 def _pixels(content: bytes) -> int:
     """Return how many pixels an image claims; none where it is no image."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(content) as image:
             return image.width * image.height
     except Exception:  # decoders of hostile bytes raise nearly everything
         return 0

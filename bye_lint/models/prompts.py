@@ -7,7 +7,6 @@ which that cannot be told exactly is refused.
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from bye_lint.errors import one_line
+from bye_lint.formats import open_image
 from bye_lint.models.chat import IMAGE_MARK, EncodeError, Prompt, render
 from bye_lint.models.families import Family
 from bye_lint.models.pictures import thumbnail
@@ -78,7 +78,7 @@ def load_images(sample: Sample, *, max_pixels: int = 50_000_000) -> list[Image.I
     images = []
     for source in sample.images:
         try:
-            with Image.open(io.BytesIO(source.read())) as image:
+            with open_image(source.read()) as image:
                 if image.width * image.height > max_pixels:
                     raise EncodeError(f"an image of {image.width}×{image.height} pixels")
                 images.append(image.convert("RGB"))

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from bye_lint.codes import IMAGE_TOO_LARGE, IS_LFS_POINTER, MISSING_IMAGE, UNDECODABLE_IMAGE
-from bye_lint.formats import readable_formats
+from bye_lint.formats import open_image
 from bye_lint.records import ImageSource
 
 #: How a Git LFS pointer begins (git-lfs, docs/spec.md).
@@ -89,7 +89,7 @@ def _look(stream: BinaryIO, max_pixels: int, *, decode: bool) -> ImageCheck:
     if head == LFS_POINTER:
         return ImageCheck(IS_LFS_POINTER, "is a Git LFS pointer, run git lfs pull")
     try:
-        with Image.open(stream, formats=readable_formats()) as picture:
+        with open_image(stream) as picture:
             width, height = picture.size
             if width * height > max_pixels:
                 return ImageCheck(

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from bye_lint.formats import open_image
 from bye_lint.scout.drawing import Pixels
 
 MAX_SIDE = 128
@@ -38,7 +39,7 @@ class Source:
 
 def load_pixels(path: Path) -> Pixels:
     """Read an image as RGB, at most ``MAX_SIDE`` on its long side."""
-    with Image.open(path) as image:
+    with open_image(path) as image:
         rgb = image.convert("RGB")
         if max(rgb.size) > MAX_SIDE:
             rgb.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BICUBIC)
