@@ -211,6 +211,7 @@ def extract(
             maps=True,
             store=kept.store,
             keys=kept.keys,
+            known=kept.rows,
             progress=Tally(task, len(samples)),
             max_pixels=policy.dataset.max_pixels,
         )

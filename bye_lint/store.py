@@ -13,9 +13,10 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ Array = npt.NDArray[np.generic]
 _SUFFIX = ".rows"
 _MAGIC = b"bye-lint rows 1\n"
 _HEADER = len(_MAGIC) + hashlib.sha256().digest_size
+#: Bytes of a file that are digested at once.
+_PIECE = 1 << 20
 _NAMESPACE = re.compile(r"[0-9a-z-]{1,64}")
 
 #: Files of the cache beyond this many bytes are pruned, the least recently used first.
@@ -101,34 +104,34 @@ class FeatureStore:
         if not wanted or not self._home.is_dir():
             return found
         for path in sorted(self._home.glob(f"*{_SUFFIX}")):
-            shard = self._read(path)
-            if shard is None:
-                continue
-            names = [str(name) for name in shard["keys"]]
-            hits = [i for i, name in enumerate(names) if name in wanted]
-            if hits:
-                for name, row in _unpack(shard, names, hits).items():
-                    if len(row) > len(found.get(name, ())):
-                        found[name] = row
+            rows = self._read(path, wanted)
+            for name, row in rows.items():
+                if len(row) > len(found.get(name, ())):
+                    found[name] = row
+            if rows:
                 self._used.add(path)
                 _touch(path)
         return found
 
-    def _read(self, path: Path) -> dict[str, Array] | None:
+    def _read(self, path: Path, wanted: Set[str]) -> dict[str, dict[str, Array]]:
+        """Return the wanted rows of a file; one that holds none is not read any further."""
         try:
-            content = path.read_bytes()
+            with path.open("rb") as file:
+                head = file.read(_HEADER)
+                names = _names(file) if head.startswith(_MAGIC) else None
+                hits = [i for i, name in enumerate(names or ()) if name in wanted]
+                if names is not None and not hits:
+                    return {}
+                if names is not None and head == _MAGIC + _digest(file):
+                    with _arrays(file) as shard:
+                        return _unpack(shard, names, hits)
+        except (ValueError, KeyError, zipfile.BadZipFile):
+            pass
         except OSError:
-            return None
-        body = content[_HEADER:]
-        if content[:_HEADER] == _MAGIC + hashlib.sha256(body).digest():
-            try:
-                with np.load(io.BytesIO(body), allow_pickle=False) as data:
-                    return {name: data[name] for name in data.files}
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-                pass
+            return {}
         self.damaged += 1
         _remove(path)
-        return None
+        return {}
 
     def put(self, rows: Mapping[str, Mapping[str, Array]]) -> None:
         """Keep rows; all of them or, if the process dies, none.
@@ -183,6 +186,31 @@ class FeatureStore:
             if Path(name) not in self._used and _remove(Path(name)):
                 removed += size
         return removed
+
+
+def _arrays(file: BinaryIO) -> np.lib.npyio.NpzFile:
+    """Return a file's arrays, each of which is read when it is asked for."""
+    file.seek(_HEADER)
+    # a zip is found from its end: what stands before it does not matter
+    return np.lib.npyio.NpzFile(file, allow_pickle=False)
+
+
+def _names(file: BinaryIO) -> list[str] | None:
+    """Return the keys of a file that may be damaged, or ``None`` where they cannot be read."""
+    try:
+        with _arrays(file) as shard:
+            return [str(name) for name in shard["keys"]]
+    except Exception:  # the digest has not been looked at: anything may be in there
+        return None
+
+
+def _digest(file: BinaryIO) -> bytes:
+    """Return the SHA-256 of a file's body."""
+    file.seek(_HEADER)
+    digest = hashlib.sha256()
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+    return digest.digest()
 
 
 def _remove(path: Path) -> bool:

@@ -12,6 +12,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from bye_lint import store as module
 from bye_lint.errors import CacheError
 from bye_lint.store import FeatureStore, cache_folder, require_writable
 
@@ -83,8 +84,6 @@ def test_no_pickle_is_read(tmp_path):
     import hashlib
     import io
 
-    from bye_lint import store as module
-
     buffer = io.BytesIO()
     np.savez(buffer, keys=np.array(["a"]), **{"x.data": np.array([{"a": 1}], dtype=object)})
     body = buffer.getvalue()
@@ -151,6 +150,33 @@ def test_a_row_does_not_hold_its_whole_file(tmp_path):
         tracemalloc.stop()
     assert found["7"]["x"].shape == (10_000,)
     assert held < 5 * 80_000
+
+
+def test_a_file_without_a_wanted_row_is_not_read_further(tmp_path, monkeypatch):
+    store = FeatureStore(tmp_path)
+    store.put({"a": row(0)})
+    store.put({"b": row(1)})
+    digested, digest = [], module._digest
+    monkeypatch.setattr(
+        module, "_digest", lambda file: (digested.append(file.name), digest(file))[1]
+    )
+    assert FeatureStore(tmp_path).get(["none"]) == {}
+    assert digested == []
+    assert FeatureStore(tmp_path).get(["b"]).keys() == {"b"}
+    assert len(digested) == 1
+
+
+def test_one_array_is_held_at_a_time_beside_the_rows(tmp_path):
+    fields = {name: np.zeros(50_000) for name in "abcdefgh"}
+    FeatureStore(tmp_path).put({str(i): fields for i in range(10)})
+    tracemalloc.start()
+    try:
+        FeatureStore(tmp_path).get(["7"])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    (file,) = (tmp_path / "features").iterdir()
+    assert peak < file.stat().st_size / 2
 
 
 def test_a_file_that_may_not_be_removed_ends_nothing(tmp_path, monkeypatch):

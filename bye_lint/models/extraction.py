@@ -37,6 +37,7 @@ def extract(
     hidden: bool = True,
     store: RowStore | None = None,
     keys: Sequence[str] = (),
+    known: Sequence[FeatureRow | None] | None = None,
     progress: Progress | None = None,
     padding: Padding = "right",
     sharing: bool = True,
@@ -58,6 +59,8 @@ def extract(
         Rows by key (:func:`bye_lint.models.feature_keys`) that need not be read again; new ones
         are added batch by batch. Records with one key are read once, so that each has the row
         that the store would give back.
+    known : sequence of FeatureRow or None, optional
+        What the store holds (:func:`bye_lint.models.cached_rows`), where that was looked up before.
     progress : callable or None
         Called with the number of samples that were just finished.
     padding : str
@@ -74,7 +77,9 @@ def extract(
         the reason; it is never filled in.
     """
     keys = keys or [""] * len(samples)
-    rows = cached_rows(store, keys, attention=maps, hidden=hidden)
+    if known is None:
+        known = cached_rows(store, keys, attention=maps, hidden=hidden)
+    rows = list(known)
     lacking = {i for i, row in enumerate(rows) if row is None}
     if progress is not None and len(lacking) < len(samples):
         progress(len(samples) - len(lacking))

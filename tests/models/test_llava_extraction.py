@@ -24,6 +24,7 @@ from bye_lint.models import (
     LoadedModel,
     batching,
     blocks,
+    cached_rows,
     extract,
     feature_keys,
     load_model,
@@ -459,6 +460,19 @@ def test_a_record_too_large_for_the_memory_says_so(loaded, monkeypatch):
     monkeypatch.setattr(extraction_module, "launch", none)
     with pytest.raises(ModelError, match="does not fit into memory"):
         extract(loaded, make_samples(1))
+
+
+def test_what_was_looked_up_before_is_not_looked_up_again(loaded, tmp_path, monkeypatch):
+    samples = make_samples(4)
+    keys = feature_keys(samples, loaded.resolved)
+    store = FeatureStore(tmp_path)
+    extract(loaded, samples[:2], store=store, keys=keys[:2])
+    known = cached_rows(store, keys)
+    assert [row is None for row in known] == [False, False, True, True]
+    monkeypatch.setattr(FeatureStore, "get", None)
+    rows = extract(loaded, samples, store=store, keys=keys, known=known)
+    assert rows[:2] == known[:2]
+    assert [row.scored for row in rows] == [True] * 4
 
 
 class Cut(Exception):  # noqa: N818
