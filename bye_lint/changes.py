@@ -257,7 +257,7 @@ def _image_hash(image: ImageSource, tree: Path, hashes: Mapping[str, str]) -> st
     if image.path is not None and image.path.is_relative_to(tree):
         return hashes.get(image.path.relative_to(tree).as_posix())
     try:
-        return hashlib.sha256(image.read()).hexdigest()
+        return image.digest().hex()
     except OSError:
         return None
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
+from bye_lint.digests import digest_of, read_digested
 from bye_lint.shelf import Shelf, Slot
 
 Role = Literal["system", "user", "assistant"]
@@ -97,6 +98,33 @@ class ImageSource:
             raise FileNotFoundError(self.name)
         return self.path.read_bytes()
 
+    def digest(self) -> bytes:
+        """Return the SHA-256 of the encoded bytes; a file is read again only if it was changed.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        """
+        if isinstance(self.data, Slot):
+            return self.data.digest
+        if self.data is None and self.path is not None:
+            return digest_of(self.path)
+        return hashlib.sha256(self.read()).digest()
+
+    def digested(self) -> tuple[bytes, bytes]:
+        """Return the encoded bytes, and their SHA-256.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        """
+        if self.data is None and self.path is not None:
+            return read_digested(self.path)
+        data = self.read()
+        return data, hashlib.sha256(data).digest()
+
     def laid_on(self, shelf: Shelf) -> ImageSource:
         """Return the image with the bytes that it holds itself, if any, laid on a shelf."""
         if not isinstance(self.data, bytes):
@@ -144,9 +172,7 @@ class Sample:
         OSError
             If an image cannot be read.
         """
-        return content_digest(
-            self.turns, (hashlib.sha256(image.read()).hexdigest() for image in self.images)
-        )
+        return content_digest(self.turns, (image.digest().hex() for image in self.images))
 
 
 def content_digest(turns: Iterable[Turn], images: Iterable[str]) -> str:

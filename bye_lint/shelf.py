@@ -19,11 +19,15 @@ IN_MEMORY = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Bytes on a shelf, which live as long as a slot does; another process is sent the bytes."""
+    """Bytes on a shelf, which live as long as a slot does; another process is sent the bytes.
+
+    ``digest`` is their SHA-256.
+    """
 
     shelf: Shelf
     start: int
     length: int
+    digest: bytes
 
     def __len__(self) -> int:
         return self.length
@@ -78,7 +82,7 @@ class Shelf:
             found = self._laid.get(digest)
             if found is None:
                 found = self._laid[digest] = self._lay(data)
-        return found if isinstance(found, bytes) else Slot(self, *found)
+        return found if isinstance(found, bytes) else Slot(self, *found, digest)
 
     def _lay(self, data: bytes) -> bytes | tuple[int, int]:
         if len(data) <= self._room:

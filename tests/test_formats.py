@@ -55,7 +55,7 @@ def in_the_scouts_sources(data: bytes, folder: Path) -> bool:
 OPENED: dict[str, Callable[[bytes, Path], bool]] = {
     "structural check": lambda data, _: not check_image(ImageSource("a", data=data), PIXELS).rule,
     "record": in_a_record,
-    "division into blocks": lambda data, _: _pixels(data) == 100,
+    "division into blocks": lambda data, _: _pixels(ImageSource("a", data=data)) == 100,
     "canary": in_a_canary,
     "evidence": lambda data, _: decode(data) is not None,
     "folder to poison": in_a_folder_to_poison,

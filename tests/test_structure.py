@@ -35,7 +35,7 @@ LAYERS = (
         "progress", "stages", "triggers", "verdict",
     },
     {
-        "__init__", "atomic", "conversation", "errors", "exhibits", "readings", "records",
+        "__init__", "atomic", "conversation", "digests", "errors", "exhibits", "readings", "records",
         "results", "shelf", "spelling",
     },
 )  # fmt: skip

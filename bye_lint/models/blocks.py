@@ -7,12 +7,11 @@ as whoever reads everything. Nothing here needs torch.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from bye_lint.formats import open_image
 from bye_lint.models.families import FAMILIES, Family
-from bye_lint.records import Sample
+from bye_lint.records import ImageSource, Sample
 
 #: Images of a block; their records are sorted by length together, and kept in memory meanwhile.
 WINDOW = 128
@@ -60,21 +59,25 @@ def _by_images(items: Sequence[Item], least: int) -> list[tuple[list[Item], int]
     for i, sample in items:
         area = 0
         try:
-            contents = [image.read() for image in sample.images]
+            key: tuple[str, ...] = (
+                *(image.digest().hex() for image in sample.images),
+                sample.system,
+            )
         except OSError:
-            key: tuple[str, ...] = (f"unreadable {i}", sample.system)
+            key = (f"unreadable {i}", sample.system)
         else:
-            key = (*(hashlib.sha256(content).hexdigest() for content in contents), sample.system)
             if key not in groups:
-                area = sum(max(_pixels(content), least) for content in contents)
+                area = sum(max(_pixels(image), least) for image in sample.images)
         groups.setdefault(key, ([], area))[0].append((i, sample))
     return list(groups.values())
 
 
-def _pixels(content: bytes) -> int:
+def _pixels(source: ImageSource) -> int:
     """Return how many pixels an image claims; none where it is no image."""
     try:
-        with open_image(content) as image:
+        with open_image(
+            source.path if source.data is None and source.path else source.read()
+        ) as image:
             return image.width * image.height
     except Exception:  # decoders of hostile bytes raise nearly everything
         return 0

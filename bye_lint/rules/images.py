@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import stat
 from dataclasses import dataclass
@@ -71,14 +70,14 @@ def check_image(
         if image.path is not None and image.data is None and not (decode or digest):
             with image.path.open("rb") as stream:
                 return _look(stream, max_pixels, decode=False)
-        data = image.read()
+        data, sha256 = image.digested()
     except (FileNotFoundError, NotADirectoryError):
         return ImageCheck(MISSING_IMAGE, "does not exist")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         return ImageCheck(MISSING_IMAGE, f"cannot be read ({reason})")
     found = _look(io.BytesIO(data), max_pixels, decode=decode)
-    return ImageCheck(found.rule, found.message, hashlib.sha256(data).digest())
+    return ImageCheck(found.rule, found.message, sha256)
 
 
 def _look(stream: BinaryIO, max_pixels: int, *, decode: bool) -> ImageCheck:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bye_lint import codes
+from bye_lint import codes, records
 from bye_lint.codes import RULES
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Checked, ImageSource, Location, Sample, Skipped, Turn
@@ -322,8 +322,8 @@ def test_a_shared_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = tmp_path / "a.png"
     path.write_bytes(png())
     reads: list[Path] = []
-    real = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda self: (reads.append(self), real(self))[1])
+    real = records.read_digested
+    monkeypatch.setattr(records, "read_digested", lambda path: (reads.append(path), real(path))[1])
     items = [sample(i, images=(ImageSource(f"name {i}", path),)) for i in range(50)]
     found = check(*items, jobs=1)
     assert len(reads) == 1
