@@ -57,7 +57,10 @@ def weigh(
     changed : sequence of bool
         Which of them the gate judges; the others were read along.
     """
-    from bye_lint.evidence.collect import gather  # scipy, which a structural check does without
+    from bye_lint.evidence.collect import (
+        gather,
+        looked_at,
+    )  # scipy, which a structural check does without
     from bye_lint.models.views import image_view
 
     samples = scores.samples
@@ -72,7 +75,7 @@ def weigh(
     gathered = gather(
         samples,
         rows,
-        maps={d: found for d, found in zip(digests, scores.maps, strict=True) if found},
+        maps={digests[i]: found for i, found in scores.maps(looked_at(rows)).items()},
         layers=summary.layers,
         head_entropy=features.head_entropy,
         view=image_view(scores.model),

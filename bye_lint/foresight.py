@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from bye_lint import models
+from bye_lint.features import FloatArray
 from bye_lint.learning import place, plant, resolve, settings, tunes
 from bye_lint.models import FeatureRow, ResolvedModel
 from bye_lint.planning import Plan, Tuning, make_plan
@@ -28,7 +29,7 @@ class Kept:
     keys : sequence of str
         Key of each sample's row.
     rows : sequence of FeatureRow or None
-        ``None`` for those that must be read.
+        Without their attention; ``None`` for those that must be read.
     """
 
     store: FeatureStore
@@ -48,7 +49,16 @@ def look_up(samples: Sequence[Sample], model: ResolvedModel, device: str, dtype:
     """Look into the cache for what a model read before."""
     store = FeatureStore(cache_folder(), namespace=model.whole_digest[:40])
     keys = models.feature_keys(samples, model, dtype=dtype, device=device)
-    return Kept(store, keys, models.cached_rows(store, keys, attention=True))
+    return Kept(store, keys, models.cached_rows(store, keys, attention=True, leave=True))
+
+
+def kept_attention(
+    samples: Sequence[Sample], model: ResolvedModel, device: str, dtype: str
+) -> list[FloatArray | None]:
+    """Return the attention maps of some samples that a model has read."""
+    store = FeatureStore(cache_folder(), namespace=model.whole_digest[:40])
+    keys = models.feature_keys(samples, model, dtype=dtype, device=device)
+    return models.stored_attention([store], keys)
 
 
 def foresee_plan(records: Sequence[Sample], policy: Policy, *, progress: Progress) -> Plan:

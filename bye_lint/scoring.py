@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from bye_lint import models
 from bye_lint.canaries import wanted_kinds
 from bye_lint.detectors import get_detector
 from bye_lint.detectors.answer import at_fdr
 from bye_lint.errors import MissingExtraError, UsageError
-from bye_lint.features import Detection, Features
-from bye_lint.foresight import Kept, foresee, look_up
+from bye_lint.features import Detection, Features, FloatArray
+from bye_lint.foresight import Kept, foresee, kept_attention, look_up
 from bye_lint.learning import fine_tune, place, plant, resolve, settings, tunes
 from bye_lint.models import FeatureRow, FineTuneSettings, ResolvedModel, Tuned
 from bye_lint.planning import plan_line
@@ -28,6 +28,13 @@ from bye_lint.store import require_writable
 
 #: What a score needs of the extra [model], by the name it is imported under.
 _EXTRA = ("torch", "transformers", "sklearn", "scipy")
+
+#: Returns the attention maps of samples.
+Attention = Callable[[Sequence[Sample]], Sequence[FloatArray | None]]
+
+
+def _none(samples: Sequence[Sample]) -> list[FloatArray | None]:
+    return [None] * len(samples)
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Scores:
     question : sequence of int
         Which of its record's questions that is, counted from 1.
     rows : sequence of FeatureRow
-        With the attention maps that evidence is drawn from.
+        Without the attention maps, which lie in the cache; see :meth:`maps`.
     features : Features
     detection : Detection
     model : ResolvedModel
@@ -52,6 +59,8 @@ class Scores:
     device, dtype : str
     fine_tuned : str
         How the model was fine-tuned by the check, or an empty string.
+    attention : callable
+        Returns the attention maps of samples.
     """
 
     samples: Sequence[Sample]
@@ -63,14 +72,20 @@ class Scores:
     device: str
     dtype: str
     fine_tuned: str = ""
+    attention: Attention = _none
 
-    @property
-    def maps(self) -> tuple[tuple[npt.NDArray[np.floating], tuple[int, int]] | None, ...]:
-        """Attention map (layers, image tokens) and token grid (rows, columns) of each sample."""
-        return tuple(
-            None if row.attention is None or row.grid is None else (row.attention, row.grid)
-            for row in self.rows
-        )
+    def maps(self, places: Iterable[int]) -> dict[int, tuple[FloatArray, tuple[int, int]]]:
+        """Return attention map (layers, image tokens) and token grid (rows, columns) of some rows.
+
+        Those of all rows need not fit into memory.
+        """
+        grids = {i: grid for i in places if (grid := self.rows[i].grid) is not None}
+        attention = {i: self.rows[i].attention for i in grids}
+        left = [i for i, found in attention.items() if found is None]
+        if left:
+            loaded = self.attention([self.samples[i] for i in left])
+            attention |= dict(zip(left, loaded, strict=True))
+        return {i: (found, grids[i]) for i, found in attention.items() if found is not None}
 
 
 class RowSource(Protocol):
@@ -86,7 +101,12 @@ class RowSource(Protocol):
         """Return the model that learned these records and canaries."""
 
     def rows(self, samples: Sequence[Sample], model: ResolvedModel) -> list[FeatureRow]:
-        """Return one row a sample, in their order."""
+        """Return one row a sample, in their order; the attention may be left where it lies."""
+
+    def attention(
+        self, samples: Sequence[Sample], model: ResolvedModel
+    ) -> Sequence[FloatArray | None]:
+        """Return the attention maps of samples whose rows lack them, where there are any."""
 
 
 def require_extra() -> None:
@@ -140,6 +160,7 @@ def score(
     kinds: tuple[str, ...] = ()
     copies: tuple[Sample, ...] = ()
     learned, losses, how = None, None, ""
+    attention: Attention
     if tunes(policy):
         kinds, copies = plant(samples, policy, progress)
     everything = [*samples, *copies]
@@ -159,8 +180,10 @@ def score(
     if source is None:
         kept = kept or look_up(everything, model, device, dtype)
         rows = extract(everything, kept, model, policy, device, dtype, progress)
+        attention = partial(kept_attention, model=model, device=device, dtype=dtype)
     else:
         rows = source.rows(everything, model)
+        attention = partial(source.attention, model=model)
     canary = [""] * len(samples) + list(kinds)
     features = models.to_features(rows, everything, canary=canary if copies else ())
     if copies:
@@ -184,6 +207,7 @@ def score(
         device,
         dtype,
         how,
+        attention,
     )
 
 
@@ -212,6 +236,7 @@ def extract(
             store=kept.store,
             keys=kept.keys,
             known=kept.rows,
+            leave=True,
             progress=Tally(task, len(samples)),
             max_pixels=policy.dataset.max_pixels,
         )

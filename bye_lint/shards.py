@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bye_lint import learning, models, scan, scoring
 from bye_lint.errors import UsageError
+from bye_lint.features import FloatArray
 from bye_lint.models import FeatureRow, FineTuneSettings, ResolvedModel, Tuned
 from bye_lint.policy import Policy
 from bye_lint.progress import Progress
@@ -128,7 +129,7 @@ def _fill(
     store = FeatureStore(folder.parent, namespace=folder.name)
     keys = models.feature_keys(samples, model, dtype=note.dtype)
     wanted = [i for block in mine for i in block]
-    found = models.cached_rows(store, [keys[i] for i in wanted], attention=True)
+    found = models.cached_rows(store, [keys[i] for i in wanted], attention=True, leave=True)
     lacking = {i for i, row in zip(wanted, found, strict=True) if row is None}
     todo = [block for block in mine if not lacking.isdisjoint(block)]
     if not todo:
@@ -212,13 +213,20 @@ class Shards:
         damaged = 0
         for folder in self.folders:
             store = FeatureStore(folder.parent, namespace=folder.name)
-            for i, row in enumerate(models.cached_rows(store, keys, attention=True)):
+            found = models.cached_rows(store, keys, attention=True, leave=True)
+            for i, row in enumerate(found):
                 rows[i] = rows[i] if row is None else row
             damaged += store.damaged
         present = [row for row in rows if row is not None]
         if len(present) < len(rows):
             raise self._lack(samples, model.family, rows, damaged)
         return present
+
+    def attention(self, samples: Sequence[Sample], model: ResolvedModel) -> list[FloatArray | None]:
+        """Return the attention maps of some samples."""
+        stores = [FeatureStore(folder.parent, namespace=folder.name) for folder in self.folders]
+        keys = models.feature_keys(samples, model, dtype=self.placed[1])
+        return models.stored_attention(stores, keys)
 
     def _lack(
         self,

@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -30,7 +30,9 @@ _SUFFIX = ".rows"
 _MAGIC = b"bye-lint rows 1\n"
 _HEADER = len(_MAGIC) + hashlib.sha256().digest_size
 #: Bytes of a file that are digested at once.
-_PIECE = 1 << 20
+_PIECE = 1 << 18
+#: Stands for an array that was not loaded.
+_LEFT = np.empty(0, dtype=np.float32)
 _NAMESPACE = re.compile(r"[0-9a-z-]{1,64}")
 
 #: Files of the cache beyond this many bytes are pruned, the least recently used first.
@@ -93,18 +95,25 @@ class FeatureStore:
     def _home(self) -> Path:
         return self.folder / self.namespace
 
-    def get(self, keys: Sequence[str]) -> dict[str, dict[str, Array]]:
+    def get(
+        self, keys: Sequence[str], *, leave: Collection[str] = ()
+    ) -> dict[str, dict[str, Array]]:
         """Return the rows that are there, by key; of two with one key, the one that holds more.
 
         A file that cannot be read whole is removed and counted in ``damaged``; its rows are
         missing then.
+
+        Parameters
+        ----------
+        leave : collection of str
+            Arrays that are not loaded: where a row has one, an empty one stands for it.
         """
         wanted = set(keys)
         found: dict[str, dict[str, Array]] = {}
         if not wanted or not self._home.is_dir():
             return found
         for path in sorted(self._home.glob(f"*{_SUFFIX}")):
-            rows = self._read(path, wanted)
+            rows = self._read(path, wanted, leave)
             for name, row in rows.items():
                 if len(row) > len(found.get(name, ())):
                     found[name] = row
@@ -113,7 +122,9 @@ class FeatureStore:
                 _touch(path)
         return found
 
-    def _read(self, path: Path, wanted: Set[str]) -> dict[str, dict[str, Array]]:
+    def _read(
+        self, path: Path, wanted: Set[str], leave: Collection[str]
+    ) -> dict[str, dict[str, Array]]:
         """Return the wanted rows of a file; one that holds none is not read any further."""
         try:
             with path.open("rb") as file:
@@ -124,7 +135,7 @@ class FeatureStore:
                     return {}
                 if names is not None and head == _MAGIC + _digest(file):
                     with _arrays(file) as shard:
-                        return _unpack(shard, names, hits)
+                        return _unpack(shard, names, hits, leave)
         except (ValueError, KeyError, zipfile.BadZipFile):
             pass
         except OSError:
@@ -249,12 +260,16 @@ def _pack(rows: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
 
 
 def _unpack(
-    shard: Mapping[str, Array], names: Sequence[str], hits: Sequence[int]
+    shard: Mapping[str, Array],
+    names: Sequence[str],
+    hits: Sequence[int],
+    leave: Collection[str],
 ) -> dict[str, dict[str, Array]]:
     rows: dict[str, dict[str, Array]] = {names[i]: {} for i in hits}
     chosen = set(hits)
     for field in sorted(name[:-5] for name in shard if name.endswith(".data")):
-        data, start = shard[f"{field}.data"], 0
+        left = field in leave
+        data, start = _LEFT if left else shard[f"{field}.data"], 0
         for i, line in enumerate(shard[f"{field}.shape"]):
             depth = int(line[0])
             if depth < 0:
@@ -263,6 +278,6 @@ def _unpack(
             stop = start + int(np.prod(shape, dtype=np.int64))
             if i in chosen:
                 # a view would keep the whole file in memory for one row
-                rows[names[i]][field] = data[start:stop].reshape(shape).copy()
+                rows[names[i]][field] = data if left else data[start:stop].reshape(shape).copy()
             start = stop
     return rows

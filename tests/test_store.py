@@ -179,6 +179,26 @@ def test_one_array_is_held_at_a_time_beside_the_rows(tmp_path):
     assert peak < file.stat().st_size / 2
 
 
+def test_what_is_left_is_named_and_not_loaded(tmp_path):
+    small = {"x": np.arange(3.0)}
+    FeatureStore(tmp_path).put(
+        {str(i): small | {"map": np.ones((10, 1000 + i))} for i in range(50)} | {"none": small}
+    )
+    keys = ["7", "none"]
+    tracemalloc.start()
+    try:
+        found = FeatureStore(tmp_path).get(keys, leave=["map"])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found["7"].keys() == {"x", "map"}
+    assert found["7"]["map"].size == 0
+    assert found["none"].keys() == {"x"}
+    assert FeatureStore(tmp_path).get(keys)["7"]["map"].shape == (10, 1007)
+    (file,) = (tmp_path / "features").iterdir()
+    assert peak < file.stat().st_size / 2
+
+
 def test_a_file_that_may_not_be_removed_ends_nothing(tmp_path, monkeypatch):
     FeatureStore(tmp_path).put({"a": row(0)})
     FeatureStore(tmp_path).put({"b": row(1)})

@@ -66,8 +66,9 @@ def gather(
     samples, scored : sequences of equal length
         The records and what the detector said of each.
     maps : mapping, optional
-        See :data:`bye_lint.evidence.maps.Maps`; without it, pictures have no heat and patches
-        are found only where they always stand in one place.
+        See :data:`bye_lint.evidence.maps.Maps`, of the records that :func:`looked_at` names;
+        without it, pictures have no heat and patches are found only where they always stand in
+        one place.
     layers : sequence of LayerProfile
         Sensitive ones are those whose maps are shown; without any, those that separate best.
     head_entropy : (n_samples, n_layers, n_heads) array, optional
@@ -78,11 +79,9 @@ def gather(
         See :data:`bye_lint.evidence.campaigns.Blame`.
     """
     suspects, rest = _ranked(scored)
-    shown = suspects[:max_pictures]
-    near = sorted(rest, key=lambda i: -(scored[i].score or 0.0))[:_NEAR_MISSES]
+    shown, near, pool = _chosen(scored, suspects, rest, max_pictures)
     by_layer, by_head = _separations(scored, head_entropy)
     used = _layers(layers, by_layer)
-    pool = sorted(rest, key=lambda i: scored[i].digest)[:MAX_REST] if suspects else []
     background = Background.of(maps or {}, [scored[i].digest for i in pool])
     looker = _Looker(maps or {}, background, used, view, max_pixels)
     seen = {
@@ -121,6 +120,21 @@ def gather(
         blame=blame,
     )
     return Gathered(evidence, campaigns, campaign_findings(campaigns, scored))
+
+
+def looked_at(scored: Sequence[ScoredSample], max_pictures: int = MAX_PICTURES) -> list[int]:
+    """Return the places of the records whose images and maps :func:`gather` looks at."""
+    shown, near, pool = _chosen(scored, *_ranked(scored), max_pictures)
+    return list(dict.fromkeys([*shown, *near, *pool]))
+
+
+def _chosen(
+    scored: Sequence[ScoredSample], suspects: list[int], rest: list[int], max_pictures: int
+) -> tuple[list[int], list[int], list[int]]:
+    """Return the suspects that are shown, the nearest misses, and whom they are compared with."""
+    near = sorted(rest, key=lambda i: -(scored[i].score or 0.0))[:_NEAR_MISSES]
+    pool = sorted(rest, key=lambda i: scored[i].digest)[:MAX_REST] if suspects else []
+    return suspects[:max_pictures], near, pool
 
 
 def _holds(sample: Sample, phrase: str) -> bool:

@@ -17,6 +17,7 @@ from bye_lint.models.rows import (
     FeatureRow,
     cached_rows,
     feature_keys,
+    stored_attention,
     to_features,
 )
 from bye_lint.models.schedule import (
@@ -78,6 +79,7 @@ __all__ = [
     "read_tuned",
     "resolve_model",
     "schedule",
+    "stored_attention",
     "to_features",
     "tune",
     "tuned_folder",

@@ -7,7 +7,7 @@ its part of the sequence once. What was read before comes from the store.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -38,6 +38,7 @@ def extract(
     store: RowStore | None = None,
     keys: Sequence[str] = (),
     known: Sequence[FeatureRow | None] | None = None,
+    leave: bool = False,
     progress: Progress | None = None,
     padding: Padding = "right",
     sharing: bool = True,
@@ -61,6 +62,9 @@ def extract(
         that the store would give back.
     known : sequence of FeatureRow or None, optional
         What the store holds (:func:`bye_lint.models.cached_rows`), where that was looked up before.
+    leave : bool
+        Return no attention that is in the store: it is as large as everything else together many
+        times over, and few ask for it (:func:`bye_lint.models.stored_attention`).
     progress : callable or None
         Called with the number of samples that were just finished.
     padding : str
@@ -78,7 +82,7 @@ def extract(
     """
     keys = keys or [""] * len(samples)
     if known is None:
-        known = cached_rows(store, keys, attention=maps, hidden=hidden)
+        known = cached_rows(store, keys, attention=maps, hidden=hidden, leave=leave)
     rows = list(known)
     lacking = {i for i, row in enumerate(rows) if row is None}
     if progress is not None and len(lacking) < len(samples):
@@ -97,12 +101,15 @@ def extract(
         workers=workers,
     )
     for batch in batches:
-        for places, row in batch:
-            for place in places:
-                rows[place] = row
+        kept = {
+            keys[places[0]]: row for places, row in batch if keys[places[0]] and not row.passing
+        }
         if store is not None:
-            kept = [(keys[places[0]], row) for places, row in batch if not row.passing]
-            store.put({key: row.to_arrays() for key, row in kept if key})
+            store.put({key: row.to_arrays() for key, row in kept.items()})
+        for places, row in batch:
+            stored = leave and store is not None and keys[places[0]] in kept
+            for place in places:
+                rows[place] = replace(row, attention=None) if stored else row
         if progress is not None:
             progress(sum(len(places) for places, _ in batch))
     return [row for row in rows if row is not None]

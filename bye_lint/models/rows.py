@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Protocol
@@ -33,8 +33,10 @@ _NUMBER = npt.NDArray[np.generic]
 class RowStore(Protocol):
     """Where rows are kept between runs; :class:`bye_lint.store.FeatureStore` is one."""
 
-    def get(self, keys: Sequence[str]) -> dict[str, dict[str, _NUMBER]]:
-        """Return the rows that are there."""
+    def get(
+        self, keys: Sequence[str], *, leave: Collection[str] = ()
+    ) -> dict[str, dict[str, _NUMBER]]:
+        """Return the rows that are there, with an empty array for each of those left."""
 
     def put(self, rows: Mapping[str, Mapping[str, _NUMBER]]) -> None:
         """Keep some rows."""
@@ -104,7 +106,8 @@ class FeatureRow:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, _NUMBER]) -> FeatureRow:
-        """Rebuild a row from the arrays of :meth:`to_arrays`."""
+        """Rebuild a row from the arrays of :meth:`to_arrays`; an empty map is none."""
+        attention = arrays.get("attention")
         tokens, rows, columns = (int(n) for n in arrays["shape"])
         return cls(
             entropy=_floating(arrays["entropy"]),
@@ -113,7 +116,7 @@ class FeatureRow:
             image_tokens=tokens,
             grid=(rows, columns) if rows else None,
             hidden=_floating(arrays["hidden"]) if "hidden" in arrays else None,
-            attention=_floating(arrays["attention"]) if "attention" in arrays else None,
+            attention=_floating(attention) if attention is not None and attention.size else None,
             picture=arrays["picture"].astype(np.uint8) if "picture" in arrays else None,
             error=arrays["error"].tobytes().decode() if "error" in arrays else "",
         )
@@ -153,7 +156,12 @@ def feature_keys(
 
 
 def cached_rows(
-    store: RowStore | None, keys: Sequence[str], *, attention: bool = False, hidden: bool = True
+    store: RowStore | None,
+    keys: Sequence[str],
+    *,
+    attention: bool = False,
+    hidden: bool = True,
+    leave: bool = False,
 ) -> list[FeatureRow | None]:
     """Return the rows that the store holds, ``None`` for those that must be extracted.
 
@@ -161,10 +169,12 @@ def cached_rows(
     ----------
     attention, hidden : bool
         A row without this part counts as missing.
+    leave : bool
+        The attention stays in the store; see :func:`stored_attention`.
     """
     if store is None:
         return [None] * len(keys)
-    found = store.get([key for key in keys if key])
+    found = store.get([key for key in keys if key], leave=("attention",) if leave else ())
     rows: list[FeatureRow | None] = []
     for key in keys:
         arrays = found.get(key)
@@ -173,6 +183,16 @@ def cached_rows(
         complete = arrays is not None and ("error" in arrays or wanted <= arrays.keys())
         rows.append(FeatureRow.from_arrays(arrays) if arrays is not None and complete else None)
     return rows
+
+
+def stored_attention(stores: Iterable[RowStore], keys: Sequence[str]) -> list[FloatArray | None]:
+    """Return the attention maps that stores hold, ``None`` where none does."""
+    maps: dict[str, FloatArray] = {}
+    for store in stores:
+        for key, arrays in store.get([key for key in keys if key]).items():
+            if (found := FeatureRow.from_arrays(arrays).attention) is not None:
+                maps[key] = found
+    return [maps.get(key) for key in keys]
 
 
 def failed_row(error: str, n_layers: int, n_heads: int, *, passing: bool = False) -> FeatureRow:

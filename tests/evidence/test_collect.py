@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from bye_lint.evidence.collect import gather
+from bye_lint.evidence.collect import MAX_REST, gather, looked_at
 from bye_lint.evidence.pixels import canvas, decode
 from bye_lint.evidence.separation import separation
 from bye_lint.exhibits import Box
@@ -140,6 +140,16 @@ def test_the_order_of_the_records_does_not_matter(made, gathered):
         layers=LAYERS,
     )
     assert again.evidence.pictures[:BAD] == gathered.evidence.pictures[:BAD]
+
+
+def test_maps_of_those_looked_at_are_enough(made):
+    more = [make(i) for i in range(N, N + MAX_REST)]
+    samples, scored = zip(*made, *more, strict=True)
+    maps = {s.digest: (attention(i), GRID) for i, s in enumerate(scored)}
+    chosen = looked_at(scored)
+    assert len(chosen) == len(set(chosen)) < len(scored)
+    few = {scored[i].digest: maps[scored[i].digest] for i in chosen}
+    assert gather(samples, scored, maps=few) == gather(samples, scored, maps=maps)
 
 
 def test_it_survives_json(gathered):

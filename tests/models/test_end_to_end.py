@@ -90,6 +90,8 @@ def test_a_model_on_disk_reaches_a_verdict(name: str, method: str, tmp_path: Pat
     views = [picture["view"] for picture in result["evidence"]["pictures"]]
     assert views
     assert all(views) if name == "llava" else not any(views), "LLaVA's processor crops these"
+    if name in ("llava", "qwen2_5_vl"):  # others see an image in tiles
+        assert all(picture["heat"] for picture in result["evidence"]["pictures"])
 
 
 def test_what_the_model_cannot_read_has_a_code_of_its_own(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from bye_lint.models import (
     load_model,
     read_batches,
     resolve_model,
+    stored_attention,
 )
 from bye_lint.models import chat as chat_module
 from bye_lint.models import extraction as extraction_module
@@ -475,6 +476,26 @@ def test_what_was_looked_up_before_is_not_looked_up_again(loaded, tmp_path, monk
     assert [row.scored for row in rows] == [True] * 4
 
 
+def test_maps_that_the_store_keeps_need_not_be_held(loaded, tmp_path):
+    samples = make_samples(5)
+    keys = [*feature_keys(samples, loaded.resolved)[:4], ""]
+    held = extract(loaded, samples, maps=True)
+    store = FeatureStore(tmp_path)
+    options = {"maps": True, "keys": keys, "leave": True}
+    extract(loaded, samples[:2], store=store, **options | {"keys": keys[:2]})
+    rows = extract(loaded, samples, store=store, **options)
+    assert [row.attention is None for row in rows] == [True] * 4 + [False]
+    found = stored_attention([FeatureStore(tmp_path / "none"), store], keys)
+    assert found[4] is None
+    for one, other in zip(held[:4], found[:4], strict=True):
+        np.testing.assert_allclose(one.attention, other, atol=2e-3)
+    again = cached_rows(store, keys, attention=True, leave=True)
+    assert [row is None for row in again] == [False] * 4 + [True]
+    assert all(row.attention is None for row in again[:4])
+    unkept = extract(loaded, samples, **options)
+    assert not any(row.attention is None for row in unkept)
+
+
 class Cut(Exception):  # noqa: N818
     """What ends a run in the middle."""
 
@@ -485,8 +506,8 @@ class CutStore:
     def __init__(self, store, batches):
         self.store, self.left = store, batches
 
-    def get(self, keys):
-        return self.store.get(keys)
+    def get(self, keys, *, leave=()):
+        return self.store.get(keys, leave=leave)
 
     def put(self, rows):
         if self.left == 0:
