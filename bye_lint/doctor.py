@@ -190,8 +190,7 @@ def _look(resolved: models.ResolvedModel, policy: Policy) -> Looked:
     device, dtype = learning.place(policy.model)
     training = ""
     if learning.tunes(policy):
-        small = models.is_small(resolved)
-        chosen = models.schedule(policy.fine_tune, resolved, small=small, seed=policy.seed)
+        chosen = learning.settings(resolved, policy)
         training = (
             f"{'LoRA' if chosen.method == 'lora' else 'full'}, {chosen.epochs:g} epochs, batch "
             f"{chosen.batch_size}, learning rate {chosen.learning_rate:g}"

@@ -44,8 +44,7 @@ def tunes(policy: Policy) -> bool:
 
 def settings(model: ResolvedModel, policy: Policy) -> FineTuneSettings:
     """Return how the check fine-tunes a model."""
-    small = models.is_small(model)
-    return models.schedule(policy.fine_tune, model, small=small, seed=policy.seed)
+    return models.schedule(policy.fine_tune, model, seed=policy.seed)
 
 
 def plant(

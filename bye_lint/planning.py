@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bye_lint import models
+from bye_lint import learning, models
 from bye_lint.escape import visible
 from bye_lint.models import cost
 from bye_lint.models.devices import devices, throughput
@@ -119,9 +119,7 @@ def make_plan(
     ]
     left = len(samples) - sum(cached)
     mean = sum(lengths) / max(1, len(samples))
-    settings = models.schedule(
-        policy.fine_tune, model, small=models.is_small(model), seed=policy.seed
-    )
+    settings = learning.settings(model, policy)
     steps = settings.n_steps(len(samples)) if tuning == "needed" else 0
     images = sum(len(sample.images) for sample in samples)
     share = left / max(1, len(samples))

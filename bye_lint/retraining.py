@@ -136,16 +136,14 @@ def prepare(policy: Policy, named: str | None, sizes: tuple[int, int]) -> tuple[
     ``sizes`` are the questions before and after: both models are trained for as many steps, lest
     the second one seems worse for having had less training.
     """
-    from bye_lint import learning, models, scoring
+    from bye_lint import learning, scoring
 
     model, root = base_model(policy, named)
     scoring.require_extra()
     from bye_lint.models.pipeline import ModelPipeline
 
     base = learning.resolve(model, root)
-    settings = models.schedule(
-        policy.fine_tune, base, small=models.is_small(base), seed=policy.seed
-    )
+    settings = learning.settings(base, policy)
     before, after = sizes
     settings = replace(
         settings,

@@ -14,7 +14,7 @@ import numpy as np
 
 from bye_lint.errors import DatasetError, ModelError
 from bye_lint.features import BoolArray, FloatArray
-from bye_lint.models.resolve import ResolvedModel, model_digest
+from bye_lint.models.resolve import ResolvedModel, is_small, model_digest
 from bye_lint.policy import FineTunePolicy
 from bye_lint.records import Sample
 
@@ -128,19 +128,11 @@ LARGE = FineTuneSettings(
 RATES = {"internvl": 4e-5}
 
 
-def schedule(
-    policy: FineTunePolicy, resolved: ResolvedModel, *, small: bool, seed: int
-) -> FineTuneSettings:
-    """Return the schedule of a policy: the model's own, with what the policy says instead.
-
-    Parameters
-    ----------
-    small : bool
-        The model is small enough to be trained whole.
-    """
+def schedule(policy: FineTunePolicy, resolved: ResolvedModel, *, seed: int) -> FineTuneSettings:
+    """Return the schedule of a policy: the model's own, with what the policy says instead."""
     whole = policy.method == "full"
     if policy.method == "auto":
-        whole = small and resolved.quantization == "none"
+        whole = resolved.quantization == "none" and is_small(resolved)
     chosen = SMALL if whole else LARGE
     if not whole:
         chosen = replace(chosen, learning_rate=RATES.get(resolved.family, chosen.learning_rate))

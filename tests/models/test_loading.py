@@ -184,7 +184,7 @@ def test_weights_that_lie_quantized_are_not_taken_for_whole(
         load_model(found, device="cpu", quantization="none")
     assert "quantization_config" not in told
     assert ("device_map" in told) == (known != "none")
-    chosen = schedule(FineTunePolicy(), found, small=True, seed=0)
+    chosen = schedule(FineTunePolicy(), found, seed=0)
     assert chosen.method == ("full" if known == "none" else "lora")
     if known != "none":
         assert estimate_memory(found, batch_tokens=0).weights == sum(

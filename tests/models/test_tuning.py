@@ -479,9 +479,9 @@ def test_quantized_weights_are_not_trained_themselves(base, tmp_path) -> None:
     quantized = replace(base, quantization="4bit")
     with pytest.raises(ModelError, match="4bit weights cannot be trained"):
         tune(quantized, SAMPLES, FineTuneSettings(method="full"), cache=tmp_path)
-    chosen = schedule(FineTunePolicy(), quantized, small=True, seed=0)
+    chosen = schedule(FineTunePolicy(), quantized, seed=0)
     assert chosen.method == "lora"
-    assert schedule(FineTunePolicy(), base, small=True, seed=0).method == "full"
+    assert schedule(FineTunePolicy(), base, seed=0).method == "full"
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["of no known kind", "of no known form"])
@@ -503,22 +503,28 @@ def test_quantized_layers_that_lora_cannot_be_laid_on_are_told(
     assert caught.value.remedy == "Name the model as it was before it was quantized."
 
 
+def test_a_model_too_large_to_be_trained_whole_gets_adapters(base, monkeypatch) -> None:
+    assert schedule(FineTunePolicy(), base, seed=0).method == "full"
+    monkeypatch.setattr("bye_lint.models.resolve.SMALL_BYTES", 0)
+    assert schedule(FineTunePolicy(), base, seed=0).method == "lora"
+
+
 def test_the_defaults_of_lora_are_those_of_the_paper(base) -> None:
-    chosen = schedule(FineTunePolicy(), base, small=False, seed=0)
+    chosen = schedule(FineTunePolicy(method="lora"), base, seed=0)
     told = (chosen.method, chosen.epochs, chosen.batch_size, chosen.learning_rate)
     assert told == ("lora", 3.0, 16, 2e-4)
     assert (chosen.bfloat16, chosen.gradient_checkpointing) == (True, True)
     internvl = replace(base, family="internvl")
-    assert schedule(FineTunePolicy(), internvl, small=False, seed=0).learning_rate == 4e-5
+    assert schedule(FineTunePolicy(method="lora"), internvl, seed=0).learning_rate == 4e-5
 
 
 def test_a_small_set_is_not_learned_in_too_few_steps(base) -> None:
-    chosen = schedule(FineTunePolicy(), base, small=True, seed=0)
+    chosen = schedule(FineTunePolicy(), base, seed=0)
     assert chosen.n_steps(200) == chosen.n_steps(700) == 360
     assert chosen.n_steps(2000) == 500
-    asked = schedule(FineTunePolicy(epochs=1), base, small=True, seed=0)
+    asked = schedule(FineTunePolicy(epochs=1), base, seed=0)
     assert asked.n_steps(160) == 10
-    assert schedule(FineTunePolicy(), base, small=False, seed=0).n_steps(160) == 30
+    assert schedule(FineTunePolicy(method="lora"), base, seed=0).n_steps(160) == 30
 
 
 def test_nothing_is_printed_beside_the_progress(base, tmp_path, capfd) -> None:
