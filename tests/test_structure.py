@@ -35,8 +35,8 @@ LAYERS = (
         "progress", "stages", "triggers", "verdict",
     },
     {
-        "__init__", "atomic", "conversation", "digests", "errors", "exhibits", "readings", "records",
-        "results", "shelf", "spelling",
+        "__init__", "atomic", "conversation", "digests", "errors", "exhibits", "readings",
+        "records", "results", "shelf", "spelling",
     },
 )  # fmt: skip
 ROOMS = LAYERS[2]
