@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -48,19 +49,20 @@ class Questions:
         """Return which samples are asked like members: no less alike than one's last neighbour."""
         alike = member.copy()
         rows = np.flatnonzero(member)
+        texts = _Texts(self.words)
         for start in range(0, len(rows), _CHUNK):
             some = rows[start : start + _CHUNK]
-            likeness = (self.words[some] @ self.words.T).toarray()
+            likeness = texts.likeness(some)
             least = np.take_along_axis(likeness, self.nearest[some], axis=1).min(axis=1)
             alike |= (likeness >= least[:, None] - _ROUNDING).any(axis=0)
         return alike
 
     def likeness(self, member: BoolArray, rest: BoolArray) -> FloatArray:
         """Return (n_members,) cosines of members' questions with the most similar of the rest."""
-        others = self.words[np.flatnonzero(rest)].T
+        texts = _Texts(self.words)
         rows = np.flatnonzero(member)
         parts = [
-            np.asarray((self.words[rows[i : i + _CHUNK]] @ others).max(axis=1).toarray()).ravel()
+            texts.likeness(rows[i : i + _CHUNK])[:, rest].max(axis=1)
             for i in range(0, len(rows), _CHUNK)
         ]
         return np.concatenate(parts)
@@ -93,14 +95,37 @@ def _nearest(words: Any, k: int, *, seed: int) -> IntArray:
     k = min(k, n - 1)
     # A stream of its own: an evaluation may have drawn its poison from the seed alone.
     order = np.random.default_rng([seed, _ORDER]).permutation(n)
-    shuffled = words[order]
+    texts = _Texts(words[order])
     found = np.empty((n, k), dtype=np.intp)
     for start in range(0, n, _CHUNK):
-        alike = (shuffled[start : start + _CHUNK] @ shuffled.T).toarray()
+        alike = texts.likeness(np.arange(start, min(start + _CHUNK, n)))
         rows = np.arange(len(alike))
         alike[rows, start + rows] = -1.0
         found[order[start : start + len(alike)]] = order[largest(alike, k)]
     return found
+
+
+class _Texts:
+    """Samples' words; each two texts are compared once, however many samples have them.
+
+    One long question that is asked of all would be compared with itself for every two samples.
+    """
+
+    def __init__(self, words: Any) -> None:
+        number: dict[bytes, int] = {}
+        rows = pairwise(words.indptr.tolist())
+        parts = (words.indices[a:b].tobytes() + words.data[a:b].tobytes() for a, b in rows)
+        self._text = np.array(
+            [number.setdefault(part, len(number)) for part in parts], dtype=np.intp
+        )
+        first = np.unique(self._text, return_index=True)[1]
+        self._words = words if len(first) == len(self._text) else words[first]
+
+    def likeness(self, rows: IntArray) -> FloatArray:
+        """Return (n_rows, n_samples) cosines of some samples with all."""
+        asked, place = np.unique(self._text[rows], return_inverse=True)
+        alike = (self._words[asked] @ self._words.T).toarray()
+        return np.asarray(alike[place][:, self._text])
 
 
 def largest(values: FloatArray, k: int) -> IntArray:
