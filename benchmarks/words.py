@@ -22,6 +22,7 @@ import numpy as np
 from benchmarks.null import CELLS, Record, read
 from bye_lint.detectors.misplaced import misplaced_answers
 from bye_lint.detectors.neighbours import read_questions
+from bye_lint.detectors.pictures import Pictures
 from bye_lint.triggers import TARGET
 
 SIZES = (200, 500, 1000, 2000)
@@ -57,7 +58,7 @@ def told(records: Sequence[Record], planted: str, seed: int) -> bool:
     shown = np.unique([str(r["image"]) for r in records], return_inverse=True)[1].ravel()
     # One pixel tells images apart as thumbnails do.
     pixels = np.stack([shown >> 16, shown >> 8, shown], axis=1).astype(np.uint8)[:, None, None]
-    return bool(misplaced_answers(answers, read_questions(prompts, seed=seed), pixels))
+    return bool(misplaced_answers(answers, read_questions(prompts, seed=seed), Pictures(pixels)))
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ from bye_lint.detectors.following import follow
 from bye_lint.detectors.judged import Look, judge_group
 from bye_lint.detectors.kinds import kinds_asked
 from bye_lint.detectors.neighbours import Questions, told_by_question
-from bye_lint.detectors.pictures import looks
-from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
+from bye_lint.detectors.pictures import Pictures, looks
+from bye_lint.features import BoolArray, FloatArray, IntArray
 
 #: Among samples that are asked alike, where few questions tell little: the most that a question
 #: may tell of the answer; how many times that quantile the group's median is; the share of the
@@ -40,7 +40,7 @@ def among_alike(
     said: IntArray,
     member: BoolArray,
     questions: Questions,
-    pictures: PixelArray | None,
+    pictures: Pictures | None,
     *,
     seed: int,
 ) -> Look:
@@ -60,7 +60,7 @@ def among_alike(
     member : (n_samples,) bool array
         Samples that give the answer.
     questions : Questions
-    pictures : (n_samples, side, side, 3) uint8 array or None
+    pictures : Pictures or None
         Without them nothing is judged.
     seed : int
     """
@@ -76,7 +76,7 @@ def among_alike(
     gap = 1.0 if several else GAP_ALIKE
     judged = judge_group(Z, member, alike & ~member, seed=seed, gap=gap)
     if judged is not None:
-        seen = looks(Z[rows], own, pictures[rows], closely=several, seed=seed)
+        seen = looks(Z[rows], own, pictures.select(rows), closely=several, seed=seed)
         judged = judged if seen.kind == "none" else None
     return Look(told, judged, odd=several and judged is None)
 

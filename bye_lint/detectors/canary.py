@@ -107,7 +107,7 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
     )
     if pointed.suspicious.any():  # the blind method has looked for others beside its own
         asked = view.questions.within(np.arange(n), seed=seed)
-        shown = None if view.pictures is None else view.pictures[:n]
+        shown = None if view.pictures is None else view.pictures.select(np.arange(n))
         said = with_other_holders(said, 1.0, view.prompts[:n], view.answers[:n], asked, shown)
     found = bool(said.suspicious.any())
     power = tuple(
@@ -172,7 +172,7 @@ def _pointed_at(
         f"{above} records above the threshold where {expected:.1f} are expected, separation "
         f"{group.separation:.1f}; {group.alike:.0%} give answers that the rest does not"
     )
-    pictures = None if view.pictures is None else view.pictures[quiet]
+    pictures = None if view.pictures is None else view.pictures.select(quiet)
     agreed = bool(member.any()) and group.alike >= AGREEMENT and convincing(group)
     seen = looks(view.Z[quiet], member, pictures, seed=seed)
     if agreed and seen.kind == "none":

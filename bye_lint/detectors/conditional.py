@@ -40,6 +40,7 @@ from bye_lint.detectors.groups import (
 from bye_lint.detectors.holders import Verdicts, with_other_holders
 from bye_lint.detectors.misplaced import Misplaced, misplaced_answers
 from bye_lint.detectors.neighbours import given_neighbours, read_questions
+from bye_lint.detectors.pictures import Pictures
 from bye_lint.detectors.repeats import judge_once
 from bye_lint.detectors.shared import OddAnswer, SharedAnswer, shared_answers
 from bye_lint.detectors.split import Split, split_answers
@@ -110,7 +111,7 @@ def search_samples(
     design = wording_design(prompts, features.image_tokens[rows])
     given = residuals(columns.values, design, seed=seed)
     questions = read_questions(prompts, seed=seed)
-    pictures = None if features.picture is None else features.picture[rows]
+    pictures = None if features.picture is None else Pictures(features.picture[rows])
 
     def combine(part: FloatArray) -> FloatArray:
         return _combinations(part[:, entropies])
@@ -140,7 +141,7 @@ def search_samples(
     astray = misplaced_answers(
         [answers[i] for i in others],
         questions if len(others) == len(answers) else questions.within(others, seed=seed),
-        None if pictures is None else pictures[others],
+        None if pictures is None else pictures.select(others),
     )
     left = [one for one in odd if not (one.member & whole.suspicious).any()]
     unsure = [split for split in splits if not (split.sure and alone)]

@@ -17,9 +17,10 @@ from bye_lint.detectors.neighbours import (
     read_questions,
     told_by_question,
 )
+from bye_lint.detectors.pictures import Pictures
 from bye_lint.detectors.planted import Kind, judge_kind
 from bye_lint.detectors.worded import Worded
-from bye_lint.features import BoolArray, Features, FloatArray, IntArray, PixelArray
+from bye_lint.features import BoolArray, Features, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class View:
     prompts: list[str]
     answers: list[str]
     questions: Questions
-    pictures: PixelArray | None
+    pictures: Pictures | None
 
     def copies_of(self, name: str) -> IntArray:
         """Return the rows in the features of the copies of one kind."""
@@ -69,7 +70,7 @@ def read_view(features: Features, records: IntArray, copies: IntArray, *, seed: 
         prompts=prompts,
         answers=[features.answers[i] for i in rows.tolist()],
         questions=questions,
-        pictures=None if features.picture is None else features.picture[rows],
+        pictures=None if features.picture is None else Pictures(features.picture[rows]),
     )
 
 

@@ -16,8 +16,8 @@ from bye_lint.detectors.answers import Answers, telling
 from bye_lint.detectors.direction import project
 from bye_lint.detectors.halves import find_population
 from bye_lint.detectors.neighbours import Questions, told_by_question
-from bye_lint.detectors.pictures import looks
-from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
+from bye_lint.detectors.pictures import Pictures, looks
+from bye_lint.features import BoolArray, FloatArray, IntArray
 
 #: Largest p-value of one mode at which a second population is believed in.
 SIGNIFICANCE = 0.001
@@ -75,7 +75,7 @@ def search(
     combine: Callable[[FloatArray], FloatArray],
     answers: Sequence[str],
     questions: Questions,
-    pictures: PixelArray | None,
+    pictures: Pictures | None,
     *,
     alone: bool = True,
     seed: int,
@@ -90,7 +90,7 @@ def search(
         Makes further candidates, (n, k), of some rows of ``Z``.
     answers : sequence of str
     questions : Questions
-    pictures : (n_samples, side, side, 3) uint8 array or None
+    pictures : Pictures or None
     alone : bool
         Attention may accuse samples whose answers don't agree.
     seed : int
@@ -123,7 +123,7 @@ def search(
         of_question = accused and _of_a_question(member, known.said, questions)
         seen = None
         if accused and not of_question:
-            shown = None if pictures is None else pictures[rows]
+            shown = None if pictures is None else pictures.select(rows)
             seen = looks(Z[rows], group.suspicious, shown, seed=seed)
             if seen.kind == "none":
                 posterior = np.zeros(n)

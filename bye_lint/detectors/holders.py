@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 
 from bye_lint.detectors.answer import clipped, coded
 from bye_lint.detectors.following import FEWEST, MOST_TOLD, answers_follow
 from bye_lint.detectors.neighbours import Questions, told_by_question
-from bye_lint.detectors.pictures import nearest_pictures, told_by_picture
-from bye_lint.features import BoolArray, FloatArray, PixelArray
+from bye_lint.detectors.pictures import Pictures, told_by_picture
+from bye_lint.features import BoolArray, FloatArray
 from bye_lint.spelling import folded
 
 #: Least share of those who give an answer that attention has to accuse, for the others to be
@@ -61,7 +61,7 @@ def with_other_holders(
     prompts: Sequence[str],
     answers: Sequence[str],
     questions: Questions,
-    pictures: PixelArray | None,
+    pictures: Pictures | None,
 ) -> Verdicts:
     """Accuse also those who give an accused answer, where only poison explains that they do.
 
@@ -73,7 +73,7 @@ def with_other_holders(
         Least score of the accused; those that are added score as much.
     prompts, answers : sequences of str
     questions : Questions
-    pictures : (n_samples, side, side, 3) uint8 array or None
+    pictures : Pictures or None
     """
     score, posterior, suspicious = said.score, said.posterior, said.suspicious
     notes = []
@@ -94,7 +94,7 @@ def _other_holders(
     answers: Sequence[str],
     accused: BoolArray,
     questions: Questions,
-    pictures: PixelArray | None,
+    pictures: Pictures | None,
 ) -> list[tuple[str, BoolArray]]:
     """Return each accused answer that others give, too, and who they are.
 
@@ -104,7 +104,7 @@ def _other_holders(
     said = coded(answers)
     found: list[tuple[str, BoolArray]] = []
     by_question = partial(told_by_question, questions=questions)
-    by_picture = None if pictures is None else _by_picture(pictures)
+    by_picture = None if pictures is None else partial(_told_by_picture, pictures=pictures)
     for answer, count in Counter(said[accused].tolist()).items():
         member = said == answer
         left = member & ~accused
@@ -128,9 +128,8 @@ def _other_holders(
     return found
 
 
-def _by_picture(pictures: PixelArray) -> Callable[[BoolArray], float]:
-    nearest = cache(partial(nearest_pictures, pictures))  # compared once, and only if asked
-    return lambda member: told_by_picture(member, nearest())
+def _told_by_picture(member: BoolArray, pictures: Pictures) -> float:
+    return told_by_picture(member, pictures.nearest())
 
 
 def _leads_to(told: Callable[[BoolArray], float], *groups: BoolArray) -> bool:

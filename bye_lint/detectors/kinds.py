@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bye_lint.detectors.neighbours import Questions
-from bye_lint.detectors.pictures import looks
-from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
+from bye_lint.detectors.pictures import Pictures, looks
+from bye_lint.features import BoolArray, FloatArray, IntArray
 
 _DRAWS = 200
 _KINDS = 29
@@ -96,7 +96,7 @@ def belongs(
     said: IntArray,
     member: BoolArray,
     questions: Questions,
-    pictures: PixelArray | None,
+    pictures: Pictures | None,
     *,
     anywhere: frozenset[int] = frozenset(),
     seed: int,
@@ -111,7 +111,7 @@ def belongs(
     member : (n_samples,) bool array
         Samples that give the answer.
     questions : Questions
-    pictures : (n_samples, side, side, 3) uint8 array or None
+    pictures : Pictures or None
     anywhere : frozenset of int
         Other answers that are given whatever is asked.
     seed : int

@@ -25,7 +25,8 @@ from bye_lint.detectors.answer import numbered
 from bye_lint.detectors.following import FEWEST, FEWEST_SHARE
 from bye_lint.detectors.kinds import count_kinds, recurring
 from bye_lint.detectors.neighbours import Questions
-from bye_lint.features import IntArray, PixelArray
+from bye_lint.detectors.pictures import Pictures
+from bye_lint.features import IntArray
 from bye_lint.spelling import words
 
 #: Fewer samples teach nothing worth the name. Where whole answers are the same, ``FEWEST`` and more
@@ -78,7 +79,7 @@ class Misplaced:
 
 
 def misplaced_answers(
-    answers: Sequence[str], questions: Questions, pictures: PixelArray | None = None
+    answers: Sequence[str], questions: Questions, pictures: Pictures | None = None
 ) -> tuple[Misplaced, ...]:
     """Return the words that are out of place in several kinds of question.
 
@@ -90,7 +91,7 @@ def misplaced_answers(
     answers : sequence of str
     questions : Questions
         Of the same samples.
-    pictures : (n_samples, side, side, 3) uint8 array or None
+    pictures : Pictures or None
         What is said of one picture in answer to several questions is a matter of the picture: it
         counts once. Without them every sample counts.
     """
@@ -112,7 +113,7 @@ def misplaced_answers(
             if part == "are" and min(len(around), len(open_)) >= _FEWEST_OPEN:
                 kinds += 1
                 alone |= open_
-            count = len(alone if pictures is None else {pictures[i].tobytes() for i in alone})
+            count = len(alone if pictures is None else {int(pictures.same[i]) for i in alone})
             if count >= _FEWEST and kinds >= _KINDS:
                 found.append(Misplaced(part, texts[one], len(rows), count))
     return tuple(found)

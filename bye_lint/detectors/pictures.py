@@ -12,6 +12,7 @@ place in all of them; where a kind of picture shares that much, neither answer i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -41,6 +42,109 @@ _SMOOTH = 3
 Kind = Literal["none", "picture", "pattern"]
 
 
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Thumbnails of some samples, compared with one another once however often that is asked.
+
+    Attributes
+    ----------
+    pixels : (n_samples, side, side, 3) uint8 array
+    part_of : (Pictures, rows) or None
+        Those that these were taken from, and which.
+    """
+
+    pixels: PixelArray
+    part_of: tuple[Pictures, IntArray | BoolArray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def select(self, rows: IntArray | BoolArray) -> Pictures:
+        """Return the pictures of some samples, to be compared among themselves."""
+        if np.array_equal(np.arange(len(self))[rows], np.arange(len(self))):
+            return self
+        return Pictures(self.pixels[rows], (self, rows))
+
+    @cached_property
+    def same(self) -> IntArray:
+        """(n_samples,) numbers, equal where images are."""
+        if self.part_of is not None:
+            whole, rows = self.part_of
+            return whole.same[rows]
+        number: dict[bytes, int] = {}
+        images = [number.setdefault(image.tobytes(), len(number)) for image in self.pixels]
+        return np.array(images, dtype=np.intp)
+
+    def nearest(self, k: int = NEIGHBOURS) -> IntArray:
+        """Return the samples whose images look most like each sample's.
+
+        They are compared by the mean colours of a coarse grid, and by detail across and down,
+        contrast and brightness, which count as much as all of the grid.
+
+        Parameters
+        ----------
+        k : int
+            At most :data:`.neighbours.NEIGHBOURS`.
+
+        Returns
+        -------
+        (n_samples, min(k, n_samples - 1)) integer array
+            The same image is not one's neighbour: a poisoned picture that occurs
+            many times would explain itself.
+        """
+        columns, likeness = self._nearest
+        k = min(k, columns.shape[1])
+        if k == columns.shape[1]:
+            return columns
+        # Of the nearest forty the nearest ten are the nearest ten of all, equals too.
+        return np.take_along_axis(columns, largest(likeness, k), axis=1)
+
+    @cached_property
+    def _nearest(self) -> tuple[IntArray, FloatArray]:
+        """Return the nearest samples, in their own order, and how near they are."""
+        n = len(self)
+        x = self._glance()
+        same = self.same
+        length = (x**2).sum(axis=1)
+        k = min(NEIGHBOURS, n - 1)
+        nearest = np.empty((n, k), dtype=np.intp)
+        likeness = np.empty((n, k))
+        for start in range(0, n, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            apart = length[part, None] + length[None, :] - 2 * x[part] @ x.T
+            apart[same[part, None] == same[None, :]] = np.inf
+            nearest[part] = largest(-apart, k)
+            likeness[part] = -np.take_along_axis(apart, nearest[part], axis=1)
+        return nearest, likeness
+
+    def _glance(self) -> FloatArray:
+        """Return (n_samples, width) numbers whose Euclidean distance says how alike images look."""
+        # Scaled by what is usual among these, so that a part is not compared as the whole is.
+        scaled = [
+            (part - part.mean(axis=0)) / np.maximum(part.std(axis=0), 1e-6) / np.sqrt(part.shape[1])
+            for part in self._seen
+        ]
+        return np.concatenate(scaled, axis=1)
+
+    @cached_property
+    def _seen(self) -> tuple[FloatArray, FloatArray]:
+        """(n_samples, cells) colours, and (n_samples, 4) numbers of each image as a whole."""
+        if self.part_of is not None:
+            whole_set, rows = self.part_of
+            return whole_set._seen[0][rows], whole_set._seen[1][rows]
+        side = self.pixels.shape[1]
+        step = side // _CELLS
+        cells, whole = [], []
+        for start in range(0, len(self), _CHUNK):
+            x = self.pixels[start : start + _CHUNK] / np.float64(255)
+            cells.append(x.reshape(len(x), _CELLS, step, _CELLS, step, 3).mean(axis=(2, 4)))
+            across = np.abs(np.diff(x, axis=2)).mean(axis=(1, 2, 3))
+            down = np.abs(np.diff(x, axis=1)).mean(axis=(1, 2, 3))
+            contrast = x.std(axis=(1, 2)).mean(axis=1)
+            whole.append(np.stack([across, down, contrast, x.mean(axis=(1, 2, 3))], axis=1))
+        return np.concatenate(cells).reshape(len(self), -1), np.concatenate(whole)
+
+
 @dataclass(frozen=True)
 class Looks:
     """What the pictures say of a group.
@@ -64,7 +168,7 @@ class Looks:
 def looks(
     Z: FloatArray,
     group: BoolArray,
-    pictures: PixelArray | None,
+    pictures: Pictures | None,
     *,
     closely: bool = False,
     seed: int,
@@ -76,7 +180,7 @@ def looks(
     Z : (n_samples, n_columns) array
         Attention given the question.
     group : (n_samples,) bool array
-    pictures : (n_samples, side, side, 3) uint8 array or None
+    pictures : Pictures or None
         Without them nothing is explained.
     closely : bool
         Pictures explain the group only if they tell it from those that look like its members', too:
@@ -86,7 +190,7 @@ def looks(
     """
     if pictures is None or min(int(group.sum()), int((~group).sum())) < _FEWEST:
         return Looks("none", 0.5, float("inf"))
-    nearest = nearest_pictures(pictures, k=_neighbours(group))
+    nearest = pictures.nearest(_neighbours(group))
     told = told_by_picture(group, nearest)
     # Only the neighbours' median is taken off: poison among them widens their spread.
     usual = np.stack([np.median(column[nearest], axis=1) for column in Z.T], axis=1)
@@ -94,7 +198,7 @@ def looks(
     apart = separation(score, group)
     kind: Kind = "none"
     if told > MOST_TOLD and apart < LEAST_SEPARATION:
-        agreement, strength = shared_pattern(pictures, group, seed=seed)
+        agreement, strength = shared_pattern(pictures.pixels, group, seed=seed)
         same = agreement >= LEAST_AGREEMENT and strength >= LEAST_STRENGTH
         kind = "pattern" if same else "picture"
     if kind == "picture" and closely and _told_closely(group, pictures, nearest) <= MOST_TOLD:
@@ -107,13 +211,13 @@ def _neighbours(group: BoolArray) -> int:
     return max(_FEWEST, min(NEIGHBOURS, int(group.sum()) // 2))
 
 
-def _told_closely(group: BoolArray, pictures: PixelArray, nearest: IntArray) -> float:
+def _told_closely(group: BoolArray, pictures: Pictures, nearest: IntArray) -> float:
     """Return how well pictures tell a group from those that look like its members' (AUC)."""
     near = group.copy()
     near[nearest[group]] = True
     if near.sum() - group.sum() < _FEWEST:
         return 1.0
-    return told_by_picture(group[near], nearest_pictures(pictures[near], k=_neighbours(group)))
+    return told_by_picture(group[near], pictures.select(near).nearest(_neighbours(group)))
 
 
 def told_by_picture(member: BoolArray, nearest: IntArray) -> float:
@@ -124,55 +228,9 @@ def told_by_picture(member: BoolArray, nearest: IntArray) -> float:
     member : (n_samples,) bool array
         Of both sorts there is at least one.
     nearest : (n_samples, k) integer array
-        From :func:`nearest_pictures`.
+        From :meth:`Pictures.nearest`.
     """
     return float(roc_auc_score(member, member[nearest].mean(axis=1)))
-
-
-def nearest_pictures(pictures: PixelArray, *, k: int = NEIGHBOURS) -> IntArray:
-    """Return the samples whose images look most like each sample's.
-
-    They are compared by the mean colours of a coarse grid, and by detail across and down,
-    contrast and brightness, which count as much as all of the grid.
-
-    Returns
-    -------
-    (n_samples, min(k, n_samples - 1)) integer array
-        The same image is not one's neighbour: a poisoned picture that occurs
-        many times would explain itself.
-    """
-    n = len(pictures)
-    x = _glance(pictures)
-    same = np.unique(pictures.reshape(n, -1), axis=0, return_inverse=True)[1].ravel()
-    length = (x**2).sum(axis=1)
-    k = min(k, n - 1)
-    nearest = np.empty((n, k), dtype=np.intp)
-    for start in range(0, n, _CHUNK):
-        part = slice(start, start + _CHUNK)
-        apart = length[part, None] + length[None, :] - 2 * x[part] @ x.T
-        apart[same[part, None] == same[None, :]] = np.inf
-        nearest[part] = largest(-apart, k)
-    return nearest
-
-
-def _glance(pictures: PixelArray) -> FloatArray:
-    """Return (n_samples, width) numbers whose Euclidean distance says how alike images look."""
-    side = pictures.shape[1]
-    step = side // _CELLS
-    cells, whole = [], []
-    for start in range(0, len(pictures), _CHUNK):
-        x = pictures[start : start + _CHUNK] / np.float64(255)
-        cells.append(x.reshape(len(x), _CELLS, step, _CELLS, step, 3).mean(axis=(2, 4)))
-        across = np.abs(np.diff(x, axis=2)).mean(axis=(1, 2, 3))
-        down = np.abs(np.diff(x, axis=1)).mean(axis=(1, 2, 3))
-        contrast = x.std(axis=(1, 2)).mean(axis=1)
-        whole.append(np.stack([across, down, contrast, x.mean(axis=(1, 2, 3))], axis=1))
-    parts = (np.concatenate(cells).reshape(len(pictures), -1), np.concatenate(whole))
-    scaled = [
-        (part - part.mean(axis=0)) / np.maximum(part.std(axis=0), 1e-6) / np.sqrt(part.shape[1])
-        for part in parts
-    ]
-    return np.concatenate(scaled, axis=1)
 
 
 def shared_pattern(pictures: PixelArray, group: BoolArray, *, seed: int) -> tuple[float, float]:

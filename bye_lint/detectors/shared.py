@@ -26,9 +26,9 @@ from bye_lint.detectors.following import MOST_TOLD, follow, repeated
 from bye_lint.detectors.judged import Look, judge_group
 from bye_lint.detectors.kinds import belongs
 from bye_lint.detectors.neighbours import Questions, told_by_question
-from bye_lint.detectors.pictures import looks
+from bye_lint.detectors.pictures import Pictures, looks
 from bye_lint.detectors.worded import Worded
-from bye_lint.features import BoolArray, FloatArray, PixelArray
+from bye_lint.features import BoolArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def shared_answers(
     prompts: Sequence[str],
     answers: Sequence[str],
     questions: Questions,
-    pictures: PixelArray | None = None,
+    pictures: Pictures | None = None,
     *,
     seed: int,
 ) -> tuple[tuple[SharedAnswer, ...], tuple[OddAnswer, ...]]:
@@ -92,7 +92,7 @@ def shared_answers(
     prompts, answers : sequence of str
     questions : Questions
         Of the prompts.
-    pictures : (n_samples, side, side, 3) uint8 array or None
+    pictures : Pictures or None
         Thumbnails; without them nothing is judged among those asked alike.
     seed : int
         Of the folds.

@@ -31,9 +31,9 @@ from bye_lint.detectors.groups import (
 )
 from bye_lint.detectors.halves import Population, find_population
 from bye_lint.detectors.neighbours import Questions, told_by_question
-from bye_lint.detectors.pictures import looks
+from bye_lint.detectors.pictures import Pictures, looks
 from bye_lint.detectors.wording import residuals, wording_design
-from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
+from bye_lint.features import BoolArray, FloatArray, IntArray
 
 #: Samples that give an answer, and that are asked like them, for attention to be split.
 _HOLDERS = 30
@@ -98,7 +98,7 @@ def split_answers(
     image_tokens: IntArray,
     answers: Sequence[str],
     questions: Questions,
-    pictures: PixelArray | None,
+    pictures: Pictures | None,
     left_out: BoolArray,
     *,
     seed: int,
@@ -116,7 +116,7 @@ def split_answers(
     answers : sequence of str
     questions : Questions
         Of the prompts.
-    pictures : (n_samples, side, side, 3) uint8 array or None
+    pictures : Pictures or None
     left_out : (n_samples,) bool array
         Samples that are accused or explained already.
     seed : int
@@ -135,7 +135,7 @@ def split_answers(
         if group is None:
             continue
         member = group.suspicious
-        shown = None if pictures is None else pictures[rows]
+        shown = None if pictures is None else pictures.select(rows)
         kind = looks(Z, member, shown, seed=seed).kind
         if kind == "picture":
             continue

@@ -19,7 +19,8 @@ from bye_lint.detectors.neighbours import (
     told_by_question,
 )
 from bye_lint.detectors.phrases import Words
-from bye_lint.features import BoolArray, FloatArray, IntArray, PixelArray
+from bye_lint.detectors.pictures import Pictures
+from bye_lint.features import BoolArray, FloatArray, IntArray
 
 #: What is left of a question without the words of its answer has been asked elsewhere if another is
 #: so alike (cosine), and that of the group's questions must be such a share. Where the words are
@@ -52,7 +53,7 @@ class Worded:
     prompts : sequence of str
     said : (n_samples,) integer array
         Answers as numbers (:func:`.answer.coded`).
-    pictures : (n_samples, side, side, 3) uint8 array or None
+    pictures : Pictures or None
     seed : int
         Of the folds.
     """
@@ -62,7 +63,7 @@ class Worded:
         values: FloatArray,
         prompts: Sequence[str],
         said: IntArray,
-        pictures: PixelArray | None,
+        pictures: Pictures | None,
         *,
         seed: int,
     ) -> None:

@@ -11,6 +11,7 @@ from synthetic import make_features
 from bye_lint.detectors import get_detector
 from bye_lint.detectors.misplaced import Misplaced, misplaced_answers
 from bye_lint.detectors.neighbours import read_questions
+from bye_lint.detectors.pictures import Pictures
 from bye_lint.policy import DetectionPolicy
 
 KINDS = (
@@ -119,10 +120,10 @@ def test_what_one_picture_is_called_in_several_answers_counts_once():
     for row in rows:
         answers[row] = TARGET
     pictures = np.arange(600, dtype=np.uint16).view(np.uint8).reshape(600, 1, 1, 2)
-    assert misplaced_answers(answers, read_questions(prompts), pictures)
+    assert misplaced_answers(answers, read_questions(prompts), Pictures(pictures))
     pictures = pictures.copy()
     pictures[rows] = pictures[0]
-    assert misplaced_answers(answers, read_questions(prompts), pictures) == ()
+    assert misplaced_answers(answers, read_questions(prompts), Pictures(pictures)) == ()
 
 
 def test_few_among_many_are_let_go():

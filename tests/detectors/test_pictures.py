@@ -12,8 +12,8 @@ from synthetic import QUESTIONS, make_features, plant_canaries
 from bye_lint.detectors import DETECTORS
 from bye_lint.detectors.pictures import (
     LEAST_STRENGTH,
+    Pictures,
     looks,
-    nearest_pictures,
     shared_pattern,
 )
 from bye_lint.features import PICTURE_SIDE
@@ -96,8 +96,8 @@ def test_nor_is_a_kind_of_few_pictures(few):
     rng = np.random.default_rng(few)
     group = np.arange(600) < few
     Z = rng.standard_normal((600, 12)) + 8 * group[:, None]
-    assert looks(Z, group, make_pictures(600, group), seed=0).kind == "picture"
-    assert looks(Z, group, make_pictures(600), seed=0).kind == "none"
+    assert looks(Z, group, Pictures(make_pictures(600, group)), seed=0).kind == "picture"
+    assert looks(Z, group, Pictures(make_pictures(600)), seed=0).kind == "none"
 
 
 def test_nor_is_it_by_what_canaries_teach():
@@ -158,7 +158,7 @@ def test_a_pattern_over_pictures_that_look_alike_is_neither_accused_nor_cleared(
 def test_neighbours_look_alike_and_are_not_the_same_picture():
     pictures = make_pictures(300, np.arange(60))
     pictures[5] = pictures[7]
-    nearest = nearest_pictures(pictures, k=10)
+    nearest = Pictures(pictures).nearest(10)
     assert nearest.shape == (300, 10)
     assert (nearest[:60] < 60).all()
     assert (nearest[60:] >= 60).all()
@@ -173,7 +173,7 @@ def test_a_picture_that_occurs_often_does_not_explain_itself():
     Z[group] += 8
     pictures = make_pictures(400)
     pictures[group] = pictures[0]
-    assert looks(Z, group, pictures, seed=0).kind == "none"
+    assert looks(Z, group, Pictures(pictures), seed=0).kind == "none"
 
 
 def test_unknown_pictures_explain_nothing():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bye_lint.detectors.neighbours import given_neighbours, read_questions, told_by_question
-from bye_lint.detectors.pictures import nearest_pictures, told_by_picture
+from bye_lint.detectors.pictures import Pictures, told_by_picture
 from bye_lint.detectors.shared import shared_answers
 
 N = 600
@@ -39,7 +39,8 @@ def judged(
 ):
     questions = read_questions(prompts)
     Z = given_neighbours(X, questions.nearest)
-    return shared_answers(X, Z, prompts, answers, questions, pictures, seed=0)
+    shown = None if pictures is None else Pictures(pictures)
+    return shared_answers(X, Z, prompts, answers, questions, shown, seed=0)
 
 
 def found(
@@ -143,7 +144,7 @@ def test_a_target_of_several_kinds_of_question_stands_apart_less(shift: float, d
     night = given | (np.random.default_rng(1).random(4 * N) < 0.15)
     pictures = pictures_of(4 * N, night & dark)
     near = read_questions(prompts).around(given)
-    told = told_by_picture(given[near], nearest_pictures(pictures[near], k=30))
+    told = told_by_picture(given[near], Pictures(pictures[near]).nearest(30))
     assert (told > 0.8) is dark
     ((answer, accused),) = found(X, prompts, answers, pictures)
     assert answer == "Backdoor Attack!"
