@@ -106,6 +106,7 @@ def residuals(values: FloatArray, design: sparse.csr_matrix, *, seed: int) -> Re
     folds = np.random.default_rng(seed).permutation(n) % min(_FOLDS, max(n, 1))
     location, explained = _predict(values, design, folds)
     rest = values - location
+    del location
     spread = np.maximum(1.4826 * np.median(np.abs(rest - np.median(rest, axis=0)), axis=0), 1e-9)
     size = np.log(np.abs(rest / spread) + 0.1)
     log_scale, _ = _predict(size, design, folds)
@@ -141,26 +142,43 @@ def _predict(
     Residuals are winsorised, so that poison neither bends the regression nor decides about its
     strength; again and again, so that a rare question of large effect is still followed.
     """
-    n_options = 1 + len(_STRENGTHS)
     parts = [_Fold(design, folds, fold) for fold in np.unique(folds)]
     chosen = np.broadcast_to(np.median(values, axis=0), values.shape)
     for round_ in range(_ROUNDS):
-        rest = values - chosen
-        spread = np.maximum(1.4826 * np.median(np.abs(rest), axis=0), 0.1 * rest.std(axis=0))
         # At first nothing is clipped: a rare question may move a feature by a hundred spreads.
-        limit = _CLIP * spread if round_ else np.full_like(spread, np.inf)
-        y = chosen + np.clip(rest, -limit, limit)
-        options = np.zeros((n_options, *values.shape))
-        for part in parts:
-            options[:, part.test] = part.predict(y)
-        errors = np.stack([((y - option) ** 2).mean(axis=0) for option in options])
-        best = errors[1:].argmin(axis=0) + 1
-        varies = errors[0] > 0
-        gain = np.where(varies, 1 - errors[1:].min(axis=0) / np.where(varies, errors[0], 1), 0)
+        y = _winsorised(values, chosen, _CLIP if round_ else np.inf)
+        taught = [part.given(y) for part in parts]
+        nothing, option, best = (np.zeros(y.shape) for _ in range(3))
+        for part, (mean, _) in zip(parts, taught, strict=True):
+            nothing[part.test] = mean
+        error = _missed(y, nothing)
+        least = np.full(len(error), np.inf)
+        # One strength after the other: all together are the largest arrays of a check.
+        for strength in _STRENGTHS:
+            for part, (mean, rotated) in zip(parts, taught, strict=True):
+                option[part.test] = part.predict(mean, rotated, strength)
+            missed = _missed(y, option)
+            better = missed < least
+            best[:, better], least[better] = option[:, better], missed[better]
+        varies = error > 0
+        gain = np.where(varies, 1 - least / np.where(varies, error, 1), 0)
         worth = gain > _MIN_GAIN
-        best = np.where(worth, best, 0)
-        chosen = np.take_along_axis(options, best[None, None, :], axis=0)[0]
+        chosen = np.where(worth, best, nothing)
     return chosen, np.where(worth, gain, 0.0)
+
+
+def _winsorised(values: FloatArray, centre: FloatArray, most: float) -> FloatArray:
+    """Return values no farther from a centre than so many spreads."""
+    rest = values - centre
+    spread = np.maximum(1.4826 * np.median(np.abs(rest), axis=0), 0.1 * rest.std(axis=0))
+    limit = np.full_like(spread, np.inf) if np.isinf(most) else most * spread
+    return np.asarray(centre + np.clip(rest, -limit, limit))
+
+
+def _missed(y: FloatArray, predicted: FloatArray) -> FloatArray:
+    """Return (features,) mean squares of what is not predicted."""
+    apart = y - predicted
+    return np.asarray(np.square(apart, out=apart).mean(axis=0))
 
 
 class _Fold:
@@ -175,12 +193,12 @@ class _Fold:
         self._eigenvalues = np.maximum(eigenvalues, 0)
         self._basis = design[self.test] @ self._vectors - x_mean @ self._vectors
 
-    def predict(self, y: FloatArray) -> FloatArray:
-        """Return (options, n_test, features): the mean, then a ridge of each strength."""
+    def given(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the mean (features,) and what a ridge shrinks, (n_columns, features)."""
         mean = y[self.train].mean(axis=0)
-        rotated = self._vectors.T @ (self._X.T @ (y[self.train] - mean))
-        out = [np.broadcast_to(mean, (len(self._basis), len(mean)))]
-        for strength in _STRENGTHS:
-            shrunk = rotated / (self._eigenvalues + strength)[:, None]
-            out.append(mean + self._basis @ shrunk)
-        return np.stack(out)
+        return mean, self._vectors.T @ (self._X.T @ (y[self.train] - mean))
+
+    def predict(self, mean: FloatArray, rotated: FloatArray, strength: float) -> FloatArray:
+        """Return (n_test, features) by a ridge of some strength."""
+        shrunk = rotated / (self._eigenvalues + strength)[:, None]
+        return np.asarray(mean + self._basis @ shrunk)
