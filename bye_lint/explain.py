@@ -23,6 +23,7 @@ from bye_lint.lookup import find_sample, places, remarks, require_sample
 from bye_lint.portrait import drawn, sheet, thumbnail
 from bye_lint.records import Finding, Skipped
 from bye_lint.results import ScanResult, ScoredSample
+from bye_lint.robust import NORMAL
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def standings(result: ScanResult, sample: ScoredSample) -> tuple[LayerStanding, 
     found = []
     for layer, value in enumerate(sample.entropy):
         median = float(np.median(others[:, layer]))
-        spread = 1.4826 * float(np.median(np.abs(others[:, layer] - median)))
+        spread = NORMAL * float(np.median(np.abs(others[:, layer] - median)))
         found.append(
             LayerStanding(
                 layer=layer,

@@ -11,8 +11,7 @@ from bye_lint.detectors.direction import direction, project
 from bye_lint.detectors.population import second_mode, separation
 from bye_lint.detectors.posterior import posterior_of_second
 from bye_lint.features import BoolArray, FloatArray
-
-_FOLDS = 5
+from bye_lint.robust import FOLDS, stratified_folds
 
 
 @dataclass(frozen=True)
@@ -78,14 +77,11 @@ def _sharpen(
     Z: FloatArray, group: BoolArray, seed: int
 ) -> tuple[FloatArray, float, FloatArray] | None:
     """Return score, separation and posterior along out-of-fold directions of a group."""
-    if group.sum() < 2 * _FOLDS:
+    if group.sum() < 2 * FOLDS:
         return None
     score = np.zeros(len(Z))
-    folds = np.zeros(len(Z), dtype=np.intp)
-    rng = np.random.default_rng(seed)
-    for part in (group, ~group):
-        folds[part] = rng.permutation(int(part.sum())) % _FOLDS
-    for fold in range(_FOLDS):
+    folds = stratified_folds(group, ~group, seed=seed)
+    for fold in range(FOLDS):
         test = folds == fold
         score[test] = project(Z, direction(Z[~test], group[~test]))[test]
     mode = second_mode(score)

@@ -13,6 +13,8 @@ from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArr
 from bye_lint.results import DetectionSummary
 from bye_lint.spelling import folded
 
+#: Scored samples that differ, of which a null needs so many.
+FEWEST_SCORED = 60
 _LONGEST = 40
 
 

@@ -23,7 +23,7 @@ from scipy.stats import binom
 
 from bye_lint.detectors import FEWEST_COPIES, conditional
 from bye_lint.detectors.accuse import accuse
-from bye_lint.detectors.answer import nothing, scored_rows, spread
+from bye_lint.detectors.answer import FEWEST_SCORED, nothing, scored_rows, spread
 from bye_lint.detectors.answers import Answers
 from bye_lint.detectors.copies import View, judge_kinds, read_view
 from bye_lint.detectors.groups import AGREEMENT, PATTERN, convincing, restrained
@@ -37,7 +37,6 @@ from bye_lint.results import FOUND, LEARNED, DetectionSummary, TriggerPower
 
 #: Largest probability that chance puts so many records above the threshold.
 SIGNIFICANCE = 0.001
-_FEWEST = 60
 _FEWEST_ABOVE = 3
 _SCORE_NAME = "largest canary score, as a multiple of its threshold"
 
@@ -76,9 +75,10 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
     names = sorted({*features.canary, *features.canary_kinds} - {"", CONTROL})
     usable = [name for name in names if planted[name] >= FEWEST_COPIES]
     blank = DetectionSummary(method="canary", score_name=_SCORE_NAME)
-    if len(records) < _FEWEST:
+    if len(records) < FEWEST_SCORED:
         reason = (
-            f"{len(records)} scored records that differ, fewer than the {_FEWEST} that a null needs"
+            f"{len(records)} scored records that differ, fewer than the {FEWEST_SCORED} "
+            "that a null needs"
         )
         return nothing(features, blank, reason)
     if not usable:

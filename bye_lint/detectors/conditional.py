@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bye_lint.detectors.answer import clipped, nothing, scored_rows, spread
+from bye_lint.detectors.answer import FEWEST_SCORED, clipped, nothing, scored_rows, spread
 from bye_lint.detectors.attention import Column, attention_columns
 from bye_lint.detectors.direction import direction, shifts
 from bye_lint.detectors.groups import (
@@ -50,7 +50,6 @@ from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary, HeadProfile
 from bye_lint.stages import cluster_samples, profile_layers
 
-_FEWEST = 60
 _MOST_HEADS = 12
 #: Unit of the layers' profiles: what the question leaves, in spreads of the bulk.
 GIVEN = "robust z, given the question"
@@ -93,10 +92,11 @@ def search_samples(
     """
     rows = scored_rows(features)
     explained: BoolArray = np.zeros(len(features), dtype=np.bool_)
-    if len(rows) < _FEWEST:
+    if len(rows) < FEWEST_SCORED:
         summary = DetectionSummary(method="conditional", score_name=_SCORE_NAME)
         reason = (
-            f"{len(rows)} scored samples that differ, fewer than the {_FEWEST} that a null needs"
+            f"{len(rows)} scored samples that differ, fewer than the {FEWEST_SCORED} "
+            "that a null needs"
         )
         return Searched(nothing(features, summary, reason), explained)
     columns = attention_columns(features, rows)

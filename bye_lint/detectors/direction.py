@@ -6,6 +6,7 @@ import numpy as np
 
 from bye_lint.detectors.population import bulk
 from bye_lint.features import BoolArray, FloatArray
+from bye_lint.robust import deviation
 
 _CLIP = 8.0
 _MOST_COLUMNS = 24
@@ -64,5 +65,4 @@ def project(Z: FloatArray, weights: FloatArray, reference: BoolArray | None = No
 
 
 def _spread(values: FloatArray) -> FloatArray:
-    centred = values - np.median(values, axis=0)
-    return np.asarray(1.4826 * np.median(np.abs(centred), axis=0))
+    return deviation(values - np.median(values, axis=0))

@@ -1,14 +1,18 @@
-"""A direction that tells a group from the rest, taught by all columns and judged out of fold."""
+"""A direction that tells a group from the rest, taught by all columns and judged out of fold.
+
+:func:`.direction.direction` is the other discriminant: where a group is only what attention itself
+points out, it keeps the few columns that shift most, and medians, so that who is in the group by
+mistake does not decide; here an answer or a planted kind says who is in it, and all columns speak.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from bye_lint.features import BoolArray, FloatArray
+from bye_lint.robust import FOLDS, deviation, stratified_folds
 
-_FOLDS = 5
 _SHRINKAGE = 0.3
-_MAD = 1.4826
 
 
 def set_apart(
@@ -31,13 +35,10 @@ def set_apart(
     weights : (n_columns,) array
         Mean direction.
     """
-    rng = np.random.default_rng(seed)
-    folds = np.empty(len(Z), dtype=np.intp)
-    for part in (member, rest, ~member & ~rest):
-        folds[part] = rng.permutation(int(part.sum())) % _FOLDS
+    folds = stratified_folds(member, rest, ~member & ~rest, seed=seed)
     score = np.empty(len(Z))
     total = np.zeros(Z.shape[1])
-    for fold in range(_FOLDS):
+    for fold in range(FOLDS):
         train = folds != fold
         group, bulk = Z[train & member], Z[train & rest]
         covariance = np.cov(bulk.T).reshape(Z.shape[1], Z.shape[1])
@@ -46,7 +47,7 @@ def set_apart(
         w = np.linalg.solve(covariance, group.mean(axis=0) - bulk.mean(axis=0))
         along = Z @ w
         centre = np.median(along[train & rest])
-        spread = max(_MAD * float(np.median(np.abs(along[train & rest] - centre))), 1e-12)
+        spread = max(float(deviation(along[train & rest] - centre)), 1e-12)
         score[~train] = (along[~train] - centre) / spread
         total += w / spread
-    return score, total / _FOLDS
+    return score, total / FOLDS

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bye_lint.detectors.accuse import Accusation, accuse
+from bye_lint.detectors.answer import FEWEST_SCORED
 from bye_lint.detectors.answers import Answers, telling
 from bye_lint.detectors.direction import project
 from bye_lint.detectors.halves import find_population
@@ -39,7 +40,6 @@ PATTERN = (
 #: A set of more populations than these is undecided: nobody looked at what is left.
 _ROUNDS = 5
 _MANY = "so many populations of their own stand apart that the rest was not searched to the end"
-_FEWEST = 60
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def search(
         aside |= member
         # What falls short is set aside here alone: canaries, or an answer, may accuse it yet.
         explained |= member & accused
-        if not member.any() or n - aside.sum() < _FEWEST:
+        if not member.any() or n - aside.sum() < FEWEST_SCORED:
             break
     else:
         # Modes that fall short hide nothing; a set of nothing but populations might.

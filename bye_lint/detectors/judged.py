@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from bye_lint.detectors.discriminant import set_apart
 from bye_lint.features import BoolArray, FloatArray
+from bye_lint.robust import log_student, logistic, never_falling
 
 #: The group's attention must be told from the rest's as well as this, and stand apart: the
 #: group's median above nearly all of the rest.
@@ -101,9 +102,8 @@ def _posterior(score: FloatArray, member: BoolArray, rest: BoolArray) -> FloatAr
         centre = float(np.median(score[part]))
         low, high = np.quantile(score[part], [0.1, 0.9])
         width = max(float(high - low) / 2.56, 0.5)
-        density.append(-2.5 * np.log1p(((score - centre) / width) ** 2 / 4) - np.log(width))
+        density.append(log_student((score - centre) / width) - np.log(width))
     odds = density[0] - density[1] + np.log(np.where(member, *_PRIOR))
     for part in (member, rest):
-        order = np.flatnonzero(part)[np.argsort(score[part], kind="stable")]
-        odds[order] = np.maximum.accumulate(odds[order])
-    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -50, 50))))
+        odds[part] = never_falling(odds[part], score[part])
+    return logistic(odds)

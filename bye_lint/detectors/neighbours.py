@@ -17,6 +17,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import roc_auc_score
 
 from bye_lint.features import BoolArray, FloatArray, IntArray
+from bye_lint.robust import deviation
 
 NEIGHBOURS = 40
 _WORD = r"[^\s]+"
@@ -24,7 +25,6 @@ _CHUNK = 512
 _ROUNDING = 1e-5
 _FLOOR = 0.1
 _MOST = 15.0
-_MAD = 1.4826
 
 _ORDER = 40
 
@@ -159,8 +159,8 @@ def given_neighbours(values: FloatArray, nearest: IntArray) -> FloatArray:
         x = values[:, column]
         around = x[nearest]
         centre = np.median(around, axis=1)
-        spread = _MAD * np.median(np.abs(around - centre[:, None]), axis=1)
-        whole = _MAD * float(np.median(np.abs(x - np.median(x))))
+        spread = deviation(around - centre[:, None], axis=1)
+        whole = float(deviation(x - np.median(x)))
         least = max(_FLOOR * whole, 1e-3 * float(x.std()), 1e-9)
         out[:, column] = (x - centre) / np.maximum(spread, least)
     return np.clip(out, -_MOST, _MOST)

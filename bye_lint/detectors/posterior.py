@@ -6,6 +6,7 @@ import numpy as np
 
 from bye_lint.detectors.population import facing_spread
 from bye_lint.features import FloatArray
+from bye_lint.robust import log_student, logistic, never_falling
 
 
 def posterior_of_second(scores: FloatArray, threshold: float) -> FloatArray:
@@ -33,14 +34,7 @@ def posterior_of_second(scores: FloatArray, threshold: float) -> FloatArray:
     widths = max(facing_spread(low), least), max(facing_spread(-second), least)
     x = np.clip(scores, *centres)
     log_odds = np.log(len(second) / widths[1]) - np.log(len(low) / widths[0])
-    log_odds = log_odds + _log_t((x - centres[1]) / widths[1])
-    log_odds = log_odds - _log_t((x - centres[0]) / widths[0])
+    log_odds = log_odds + log_student((x - centres[1]) / widths[1])
+    log_odds = log_odds - log_student((x - centres[0]) / widths[0])
     # Far out the heavier tail wins, whichever it is; going up, the odds never fall all the same.
-    order = np.argsort(x, kind="stable")
-    log_odds[order] = np.maximum.accumulate(log_odds[order])
-    return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -50, 50))))
-
-
-def _log_t(z: FloatArray) -> FloatArray:
-    """Return the logarithm of a Student density with 4 degrees of freedom, up to a constant."""
-    return -2.5 * np.log1p(z**2 / 4)
+    return logistic(never_falling(log_odds, x))

@@ -19,6 +19,7 @@ from bye_lint.features import BoolArray, Detection, Features, FloatArray
 from bye_lint.mixtures import fit_mixtures, histograms, log_densities
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary, HeadProfile
+from bye_lint.robust import logistic
 
 MOST_COMPONENTS = 5
 VOTE = 0.5
@@ -136,7 +137,7 @@ def dawid_skene(votes: BoolArray) -> tuple[FloatArray, FloatArray]:
         prior = np.clip(p.mean(), 1e-6, 1 - 1e-6)
         log_odds = np.log(prior / (1 - prior)) + v @ np.log(hit / false)
         log_odds = log_odds + (1 - v) @ np.log((1 - hit) / (1 - false))
-        new = 1 / (1 + np.exp(-np.clip(log_odds, -500, 500)))
+        new = logistic(log_odds, 500)
         done = np.abs(new - p).max() < 1e-8
         p = new
         if done:

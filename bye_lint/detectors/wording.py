@@ -22,11 +22,11 @@ import numpy as np
 from scipy import sparse
 
 from bye_lint.features import FloatArray, IntArray
+from bye_lint.robust import FOLDS, deviation
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _WORDS = 192
 _TEMPLATES = 64
-_FOLDS = 5
 _STRENGTHS = (3.0, 30.0, 300.0)
 _MIN_GAIN = 0.01
 _ROUNDS = 4
@@ -103,11 +103,11 @@ def residuals(values: FloatArray, design: sparse.csr_matrix, *, seed: int) -> Re
         Of the folds.
     """
     n = len(values)
-    folds = np.random.default_rng(seed).permutation(n) % min(_FOLDS, max(n, 1))
+    folds = np.random.default_rng(seed).permutation(n) % min(FOLDS, max(n, 1))
     location, explained = _predict(values, design, folds)
     rest = values - location
     del location
-    spread = np.maximum(1.4826 * np.median(np.abs(rest - np.median(rest, axis=0)), axis=0), 1e-9)
+    spread = np.maximum(deviation(rest - np.median(rest, axis=0)), 1e-9)
     size = np.log(np.abs(rest / spread) + 0.1)
     log_scale, _ = _predict(size, design, folds)
     log_scale -= np.median(log_scale, axis=0)
@@ -128,7 +128,7 @@ def standardise(values: FloatArray, reference: FloatArray | None = None) -> Floa
     """
     reference = values if reference is None else reference
     median = np.median(reference, axis=0)
-    mad = 1.4826 * np.median(np.abs(reference - median), axis=0)
+    mad = deviation(reference - median)
     scale = np.maximum(mad, 0.1 * reference.std(axis=0))
     out = np.zeros(values.shape)
     return np.asarray(np.divide(values - median, scale, out=out, where=scale > 1e-9))
@@ -170,7 +170,7 @@ def _predict(
 def _winsorised(values: FloatArray, centre: FloatArray, most: float) -> FloatArray:
     """Return values no farther from a centre than so many spreads."""
     rest = values - centre
-    spread = np.maximum(1.4826 * np.median(np.abs(rest), axis=0), 0.1 * rest.std(axis=0))
+    spread = np.maximum(deviation(rest), 0.1 * rest.std(axis=0))
     limit = np.full_like(spread, np.inf) if np.isinf(most) else most * spread
     return np.asarray(centre + np.clip(rest, -limit, limit))
 

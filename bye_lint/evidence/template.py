@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from bye_lint.robust import deviation
+
 FloatArray = npt.NDArray[np.float64]
 
 #: Standard deviation below which pixels count as the same: JPEG and resizing leave this much.
@@ -28,7 +30,7 @@ def robust_moments(pixels: FloatArray) -> tuple[FloatArray, FloatArray]:
         ``spread`` estimates a standard deviation and is at least :data:`FLOOR`.
     """
     center = np.median(pixels, axis=0)
-    spread = 1.4826 * np.median(np.abs(pixels - center), axis=0)
+    spread = deviation(pixels - center)
     return center, np.maximum(spread, FLOOR)
 
 
