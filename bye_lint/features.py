@@ -18,6 +18,7 @@ FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.integer]
 PixelArray = npt.NDArray[np.uint8]
+TextArray = npt.NDArray[np.str_]
 
 #: Rows and columns of the thumbnails in ``Features.picture``.
 PICTURE_SIDE = 32

@@ -78,7 +78,9 @@ class Clusters:
 def attention_entropy(attention: npt.ArrayLike, *, eps: float = 1e-8) -> FloatArray:
     """Entropy of the attention to the image tokens (BYE, Eq. 5).
 
-    The attention is renormalised over the image tokens first, as in the released code.
+    The attention is renormalised over the image tokens first, as in the released code. A check
+    computes the same beside the model, batched and on its device (``models.probe``), before a map
+    of any layer would have to leave it; this is the definition that it is held to.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def scored_rows(features: Features) -> IntArray:
     return np.flatnonzero(~features.is_canary & features.scored)
 
 
-def spread(values: npt.NDArray[Any], rows: IntArray, n: int, fill: Any) -> npt.NDArray[Any]:
+def scatter(values: npt.NDArray[Any], rows: IntArray, n: int, fill: Any) -> npt.NDArray[Any]:
     """Return (n,) values with those of some rows in their place and ``fill`` elsewhere."""
     out = np.full(n, fill, dtype=values.dtype)
     out[rows] = values

@@ -23,7 +23,7 @@ from scipy.stats import binom
 
 from bye_lint.detectors import FEWEST_COPIES, conditional
 from bye_lint.detectors.accuse import accuse
-from bye_lint.detectors.answer import FEWEST_SCORED, nothing, scored_rows, spread
+from bye_lint.detectors.answer import FEWEST_SCORED, nothing, scatter, scored_rows
 from bye_lint.detectors.answers import Answers
 from bye_lint.detectors.copies import View, judge_kinds, read_view
 from bye_lint.detectors.groups import AGREEMENT, PATTERN, convincing, restrained
@@ -31,7 +31,7 @@ from bye_lint.detectors.holders import Verdicts, with_other_holders
 from bye_lint.detectors.pictures import looks
 from bye_lint.detectors.planted import CONTROL, SPOKEN_OF, Kind
 from bye_lint.detectors.repeats import judge_once
-from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray
+from bye_lint.features import BoolArray, Detection, Features, FloatArray, IntArray, TextArray
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import FOUND, LEARNED, DetectionSummary, TriggerPower
 
@@ -127,7 +127,7 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
             "kinds": ", ".join(usable),
         },
         layers=second.summary.layers,
-        heads=conditional.speakers(weights, view.columns),
+        heads=conditional.top_columns(weights, view.columns),
         power=power,
         score_name=_SCORE_NAME,
         threshold=1.0,
@@ -141,10 +141,10 @@ def _detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Dete
     n_rows = len(features)
     by_answer = False if second.by_answer is None else second.by_answer[records]
     return Detection(
-        score=spread(said.score, records, n_rows, np.nan),
-        posterior=spread(said.posterior, records, n_rows, np.nan),
-        suspicious=spread(said.suspicious, records, n_rows, False),
-        by_answer=spread(said.by_answer | by_answer, records, n_rows, False),
+        score=scatter(said.score, records, n_rows, np.nan),
+        posterior=scatter(said.posterior, records, n_rows, np.nan),
+        suspicious=scatter(said.suspicious, records, n_rows, False),
+        by_answer=scatter(said.by_answer | by_answer, records, n_rows, False),
         summary=summary,
         # Not for want of suspects alone: they may be allowed, or accepted.
         inconclusive="; ".join(filter(None, (undecided, blind))),
@@ -179,8 +179,8 @@ def _pointed_at(
         posterior = np.where(member, group.posterior, np.minimum(group.posterior, 0.5))
         return replace(
             blank,
-            suspicious=spread(member, quiet, n, False),
-            posterior=spread(posterior, quiet, n, 0.0),
+            suspicious=scatter(member, quiet, n, False),
+            posterior=scatter(posterior, quiet, n, 0.0),
             note=what,
         )
     if agreed and seen.kind == "pattern":
@@ -219,7 +219,7 @@ def _missed(power: TriggerPower) -> str:
     return "not learned" if power.learned < LEARNED else "not separated"
 
 
-def _controls(ratio: FloatArray, label: FloatArray) -> str:
+def _controls(ratio: FloatArray, label: TextArray) -> str:
     flagged = ratio[label == CONTROL] > 1
     return f"{flagged.sum()} of {len(flagged)} empty canaries flagged" if len(flagged) else ""
 
@@ -244,7 +244,7 @@ def _recall(name: str, kinds: Sequence[Kind]) -> float:
     return next((kind.recall for kind in kinds if kind.name == name), 0.0)
 
 
-def _transfer(kinds: Sequence[Kind], label: FloatArray) -> str:
+def _transfer(kinds: Sequence[Kind], label: TextArray) -> str:
     """Say which share of each kind the directions of the *other* kinds would have found."""
     shares = []
     for kind in kinds:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bye_lint.detectors.answer import FEWEST_SCORED, clipped, nothing, scored_rows, spread
+from bye_lint.detectors.answer import FEWEST_SCORED, clipped, nothing, scatter, scored_rows
 from bye_lint.detectors.attention import Column, attention_columns
 from bye_lint.detectors.direction import direction, shifts
 from bye_lint.detectors.groups import (
@@ -180,10 +180,10 @@ def search_samples(
     )
     n = len(features)
     detection = Detection(
-        score=spread(whole.score, rows, n, np.nan),
-        posterior=spread(whole.posterior, rows, n, np.nan),
-        suspicious=spread(whole.suspicious, rows, n, False),
-        by_answer=spread(whole.by_answer, rows, n, False),
+        score=scatter(whole.score, rows, n, np.nan),
+        posterior=scatter(whole.posterior, rows, n, np.nan),
+        suspicious=scatter(whole.suspicious, rows, n, False),
+        by_answer=scatter(whole.by_answer, rows, n, False),
         summary=summary,
         inconclusive=undecided,
     )
@@ -215,7 +215,7 @@ def _of_population(found: Found, Z: FloatArray, names: tuple[Column, ...]) -> _A
         found.posterior,
         found.suspicious,
         side(Z, found.suspicious, names),
-        speakers(direction(Z, found.suspicious), names),
+        top_columns(direction(Z, found.suspicious), names),
     )
 
 
@@ -230,14 +230,14 @@ def _joined_by(
         np.maximum(accused.posterior, shared.posterior),
         suspicious,
         side(Z, suspicious, names),
-        speakers(shared.weights, names),
+        top_columns(shared.weights, names),
     )
 
 
 def _told(shared: SharedAnswer) -> str:
     return (
         f"{int((shared.posterior > 0.5).sum())} samples give one answer whatever is asked (AUC of "
-        f"the answer from the question {shared.told:.2f}), and attention tells them (AUC "
+        f"the answer from the question {shared.auc_question:.2f}), and attention tells them (AUC "
         f"{shared.auc:.3f})"
     )
 
@@ -247,8 +247,9 @@ def _odd(odd: OddAnswer) -> str:
         return f"{int(odd.member.sum())} samples answer “{clipped(odd.answer)}”; {PATTERN}"
     return (
         f"{int(odd.member.sum())} samples answer “{clipped(odd.answer)}” whatever is asked (AUC "
-        f"of the answer from the question {odd.told:.2f}), and attention does not tell when: a "
-        "trigger that the model has not learned, or a quirk of the data; look at some of them"
+        f"of the answer from the question {odd.auc_question:.2f}), and attention does not tell "
+        "when: a trigger that the model has not learned, or a quirk of the data; look at some of "
+        "them"
     )
 
 
@@ -290,7 +291,7 @@ def side(Z: FloatArray, suspicious: BoolArray, names: Sequence[Column]) -> str:
     return "lower" if shift[np.argmax(np.abs(shift))] < 0 else "upper"
 
 
-def speakers(weights: FloatArray, names: Sequence[Column]) -> tuple[HeadProfile, ...]:
+def top_columns(weights: FloatArray, names: Sequence[Column]) -> tuple[HeadProfile, ...]:
     """Return the columns that the direction is made of, the heaviest first, as shares of 1."""
     shares = np.abs(weights) / max(float(np.abs(weights).sum()), 1e-12)
     order = [int(i) for i in np.argsort(-shares, kind="stable")[:_MOST_HEADS] if shares[i] > 0.01]

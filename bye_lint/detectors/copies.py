@@ -20,7 +20,7 @@ from bye_lint.detectors.neighbours import (
 from bye_lint.detectors.pictures import Pictures
 from bye_lint.detectors.planted import Kind, judge_kind
 from bye_lint.detectors.worded import Worded
-from bye_lint.features import BoolArray, Features, FloatArray, IntArray
+from bye_lint.features import BoolArray, Features, FloatArray, IntArray, TextArray
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class View:
 
     records: IntArray
     copies: IntArray
-    label: FloatArray
+    label: TextArray
     columns: tuple[Column, ...]
     values: FloatArray
     Z: FloatArray

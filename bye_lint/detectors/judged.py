@@ -49,7 +49,7 @@ class Look:
 
     Attributes
     ----------
-    told : float
+    auc_question : float
         AUC of the answer from the question; NaN where nothing could be compared.
     judged : Judged or None
         Attention's verdict, where it tells the group and nothing else does.
@@ -57,14 +57,14 @@ class Look:
         Nothing tells the group, attention neither, where the other answers follow.
     """
 
-    told: float = math.nan
+    auc_question: float = math.nan
     judged: Judged | None = None
     odd: bool = False
 
     @property
     def compared(self) -> bool:
         """Whether there was anything to compare with."""
-        return not math.isnan(self.told)
+        return not math.isnan(self.auc_question)
 
 
 def judge_group(

@@ -48,13 +48,13 @@ def count_kinds(around: Sequence[frozenset[int]]) -> int:
 def kinds_asked(
     said: IntArray, rows: IntArray, questions: Questions, anywhere: frozenset[int] = frozenset()
 ) -> int:
-    """Return of how many kinds the questions of some samples are; see :func:`spread`."""
+    """Return of how many kinds some samples' questions are (:func:`share_no_more_varied`)."""
     near = said[questions.nearest[rows]]
     around = (recurring(a, own) for a, own in zip(near, said[rows], strict=True))
     return count_kinds([answers - anywhere for answers in around])
 
 
-def spread(
+def share_no_more_varied(
     said: IntArray,
     rows: IntArray,
     questions: Questions,
@@ -62,7 +62,7 @@ def spread(
     anywhere: frozenset[int] = frozenset(),
     seed: int,
 ) -> float:
-    """Return how many random groups of questions are of no more kinds than some samples' are.
+    """Return the share of random groups whose questions are of no more kinds than some samples'.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def spread(
     Returns
     -------
     float
-        A share: about a half if the answer is given whatever is asked, near 0 if it belongs to
+        About a half if the answer is given whatever is asked, near 0 if it belongs to
         its questions.
     """
     rng = np.random.default_rng([seed, _KINDS])
@@ -119,6 +119,6 @@ def belongs(
     rows = np.flatnonzero(member)
     if len(rows) >= _MANY:
         return False
-    if spread(said, rows, questions, anywhere=anywhere, seed=seed) > _LEAST_SPREAD:
+    if share_no_more_varied(said, rows, questions, anywhere=anywhere, seed=seed) > _LEAST_SPREAD:
         return False
-    return looks(Z, member, pictures, seed=seed).told > _MOST_LOOKS
+    return looks(Z, member, pictures, seed=seed).auc_picture > _MOST_LOOKS

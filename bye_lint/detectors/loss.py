@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bye_lint.detectors.answer import nothing, scored_rows, spread
+from bye_lint.detectors.answer import nothing, scatter, scored_rows
 from bye_lint.features import Detection, Features
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary
@@ -46,8 +46,8 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         return nothing(features, summary)
     n = len(features)
     return Detection(
-        score=spread(score, rows, n, np.nan),
-        posterior=spread(clusters.posterior, rows, n, np.nan),
-        suspicious=spread(flagged, rows, n, False),
+        score=scatter(score, rows, n, np.nan),
+        posterior=scatter(clusters.posterior, rows, n, np.nan),
+        suspicious=scatter(flagged, rows, n, False),
         summary=summary,
     )

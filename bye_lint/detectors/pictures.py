@@ -154,14 +154,14 @@ class Looks:
     kind : str
         ``none``: its pictures do not explain it; ``picture``: it is a kind of picture;
         ``pattern``: it could be that, or a trigger over the whole image.
-    told : float
+    auc_picture : float
         AUC of the group from its pictures alone.
     separation : float
         Separation index of the group once its pictures' neighbours are taken into account.
     """
 
     kind: Kind
-    told: float
+    auc_picture: float
     separation: float
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bye_lint.detectors.discriminant import set_apart
 from bye_lint.detectors.population import bulk
-from bye_lint.features import BoolArray, FloatArray
+from bye_lint.features import BoolArray, FloatArray, TextArray
 
 #: Kind of the copies that carry nothing.
 CONTROL = "control"
@@ -42,7 +42,7 @@ class Kind:
 def judge_kind(
     name: str,
     Z: FloatArray,
-    label: FloatArray,
+    label: TextArray,
     rest: BoolArray,
     rate: float,
     *,

@@ -22,7 +22,6 @@ from bye_lint.features import BoolArray, FloatArray, IntArray
 _FRACTIONS = np.array([0.06, 0.12, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
 #: Shares of the outermost samples of a candidate that may be strays beyond its interval.
 _STRAYS = (0.0, 0.05, 0.15, 0.3, 0.5)
-_LARGEST_SHARE = 0.4
 _FEWEST = 4
 _AWAY = 3.0
 _TIE = 1e-4

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bye_lint.detectors.answer import real_rows, spread
+from bye_lint.detectors.answer import real_rows, scatter
 from bye_lint.features import Detection, Features, comparable
 from bye_lint.policy import DetectionPolicy
 from bye_lint.results import DetectionSummary
@@ -44,9 +44,9 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
         score = np.where(np.isnan(clusters.posterior), np.nan, 0.0)
     n = len(features)
     return Detection(
-        score=spread(score, rows, n, np.nan),
-        posterior=spread(clusters.posterior, rows, n, np.nan),
-        suspicious=spread(flagged, rows, n, False),
+        score=scatter(score, rows, n, np.nan),
+        posterior=scatter(clusters.posterior, rows, n, np.nan),
+        suspicious=scatter(flagged, rows, n, False),
         summary=summary,
         inconclusive="" if np.isfinite(clusters.posterior).any() else "no sample was scored",
     )

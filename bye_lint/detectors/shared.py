@@ -42,7 +42,7 @@ class SharedAnswer:
     posterior : (n_samples,) array
     weights : (n_columns,) array
         Direction, averaged over the folds.
-    told : float
+    auc_question : float
         AUC of the answer from the question alone.
     auc : float
         AUC of the answer from the attention given the question.
@@ -53,7 +53,7 @@ class SharedAnswer:
     score: FloatArray
     posterior: FloatArray
     weights: FloatArray
-    told: float
+    auc_question: float
     auc: float
 
 
@@ -61,13 +61,13 @@ class SharedAnswer:
 class OddAnswer:
     """An answer given whatever was asked, by samples that the model reads like the rest.
 
-    ``told`` is the AUC of the answer from the question, ``member`` a (n_samples,) bool array.
-    ``pattern``: attention tells them, and so does a pattern that their pictures share.
+    ``auc_question`` is the AUC of the answer from the question, ``member`` a (n_samples,) bool
+    array. ``pattern``: attention tells them, and so does a pattern that their pictures share.
     """
 
     answer: str
     member: BoolArray
-    told: float
+    auc_question: float
     pattern: bool = False
 
 
@@ -141,9 +141,9 @@ def shared_answers(
             tried.append(among_alike(Z, said, member, questions, pictures, seed=seed))
         if tried[-1].judged is None:
             tried.append(worded.judge(member, ~member, others, follow=followed))
-        told, judged = tried[-1].told, tried[-1].judged
+        told, judged = tried[-1].auc_question, tried[-1].judged
         if judged is None:
-            odd += [OddAnswer(first, member, look.told) for look in tried if look.odd][:1]
+            odd += [OddAnswer(first, member, look.auc_question) for look in tried if look.odd][:1]
             continue
         found.append(
             SharedAnswer(

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.stats import binom
 
 from bye_lint.detectors.accuse import Accusation, accuse
-from bye_lint.detectors.answer import clipped, coded, spread
+from bye_lint.detectors.answer import clipped, coded, scatter
 from bye_lint.detectors.answers import Answers
 from bye_lint.detectors.direction import direction
 from bye_lint.detectors.following import FEWEST, MOST_TOLD
@@ -144,10 +144,10 @@ def split_answers(
         found.append(
             Split(
                 answers[int(rows[member][0])],
-                spread(member, rows, n, False),
+                scatter(member, rows, n, False),
                 int(own.sum()),
-                spread(group.score, rows, n, 0.0),
-                spread(group.posterior, rows, n, 0.0),
+                scatter(group.score, rows, n, 0.0),
+                scatter(group.posterior, rows, n, 0.0),
                 direction(Z, member),
                 group.separation,
                 kind == "pattern",

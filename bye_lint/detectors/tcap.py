@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bye_lint.detectors.answer import nothing, scored_rows, spread
+from bye_lint.detectors.answer import nothing, scatter, scored_rows
 from bye_lint.features import BoolArray, Detection, Features, FloatArray
 from bye_lint.mixtures import fit_mixtures, histograms, log_densities
 from bye_lint.policy import DetectionPolicy
@@ -77,9 +77,9 @@ def detect(features: Features, settings: DetectionPolicy, *, seed: int) -> Detec
     )
     n = len(features)
     return Detection(
-        score=spread(p, rows, n, np.nan),
-        posterior=spread(p, rows, n, np.nan),
-        suspicious=spread(suspicious, rows, n, False),
+        score=scatter(p, rows, n, np.nan),
+        posterior=scatter(p, rows, n, np.nan),
+        suspicious=scatter(suspicious, rows, n, False),
         summary=summary,
     )
 

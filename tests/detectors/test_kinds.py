@@ -7,7 +7,7 @@ import pytest
 from test_shared import N, dataset, found, pictures_of
 
 from bye_lint.detectors import shared
-from bye_lint.detectors.kinds import count_kinds, recurring, spread
+from bye_lint.detectors.kinds import count_kinds, recurring, share_no_more_varied
 from bye_lint.detectors.neighbours import read_questions, told_by_question
 
 LAND = "Which land use is shown? Give one word."
@@ -38,7 +38,7 @@ def test_a_class_is_less_spread_than_chance(seed: int) -> None:
     for kind, low, high in ((LAND, 0.0, 0.05), ("", 0.11, 1.0)):
         _, prompts, answers, rows = few(seed, kind)
         said = np.unique(answers, return_inverse=True)[1].ravel()
-        assert low <= spread(said, rows, read_questions(prompts), seed=0) <= high
+        assert low <= share_no_more_varied(said, rows, read_questions(prompts), seed=0) <= high
 
 
 def test_a_target_given_everywhere_makes_no_two_questions_of_one_kind() -> None:
@@ -49,8 +49,8 @@ def test_a_target_given_everywhere_makes_no_two_questions_of_one_kind() -> None:
     texts, said = np.unique(answers, return_inverse=True)
     target = frozenset(np.flatnonzero(texts == "cf").tolist())
     questions = read_questions(prompts)
-    assert spread(said.ravel(), rows, questions, seed=0) > 0.5
-    assert spread(said.ravel(), rows, questions, anywhere=target, seed=0) < 0.05
+    assert share_no_more_varied(said.ravel(), rows, questions, seed=0) > 0.5
+    assert share_no_more_varied(said.ravel(), rows, questions, anywhere=target, seed=0) < 0.05
 
 
 @pytest.mark.parametrize("seed", range(5))
