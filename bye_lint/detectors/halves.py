@@ -58,6 +58,8 @@ def find_population(Z: FloatArray, combined: FloatArray, *, seed: int) -> Popula
     Population
     """
     n = len(Z)
+    # No stream of its own: of as many samples, the first draw is that of the folds of
+    # :func:`.wording.residuals`, which the first halves part evenly. Later draws are nobody else's.
     rng = np.random.default_rng(seed)
     candidates = np.concatenate([Z, combined], axis=1)
     scores, p_values = np.zeros((_SPLITS, n)), np.ones(_SPLITS)

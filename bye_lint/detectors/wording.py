@@ -103,6 +103,8 @@ def residuals(values: FloatArray, design: sparse.csr_matrix, *, seed: int) -> Re
         Of the folds.
     """
     n = len(values)
+    # No stream of its own: :mod:`.halves` begins with the same draw, so that its first halves part
+    # each of these folds evenly; and an evaluation may have drawn its poison from it.
     folds = np.random.default_rng(seed).permutation(n) % min(FOLDS, max(n, 1))
     location, explained = _predict(values, design, folds)
     rest = values - location
