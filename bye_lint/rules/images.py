@@ -1,4 +1,4 @@
-"""Is it an image, does it decode whole, and does it claim a sane size?"""
+"""Is it an image of one format, does it decode whole, and does it claim a sane size?"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from bye_lint.codes import IMAGE_TOO_LARGE, IS_LFS_POINTER, MISSING_IMAGE, UNDECODABLE_IMAGE
 from bye_lint.formats import open_image
 from bye_lint.records import ImageSource
+from bye_lint.rules.doubles import other_format
 
 #: How a Git LFS pointer begins (git-lfs, docs/spec.md).
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -95,6 +96,8 @@ def _look(stream: BinaryIO, max_pixels: int, *, decode: bool) -> ImageCheck:
                     IMAGE_TOO_LARGE,
                     f"claims {width:,} x {height:,} pixels, the policy allows {max_pixels:,}",
                 )
+            if other := other_format(stream, picture.format):
+                return ImageCheck("BYE104", f"is also an image of the format {other}")
             if decode:
                 picture.load()
     except Image.DecompressionBombError:

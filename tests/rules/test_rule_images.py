@@ -7,15 +7,17 @@ import io
 import os
 import struct
 import tracemalloc
+import warnings
 import zlib
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from bye_lint.formats import IMAGE_FORMATS
+from bye_lint.formats import IMAGE_FORMATS, readable_formats
 from bye_lint.records import ImageSource
 from bye_lint.rules import check_image
+from bye_lint.rules.doubles import other_format
 
 PIXELS = 1_000_000
 
@@ -149,3 +151,82 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 def test_no_format_starts_a_program() -> None:
     assert not {"EPS", "PSD", "PDF", "WMF", "MPEG", "FPX", "MIC"} & set(IMAGE_FORMATS)
+
+
+def tiff_and_im(tiff: Image.Image, im: Image.Image) -> bytes:
+    """Return a file that is one picture as TIFF, and another as the format IM of Pillow."""
+    words = f" :\nImage type: RGB image\nImage size (x*y): {im.width}*{im.height}\n\x1a"
+    lines = im.tobytes("raw", "RGB;L")  # line by line, one band after another
+    before, strip = words.encode() + lines, tiff.tobytes()
+    at, end = 8 + len(before), 8 + len(before) + len(strip)
+    directory = end + next(n for n in range(end % 2, 600, 2) if ok_in_a_line(end + n))
+    entries = [
+        (256, 3, 1, tiff.width), (257, 3, 1, tiff.height), (258, 3, 3, directory + 126),
+        (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, at), (277, 3, 1, 3), (278, 3, 1, tiff.height),
+        (279, 4, 1, len(strip)), (284, 3, 1, 1),
+    ]  # fmt: skip
+    packed = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    head = b"II*\0" + struct.pack("<I", directory) + before + strip
+    return (
+        head.ljust(directory, b"\0")
+        + struct.pack("<H", len(entries))
+        + packed
+        + struct.pack("<IHHH", 0, 8, 8, 8)
+    )
+
+
+def ok_in_a_line(number: int) -> bool:
+    return not set(b":\n\r") & set(struct.pack("<I", number))
+
+
+@pytest.mark.parametrize("decode", [True, False])
+def test_a_file_that_is_two_pictures_is_refused(tmp_path: Path, decode: bool) -> None:
+    red, green = (Image.new("RGB", (40, 30), colour) for colour in ("red", "green"))
+    data = tiff_and_im(red, green)
+    with Image.open(io.BytesIO(data), formats=["TIFF"]) as one:
+        assert one.getpixel((5, 5)) == (255, 0, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Pillow will drop IM
+        other = Image.open(io.BytesIO(data), formats=["IM"])
+        assert other.getpixel((5, 5)) == (0, 128, 0)
+    found = check(data, tmp_path, decode)
+    assert found == ("BYE104", "is also an image of the format IM")
+
+
+def test_what_another_format_looks_for_may_be_anywhere(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (40, 30)).save(stream, "JPEG", comment=b"x" * 3000)
+    data = bytearray(stream.getvalue())
+    assert check(bytes(data), tmp_path, True) == ("", "")
+    data[2048:2052] = b"PCD_"
+    found = check(bytes(data), tmp_path, True)
+    assert found == ("BYE104", "is also an image of the format PCD")
+
+
+@pytest.mark.parametrize(
+    ("data", "form", "other"),
+    [
+        pytest.param(encoded("PNG"), "JPEG", "PNG", id="another-that-is-listed"),
+        pytest.param(encoded("JPEG"), "MPO", "", id="of-several-frames"),
+        pytest.param(b"\0\0\1\0ftypavif" + bytes(99), "AVIF", "ICO", id="decoded-when-opened"),
+        pytest.param(b"II*\0 :\n" + b"a:\n" * 200_000, "TIFF", "IM", id="a-header-without-end"),
+        pytest.param(b"II*\0 :\n" + b"a" * 600_000, "TIFF", "", id="a-line-without-end"),
+    ],
+)
+def test_formats_are_told_apart_by_their_beginning(data: bytes, form: str, other: str) -> None:
+    stream = io.BytesIO(data)
+    stream.seek(7)
+    assert other_format(stream, form) == other
+    assert stream.tell() == 7
+
+
+@pytest.mark.parametrize("form", IMAGE_FORMATS)
+def test_no_image_is_taken_for_one_of_another_format(tmp_path: Path, form: str) -> None:
+    if form not in (*readable_formats(), "MPO"):
+        pytest.skip(f"this Pillow writes no {form}")
+    for width, height in [(1, 1), (58, 10), (10, 58), (2, 266), (314, 522)]:
+        for mode in ("RGB", "L"):
+            assert check(encoded(form, (width, height), mode), tmp_path, True) == ("", "")
+        stream = io.BytesIO()
+        Image.new("RGB", (width, height)).save(stream, form)
+        assert check(stream.getvalue(), tmp_path, True) == ("", "")
