@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from bye_lint.codes import IMAGE_TOO_LARGE, IS_LFS_POINTER, MISSING_IMAGE, UNDECODABLE_IMAGE
 from bye_lint.formats import open_image
 from bye_lint.records import ImageSource
+from bye_lint.rules.costs import MOST_SCANS, has_too_many_scans
 from bye_lint.rules.doubles import other_format
 
 #: How a Git LFS pointer begins (git-lfs, docs/spec.md).
@@ -99,6 +100,8 @@ def _look(stream: BinaryIO, max_pixels: int, *, decode: bool) -> ImageCheck:
             if other := other_format(stream, picture.format):
                 return ImageCheck("BYE104", f"is also an image of the format {other}")
             if decode:
+                if picture.format in ("JPEG", "MPO") and has_too_many_scans(_whole(stream)):
+                    return ImageCheck("BYE104", f"has more than {MOST_SCANS} scans")
                 picture.load()
     except Image.DecompressionBombError:
         return ImageCheck(IMAGE_TOO_LARGE, "claims more pixels than any image that can be opened")
@@ -109,6 +112,15 @@ def _look(stream: BinaryIO, max_pixels: int, *, decode: bool) -> ImageCheck:
     except Exception as error:  # decoders of hostile bytes raise nearly everything
         return ImageCheck(UNDECODABLE_IMAGE, f"cannot be decoded ({_reason(error)})")
     return ImageCheck()
+
+
+def _whole(stream: BinaryIO) -> bytes:
+    """Return all of a file, which stays where it was."""
+    place = stream.tell()
+    stream.seek(0)
+    data = stream.read()
+    stream.seek(place)
+    return data
 
 
 def _reason(error: Exception) -> str:

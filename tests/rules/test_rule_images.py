@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from bye_lint.formats import IMAGE_FORMATS, readable_formats
 from bye_lint.records import ImageSource
@@ -230,3 +231,26 @@ def test_no_image_is_taken_for_one_of_another_format(tmp_path: Path, form: str) 
         stream = io.BytesIO()
         Image.new("RGB", (width, height)).save(stream, form)
         assert check(stream.getvalue(), tmp_path, True) == ("", "")
+
+
+def scans(times: int, **options: object) -> bytes:
+    """Return a progressive JPEG whose last scan is there again and again."""
+    stream = io.BytesIO()
+    Image.new("L", (16, 16)).save(stream, "JPEG", progressive=True, **options)
+    data = stream.getvalue()
+    return data[:-2] + data[data.rindex(b"\xff\xda") : -2] * times + data[-2:]
+
+
+def test_a_jpeg_of_thousands_of_scans_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check(scans(80), tmp_path, True) == ("", "")
+    assert check(scans(1000), tmp_path, False) == ("", "")
+    monkeypatch.setattr(JpegImageFile, "load", lambda _: pytest.fail("it was decoded"))
+    for data in (scans(100), scans(1000), scans(1000, comment=b"\xff\xd9")):
+        assert check(data, tmp_path, True) == ("BYE104", "has more than 100 scans")
+
+
+def test_scans_of_a_thumbnail_and_behind_the_image_are_not_counted(tmp_path: Path) -> None:
+    assert check(scans(0, exif=b"Exif\0\0" + b"\xff\xda" * 200), tmp_path, True) == ("", "")
+    assert check(scans(0) + scans(1000), tmp_path, True) == ("", "")
