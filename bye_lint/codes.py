@@ -106,9 +106,10 @@ _ROWS = (
         "error",
         "3.0",
         "The image cannot be decoded.",
-        "The file is truncated, damaged, or not an image. Or it is an image of two formats at "
-        "once: what it shows depends on which of them is asked first, so that what is checked "
-        "might not be what is trained.\n\n"
+        "The file is truncated, damaged, not an image, or one that takes thousands of times longer "
+        "to decode than others of its size. Or it is an image of two formats at once: what it "
+        "shows depends on which of them is asked first, so that what is checked might not be what "
+        "is trained.\n\n"
         "**What to do:** replace the file; save the image anew if it is to be kept.",
     ),
     Rule(

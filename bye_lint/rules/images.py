@@ -12,7 +12,8 @@ from PIL import Image, UnidentifiedImageError
 from bye_lint.codes import IMAGE_TOO_LARGE, IS_LFS_POINTER, MISSING_IMAGE, UNDECODABLE_IMAGE
 from bye_lint.formats import open_image
 from bye_lint.records import ImageSource
-from bye_lint.rules.costs import MOST_SCANS, has_too_many_scans
+from bye_lint.rules.av1 import frame_pixels
+from bye_lint.rules.costs import MOST_SCANS, has_too_many_scans, tiled_pixels
 from bye_lint.rules.doubles import other_format
 
 #: How a Git LFS pointer begins (git-lfs, docs/spec.md).
@@ -100,8 +101,8 @@ def _look(stream: BinaryIO, max_pixels: int, *, decode: bool) -> ImageCheck:
             if other := other_format(stream, picture.format):
                 return ImageCheck("BYE104", f"is also an image of the format {other}")
             if decode:
-                if picture.format in ("JPEG", "MPO") and has_too_many_scans(_whole(stream)):
-                    return ImageCheck("BYE104", f"has more than {MOST_SCANS} scans")
+                if (refused := _too_costly(stream, picture, max_pixels)) is not None:
+                    return refused
                 picture.load()
     except Image.DecompressionBombError:
         return ImageCheck(IMAGE_TOO_LARGE, "claims more pixels than any image that can be opened")
@@ -114,13 +115,25 @@ def _look(stream: BinaryIO, max_pixels: int, *, decode: bool) -> ImageCheck:
     return ImageCheck()
 
 
-def _whole(stream: BinaryIO) -> bytes:
-    """Return all of a file, which stays where it was."""
+def _too_costly(stream: BinaryIO, picture: Image.Image, max_pixels: int) -> ImageCheck | None:
+    """Return what is wrong with an image that takes far more to decode than its size says."""
     place = stream.tell()
     stream.seek(0)
-    data = stream.read()
+    pixels = 0
+    if picture.format in ("JPEG", "MPO") and has_too_many_scans(stream.read()):
+        return ImageCheck("BYE104", f"has more than {MOST_SCANS} scans")
+    if picture.format == "TIFF":
+        pixels = tiled_pixels(stream, *picture.size)
+    elif picture.format == "AVIF":
+        pixels = frame_pixels(stream.read())
     stream.seek(place)
-    return data
+    if pixels > max_pixels:
+        return ImageCheck(
+            "BYE106",
+            f"claims {picture.width:,} x {picture.height:,} pixels, of which {pixels:,} would be "
+            f"decoded, the policy allows {max_pixels:,}",
+        )
+    return None
 
 
 def _reason(error: Exception) -> str:

@@ -18,6 +18,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from bye_lint.formats import IMAGE_FORMATS, readable_formats
 from bye_lint.records import ImageSource
 from bye_lint.rules import check_image
+from bye_lint.rules.av1 import frame_pixels
+from bye_lint.rules.costs import tiled_pixels
 from bye_lint.rules.doubles import other_format
 
 PIXELS = 1_000_000
@@ -254,3 +256,94 @@ def test_a_jpeg_of_thousands_of_scans_is_not_decoded(
 def test_scans_of_a_thumbnail_and_behind_the_image_are_not_counted(tmp_path: Path) -> None:
     assert check(scans(0, exif=b"Exif\0\0" + b"\xff\xda" * 200), tmp_path, True) == ("", "")
     assert check(scans(0) + scans(1000), tmp_path, True) == ("", "")
+
+
+def tiled_tiff(*entries: tuple[int, int, int], order: str = "<") -> bytes:
+    """Return a TIFF of 40 x 30 pixels in one empty tile of Deflate, of entries of one number."""
+    data = zlib.compress(bytes(1 << 14))
+    rows = [
+        (256, 3, 40), (257, 3, 30), (258, 3, 8), (259, 3, 8), (262, 3, 1), (277, 3, 1),
+        *entries, (324, 4, 8), (325, 4, len(data)),
+    ]  # fmt: skip
+    where = 8 + len(data) + len(data) % 2
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}I", where) + data
+    packed = [
+        struct.pack(f"{order}HHI", tag, kind, 1)
+        + struct.pack({3: f"{order}HH", 4: f"{order}I"}[kind], *[value, 0][: 5 - kind])
+        for tag, kind, value in sorted(rows, key=lambda row: row[0])
+    ]
+    directory = struct.pack(f"{order}H", len(rows)) + b"".join(packed) + bytes(4)
+    return head.ljust(where, b"\0") + directory
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_the_tiles_of_a_tiff_are_as_sane_as_its_size(tmp_path: Path, order: str) -> None:
+    fine = tiled_tiff((322, 3, 128), (323, 3, 128), order=order)
+    assert check(fine, tmp_path, True) == ("", "")
+    for kind in (3, 4):
+        data = tiled_tiff((322, kind, 20_000), (323, kind, 20_000), order=order)
+        rule, message = check(data, tmp_path, True)
+        assert rule == "BYE106"
+        assert "claims 40 x 30 pixels, of which 400,000,000 would be decoded" in message
+
+
+def test_of_a_tile_size_that_is_given_twice_the_larger_one_holds(tmp_path: Path) -> None:
+    for sizes in ((16, 20_000), (20_000, 16)):
+        entries = [(tag, 4, size) for tag in (322, 323) for size in sizes]
+        assert check(tiled_tiff(*entries), tmp_path, True)[0] == "BYE106"
+
+
+def test_tiles_that_the_image_fills_badly_are_counted_together() -> None:
+    data = tiled_tiff((322, 3, 1000), (323, 3, 1000))
+    assert tiled_pixels(io.BytesIO(data), 1000, 1000) == 1_000_000
+    assert tiled_pixels(io.BytesIO(data), 5000, 1000) < 5_000_000
+    assert tiled_pixels(io.BytesIO(data), 1, 50_000_000) > 1e10
+
+
+def avif(size: tuple[int, int], mode: str = "RGB", **options: object) -> bytes:
+    if "AVIF" not in readable_formats():
+        pytest.skip("this Pillow writes no AVIF")
+    stream = io.BytesIO()
+    Image.new(mode, size).save(stream, "AVIF", speed=10, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+@pytest.mark.parametrize("size", [(1, 1), (257, 30)])
+def test_the_frames_of_an_avif_are_as_large_as_it_says(mode: str, size: tuple[int, int]) -> None:
+    assert frame_pixels(avif(size, mode)) == size[0] * size[1]
+    more = [Image.new(mode, size, "red")]
+    assert frame_pixels(avif(size, mode, save_all=True, append_images=more)) == size[0] * size[1]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_an_avif_that_says_it_is_smaller_is_not_decoded(tmp_path: Path, several: bool) -> None:
+    size = (1200, 900)
+    more = {"save_all": True, "append_images": [Image.new("RGB", size, "red")]} if several else {}
+    data = bytearray(avif(size, **more))
+    true, claimed = (struct.pack(">II", *numbers) for numbers in (size, (64, 64)))
+    assert true in data
+    rule, message = check(bytes(data.replace(true, claimed)), tmp_path, True)
+    assert rule == "BYE106"
+    assert several or "claims 64 x 64 pixels, of which 1,080,000 would be decoded" in message
+
+
+def test_an_avif_that_does_not_say_how_large_its_frame_is_is_refused(tmp_path: Path) -> None:
+    data = avif((40, 30))
+    assert check(data, tmp_path, True) == ("", "")
+    for kind in (b"iloc", b"iinf"):
+        hidden = data.replace(kind, b"free")
+        assert check(hidden, tmp_path, True)[0] == "BYE104"
+    item = data.index(b"\x0a", data.index(b"mdat"))
+    unknown = data[:item] + b"\x7a" + data[item + 1 :]  # a unit of padding in the header's place
+    assert check(unknown, tmp_path, True)[0] == "BYE104"
+
+
+def test_damaged_avif_is_damaged_and_nothing_worse() -> None:
+    data = avif((40, 30))
+    for place in range(0, len(data), 3):
+        for byte in (0, 1, 255):
+            try:
+                frame_pixels(data[:place] + bytes([byte]) + data[place + 1 :])
+            except (ValueError, IndexError):
+                continue
