@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from bye_lint.errors import MissingExtraError, ModelError, one_line
 
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
+#: Name of a weight file, without a folder.
+_PART = re.compile(r"[^/\\\x00]+\.safetensors")
 #: Variables that forbid the network, as huggingface_hub reads them.
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 TRUE = frozenset({"1", "true", "yes", "on"})
@@ -96,6 +99,16 @@ def missing_parts(folder: Path) -> tuple[list[str], int]:
         return [], 0
     parts = _parts(index)
     return [part for part in parts if not (folder / part).is_file()], len(parts)
+
+
+def stray_part(folder: Path) -> str:
+    """Return the first weight file of the folder's index that is no file of the folder itself.
+
+    Neither the model's digest nor a comparison with the base would cover it.
+    """
+    index = folder / INDEX
+    parts = _parts(index) if index.is_file() else []
+    return next((part for part in parts if not _PART.fullmatch(part)), "")
 
 
 def weight_files(folder: Path) -> list[Path]:

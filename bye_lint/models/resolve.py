@@ -16,7 +16,7 @@ from bye_lint.models.adapters import CONFIG as ADAPTER_CONFIG
 from bye_lint.models.adapters import WEIGHTS as ADAPTER_WEIGHTS
 from bye_lint.models.adapters import trained_on
 from bye_lint.models.families import find_family
-from bye_lint.models.hub import INDEX, TRUE, WEIGHTS, Hub, missing_parts, weight_files
+from bye_lint.models.hub import INDEX, TRUE, WEIGHTS, Hub, missing_parts, stray_part, weight_files
 from bye_lint.models.quantized import stored_quantization
 from bye_lint.policy import ModelPolicy
 
@@ -229,6 +229,11 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
         raise ModelError(f"{name}/config.json: cannot be read: {error}") from error
     if not isinstance(config, dict):
         raise ModelError(f"{name}/config.json: expected an object, got {type(config).__name__}")
+    if config.get("transformers_weights") is not None:  # the digest would not be of these
+        raise ModelError(
+            f"{name}/config.json: takes the weights from another file (transformers_weights)",
+            f"Take that key out, and name the weights {WEIGHTS}.",
+        )
     return config
 
 
@@ -236,9 +241,15 @@ def _require_weights(folder: Path, name: str) -> None:
     index = folder / INDEX
     if index.is_file():
         try:
+            stray = stray_part(folder)
             missing, parts = missing_parts(folder)
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise ModelError(f"{name}/{INDEX}: cannot be read: {error}") from error
+        if stray:
+            raise ModelError(
+                f"{name}/{INDEX}: names {stray[:80]!r}, which is no weight file of this folder",
+                "Save the model with save_pretrained(), which lays its weights beside config.json.",
+            )
         if missing:
             raise ModelError(
                 f"{name}: {len(missing)} of {parts} weight files are missing ({missing[0]})",

@@ -110,6 +110,36 @@ def test_a_missing_part_of_the_weights_is_named(folder):
         resolve(folder)
 
 
+@pytest.mark.parametrize(
+    "part", ["sub/x.safetensors", "../x.safetensors", "..", "/x.safetensors", r"a\x", "x.bin"]
+)
+def test_weights_from_elsewhere_are_refused_by_name(folder, part):
+    parts = ["model-1.safetensors", "a b.safetensors", "model-..-2.safetensors"]
+    for name in parts:
+        (folder / name).write_text("{}")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": dict(enumerate(parts))}))
+    assert resolve(folder).digest
+    index.write_text(json.dumps({"weight_map": dict(enumerate([*parts, part]))}))
+    with pytest.raises(
+        ModelError, match=r"model/model\.safetensors\.index\.json: names "
+    ) as caught:
+        resolve(folder)
+    assert repr(part) in str(caught.value)
+    assert "save_pretrained()" in caught.value.remedy
+
+
+def test_a_configuration_that_names_other_weights_is_refused(folder):
+    config = json.loads((folder / "config.json").read_text())
+    path = folder / "config.json"
+    path.write_text(json.dumps({**config, "transformers_weights": None}))
+    assert resolve(folder).family == "llava"
+    path.write_text(json.dumps({**config, "transformers_weights": "sub/real.safetensors"}))
+    with pytest.raises(ModelError, match=r"model/config\.json: .*transformers_weights") as caught:
+        resolve(folder)
+    assert "model.safetensors" in caught.value.remedy
+
+
 @pytest.mark.parametrize("text", ["{", "[]"], ids=["truncated", "not an object"])
 def test_a_damaged_configuration_is_an_error(folder, text):
     (folder / "config.json").write_text(text)
