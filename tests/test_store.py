@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import io
 import os
 import subprocess
 import sys
 import threading
 import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -80,17 +83,65 @@ def test_a_damaged_file_is_thrown_away(tmp_path, damage):
     assert not path.exists()
 
 
-def test_no_pickle_is_read(tmp_path):
-    import hashlib
-    import io
-
-    buffer = io.BytesIO()
-    np.savez(buffer, keys=np.array(["a"]), **{"x.data": np.array([{"a": 1}], dtype=object)})
-    body = buffer.getvalue()
-    (tmp_path / "features").mkdir()
-    path = tmp_path / "features" / f"bad{module._SUFFIX}"
+def written(folder, body: bytes):
+    """Write a file of the cache whose digest is right, whatever is in it."""
+    (folder / "features").mkdir()
+    path = folder / "features" / f"bad{module._SUFFIX}"
     path.write_bytes(module._MAGIC + hashlib.sha256(body).digest() + body)
-    assert FeatureStore(tmp_path).get(["a"]) == {}
+    return path
+
+
+def zipped(**members: bytes) -> bytes:
+    keys, stream = io.BytesIO(), io.BytesIO()
+    np.save(keys, np.array(["a"]))
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in {"keys": keys.getvalue(), **members}.items():
+            archive.writestr(f"{name}.npy", data)
+    return stream.getvalue()
+
+
+def header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + bytes(64)
+
+
+def deflate_damaged() -> bytes:
+    body = zipped(**{"x.data": os.urandom(64)})
+    place = body.index(b"x.data.npy") + len(b"x.data.npy")
+    return body[:place] + b"\xff" * 9 + body[place + 9 :]
+
+
+def saved(**arrays) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, keys=np.array(["a"]), **arrays)
+    return stream.getvalue()
+
+
+SHAPE = "{'descr': '<f8', 'fortran_order': False, 'shape': %s}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(saved(**{"x.data": np.array([{"a": 1}], dtype=object)}), id="pickle"),
+        pytest.param(saved(**{"x.data": np.zeros(2)}), id="shapes-missing"),
+        pytest.param(saved(**{"x.data": np.zeros(2), "x.shape": np.zeros(())}), id="no-row"),
+        pytest.param(saved(**{"x.data": np.zeros(2), "x.shape": np.zeros((1, 0))}), id="no-depth"),
+        pytest.param(
+            saved(**{"x.data": np.zeros(2), "x.shape": np.array([["a", "b"]])}), id="words"
+        ),
+        pytest.param(deflate_damaged(), id="deflate"),
+        pytest.param(zipped(**{"x.data": header("{'descr': (")}), id="header-open"),
+        pytest.param(zipped(**{"x.data": header("(" * 4000)}), id="header-deep"),
+        pytest.param(zipped(**{"x.data": header(SHAPE % "(10**15,)")}), id="header-sum"),
+        pytest.param(zipped(**{"x.data": header(SHAPE % f"({10**15},)")}), id="header-large"),
+        pytest.param(zipped(**{"x.data": b"no array"}), id="no-array"),
+    ],
+)
+def test_a_file_that_is_damaged_beneath_its_digest_is_thrown_away(tmp_path, body):
+    path = written(tmp_path, body)
+    store = FeatureStore(tmp_path)
+    assert store.get(["a"]) == {}
+    assert store.damaged == 1
     assert not path.exists()
 
 
