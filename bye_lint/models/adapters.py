@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,20 @@ from bye_lint.models.memory import out_of_memory, parameters
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
+
+#: Kinds that are loaded from their own folder alone, as PEFT names them. X-LoRA and shadow models
+#: load what their configuration names, from the hub if need be; newer ones nobody has looked at.
+_OF_ONE_FOLDER = frozenset({
+    "ADALORA", "ADAMSS", "ADAPTION_PROMPT", "BEFT", "BOFT", "BONE", "C3A", "DEFT", "DELORA",
+    "FOURIERFT", "FROD", "GLORA", "GRALORA", "HIRA", "HRA", "IA3", "LILY", "LN_TUNING", "LOHA",
+    "LOKR", "LORA", "MISS", "OFT", "OSF", "PEANUT", "POLY", "PSOFT", "PVERA", "RANDLORA",
+    "ROAD", "SHIRA", "SUPERTUNING", "TINYLORA", "TRAINABLE_TOKENS", "UNILORA", "VBLORA", "VERA",
+    "WAVEFT",
+})  # fmt: skip
+#: Kinds that change the prompt; with_adapter refuses them, and so does transformers.
+_PROMPTS = frozenset({
+    "CARTRIDGE", "CPT", "MULTITASK_PROMPT_TUNING", "PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING",
+})  # fmt: skip
 
 _OTHER_BASE = "Give the base model that the adapter was trained on."
 
@@ -35,13 +50,15 @@ def peft_for(what: str) -> Any:
 
 
 def trained_on(folder: Path) -> str | None:
-    """Return the model that an adapter says it was trained on, where it says so.
+    """Return the model that a folder's adapter says it was trained on, where there is one.
 
     Raises
     ------
     ModelError
-        If its configuration is damaged.
+        If its configuration is damaged, or of a kind that may load weights from elsewhere.
     """
+    if not os.path.lexists(folder / CONFIG):
+        return None
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -49,6 +66,13 @@ def trained_on(folder: Path) -> str | None:
     if not isinstance(config, dict):
         found = type(config).__name__
         raise ModelError(f"{folder.name}/{CONFIG}: expected an object, got {found}")
+    kind = config.get("peft_type")
+    if kind is not None and str(kind) not in _OF_ONE_FOLDER | _PROMPTS:
+        raise ModelError(
+            f"{folder.name}: an adapter of the kind {str(kind)[:40]!r} may load weights from "
+            "elsewhere",
+            "Give an adapter that is whole in its folder, such as LoRA, or the base model alone.",
+        )
     base = config.get("base_model_name_or_path")
     return base if isinstance(base, str) and base else None
 

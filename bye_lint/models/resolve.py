@@ -181,6 +181,7 @@ def resolve_model(
     config = _read_config(folder, policy.name)
     family = find_family(config, policy.name)
     _require_weights(folder, policy.name)
+    trained_on(folder)  # an adapter in the model's own folder is laid on with it
     stored = stored_quantization(config)
     if stored and policy.quantization not in ("none", stored):
         raise ModelError(
@@ -241,8 +242,7 @@ def _require_weights(folder: Path, name: str) -> None:
     index = folder / INDEX
     if index.is_file():
         try:
-            stray = stray_part(folder)
-            missing, parts = missing_parts(folder)
+            stray, (missing, parts) = stray_part(folder), missing_parts(folder)
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise ModelError(f"{name}/{INDEX}: cannot be read: {error}") from error
         if stray:

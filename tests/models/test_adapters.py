@@ -14,6 +14,7 @@ from tiny_models import make_llava, make_samples
 
 from bye_lint.errors import ModelError
 from bye_lint.models import LoadedModel, extract, load_model, resolve_model
+from bye_lint.models.adapters import _OF_ONE_FOLDER, _PROMPTS
 from bye_lint.policy import ModelPolicy
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
@@ -129,6 +130,43 @@ def test_a_configuration_that_does_not_fit_is_an_error(
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(ModelError, match=says):
         load(copy)
+
+
+@pytest.mark.parametrize("kind", ["LORA", "IA3", "VERA", "PROMPT_TUNING", None])
+def test_what_kind_an_adapter_is_ends_nothing_early(copy: Path, kind: str | None) -> None:
+    path = copy / "adapter" / "adapter_config.json"
+    path.write_text(json.dumps({"peft_type": kind}))
+    assert resolve_model(ModelPolicy(name="model", adapter="adapter"), copy).adapter
+
+
+@pytest.mark.parametrize("kind", ["XLORA", "SHADOW", "OF_TOMORROW", ["LORA"]])
+def test_an_adapter_that_may_load_from_elsewhere_is_refused_unseen(
+    copy: Path, kind: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    for module in (peft.config, peft.utils.save_and_load):
+        monkeypatch.setattr(module, "hf_hub_download", lambda *args, **_: asked.append(args))
+    config = {"peft_type": kind, "adapters": {"0": "org/elsewhere"}, "hidden_size": 8}
+    (copy / "adapter" / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="may load weights from elsewhere") as caught:
+        load(copy)
+    assert "such as LoRA" in caught.value.remedy
+    assert not asked
+
+
+def test_an_adapter_in_the_models_own_folder_is_looked_at_as_well(copy: Path) -> None:
+    folder = copy / "whole"
+    folder.mkdir()
+    for file in (copy / "model").iterdir():
+        (folder / file.name).symlink_to(file)
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "XLORA"}))
+    with pytest.raises(ModelError, match=r"whole: an adapter of the kind 'XLORA'"):
+        resolve_model(ModelPolicy(name="whole"), copy)
+
+
+def test_every_kind_that_peft_knows_was_looked_at() -> None:
+    known = {kind.value for kind in peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING}
+    assert known - _OF_ONE_FOLDER - _PROMPTS == {"XLORA", "SHADOW"}
 
 
 @pytest.mark.parametrize("text", ["{", "[]"], ids=["truncated", "not an object"])
