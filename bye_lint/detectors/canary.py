@@ -193,10 +193,13 @@ def _shown(ratio: FloatArray, second: Detection, records: IntArray) -> FloatArra
 
     Each of its suspects takes the larger of both methods' multiples of their thresholds.
     """
-    if not second.summary.threshold:
+    least = second.summary.threshold
+    if least is None:
         return ratio
     accused = second.suspicious[records]
-    blind = second.score[records] / second.summary.threshold
+    blind = second.score[records]
+    # Of a part that is read like the rest the least score may be nothing to take multiples of.
+    blind = blind / least if least > 0 else 1 + blind - least
     return np.where(accused, np.fmax(ratio, blind), ratio)
 
 

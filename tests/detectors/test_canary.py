@@ -9,11 +9,14 @@ import pytest
 from synthetic import make_features, plant_canaries
 
 from bye_lint.canaries import CANARY_KINDS, DEFAULT_KINDS
-from bye_lint.detectors import DETECTORS
+from bye_lint.detectors import DETECTORS, conditional
+from bye_lint.detectors.conditional import Searched
 from bye_lint.detectors.judged import Look
 from bye_lint.detectors.planted import SPOKEN_OF, bulk_threshold
 from bye_lint.detectors.worded import Worded
+from bye_lint.features import Detection
 from bye_lint.policy import DetectionPolicy
+from bye_lint.results import DetectionSummary
 
 KINDS = {"patch": ((0,), -1.0), "blend": ((1, 2), 1.0)}
 
@@ -101,6 +104,22 @@ def test_whom_the_blind_method_accuses_scores_above_the_threshold():
     flagged = detection.suspicious[:600]
     assert (flagged & poisoned).sum() >= 0.9 * poisoned.sum()
     assert detection.score[:600][flagged].min() >= 1 > detection.score[:600][~flagged].max()
+
+
+@pytest.mark.parametrize("least", [-0.5, 0.0, 2.0])
+def test_they_do_though_one_of_them_is_read_like_the_rest(monkeypatch, least):
+    """It is accused for its answer, so the least score may be that of the bulk, or below it."""
+    features, _ = make_features(200, seed=2)
+    whole = plant_canaries(features, {"patch": ((0,), -1.0)})
+    score = np.zeros(len(whole))
+    score[:4] = [least, 2.5, 8.0, 20.0]
+    accused = np.arange(len(whole)) < 4
+    summary = DetectionSummary(method="conditional", threshold=least, side="lower")
+    blind = Searched(Detection(score, accused * 0.9, accused, summary), ~accused & False)
+    monkeypatch.setattr(conditional, "search_samples", lambda *_, **__: blind)
+    shown = detect(whole).score[:200]
+    assert shown[:4].min() >= 1 > shown[4:].max()
+    assert (np.diff(shown[:4]) > 0).all()
 
 
 def test_found_poison_is_no_less_found_for_a_blind_kind():
