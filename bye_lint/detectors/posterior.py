@@ -36,5 +36,4 @@ def posterior_of_second(scores: FloatArray, threshold: float) -> FloatArray:
     log_odds = np.log(len(second) / widths[1]) - np.log(len(low) / widths[0])
     log_odds = log_odds + log_student((x - centres[1]) / widths[1])
     log_odds = log_odds - log_student((x - centres[0]) / widths[0])
-    # Far out the heavier tail wins, whichever it is; going up, the odds never fall all the same.
-    return logistic(never_falling(log_odds, x))
+    return logistic(log_odds)
