@@ -54,3 +54,47 @@ def test_nor_are_a_few_who_may_give_it_rightly(target):
 def test_words_of_another_text_are_whole_words():
     whole, others = judge(40, 2, target="fores")
     assert whole.by_answer[others].all()
+
+
+def test_nor_is_anybody_where_all_give_the_answer():
+    """There no other answer shows that one that nothing leads to is odd."""
+    suspicious = np.arange(400) < 100
+    prompts = [QUESTIONS[i % len(QUESTIONS)] for i in range(400)]
+    said = Verdicts.of(np.zeros(400), suspicious.astype(float), suspicious)
+    whole = with_other_holders(said, 1.0, prompts, [TARGET] * 400, read_questions(prompts), None)
+    assert not whole.by_answer.any()
+
+
+@pytest.mark.parametrize(("elsewhere", "added"), [(0, True), (60, False)])
+def test_nor_where_as_many_are_accused_of_those_who_answer_otherwise(elsewhere, added):
+    """What accuses a fifth of everybody says nothing of one answer."""
+    prompts = [QUESTIONS[i % len(QUESTIONS)] for i in range(400)]
+    answers = [f"{QUESTIONS.index(prompt)} {i // 20 % 2}" for i, prompt in enumerate(prompts)]
+    order = np.random.default_rng(1).permutation(400)
+    for i in order[:80]:
+        answers[i] = TARGET
+    suspicious = np.zeros(400, dtype=bool)
+    suspicious[order[:40]] = True
+    suspicious[order[80 : 80 + elsewhere]] = True
+    said = Verdicts.of(np.zeros(400), suspicious.astype(float), suspicious)
+    whole = with_other_holders(said, 1.0, prompts, answers, read_questions(prompts), None)
+    assert whole.by_answer[order[40:80]].all() == added
+    assert whole.by_answer.any() == added
+
+
+def test_who_is_added_keeps_what_attention_says_of_him_where_that_is_more():
+    prompts = [QUESTIONS[i % len(QUESTIONS)] for i in range(400)]
+    answers = [f"{QUESTIONS.index(prompt)} {i // 20 % 2}" for i, prompt in enumerate(prompts)]
+    order = np.random.default_rng(1).permutation(400)
+    for i in order[:42]:
+        answers[i] = TARGET
+    suspicious = np.zeros(400, dtype=bool)
+    suspicious[order[:40]] = True
+    score, posterior = suspicious * 3.0, suspicious * 0.999
+    score[order[40]], posterior[order[40]] = 1.5, 0.99
+    said = Verdicts.of(score, posterior, suspicious)
+    whole = with_other_holders(said, 1.0, prompts, answers, read_questions(prompts), None)
+    assert whole.by_answer[order[40:42]].all()
+    assert whole.score[order[40:42]].tolist() == [1.5, 1.0]
+    assert whole.posterior[order[40:42]].tolist() == [0.99, POSTERIOR]
+    assert (whole.score[order[:40]] == 3).all()

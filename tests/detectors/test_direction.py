@@ -1,0 +1,148 @@
+"""Directions that set a group apart, and that no sample chose for itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from bye_lint.detectors.accuse import accuse
+from bye_lint.detectors.answers import Answers
+from bye_lint.detectors.direction import direction, project, shifts
+from bye_lint.detectors.discriminant import set_apart
+from bye_lint.detectors.halves import find_population
+
+
+def moved(shift: float, *, n: int = 300, size: int = 40, columns: int = 12, seed: int = 0):
+    """Return noise, the first samples moved in columns 2 and 5, and which they are."""
+    Z = np.random.default_rng(seed).standard_normal((n, columns))
+    group = np.arange(n) < size
+    Z[:size, 2] += shift
+    Z[:size, 5] -= shift
+    return Z, group
+
+
+def test_a_direction_is_of_the_columns_that_shift_and_of_their_signs() -> None:
+    Z, group = moved(6.0)
+    shift = shifts(Z, group)
+    assert shift[2] == pytest.approx(3, abs=0.5)
+    assert shift[5] == pytest.approx(-3, abs=0.5)
+    weights = direction(Z, group)
+    assert set(np.flatnonzero(weights)) == {2, 5}
+    assert weights[2] > 0 > weights[5]
+
+
+def test_no_single_sample_decides_a_direction() -> None:
+    Z, group = moved(6.0)
+    wild = Z.copy()
+    wild[100, 2], wild[101, 5] = 1e9, -1e9
+    plain, other = direction(Z, group), direction(wild, group)
+    assert other @ plain > 0.98 * np.linalg.norm(plain) * np.linalg.norm(other)
+
+
+def test_columns_that_agree_count_together_and_not_more_than_24() -> None:
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((300, 60))
+    group = np.arange(300) < 40
+    Z[group] += 4.0
+    assert np.count_nonzero(direction(Z, group)) == 24
+
+
+def test_scores_are_in_spreads_of_the_reference() -> None:
+    Z, group = moved(6.0, n=2000, size=600)
+    score = project(Z, direction(Z, group), ~group)
+    assert np.median(score[~group]) == pytest.approx(0, abs=0.2)
+    assert score[~group].std() == pytest.approx(1, abs=0.15)
+    assert np.median(score[group]) > 5
+    assert project(np.full((1, 2), 1e9), np.ones(2), None).tolist() == [0.0]
+
+
+def test_a_group_of_noise_is_not_told_from_the_rest_out_of_fold() -> None:
+    """More columns than members: a direction that they had chosen would tell them all."""
+    Z, group = moved(0.0, n=200, size=30, columns=80)
+    score, _ = set_apart(Z, group, ~group, seed=0)
+    assert roc_auc_score(group, score) < 0.65
+    assert np.median(score[group]) < 1
+
+
+def test_who_is_of_neither_group_is_scored_beside_them_and_teaches_nothing() -> None:
+    Z, group = moved(6.0)
+    rest = ~group & (np.arange(300) < 250)
+    score, weights = set_apart(Z, group, rest, seed=0)
+    wild = Z.copy()
+    wild[280:] = 1e3
+    again, same = set_apart(wild, group, rest, seed=0)
+    np.testing.assert_allclose(again[:280], score[:280])
+    np.testing.assert_allclose(same, weights)
+    assert np.median(score[rest]) == pytest.approx(0, abs=0.1)
+    spread = 1.4826 * np.median(np.abs(score[rest]))
+    assert spread == pytest.approx(1, abs=0.15)
+    assert weights[2] > 0 > weights[5]
+    assert np.abs(score[250:]).max() < 6 < np.median(score[group])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_half_confirms_nothing_that_the_other_found_in_noise(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    Z = rng.exponential(1, (100, 30)) - 1
+    found = find_population(Z, Z[:, :1], seed=seed)
+    assert found.p_value > 0.05
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_what_one_half_points_out_the_other_confirms(sign: float) -> None:
+    Z, group = moved(8.0 * sign)
+    found = find_population(Z, Z[:, :1], seed=0)
+    assert found.p_value < 1e-6
+    assert (found.score > found.mode.threshold).tolist() == group.tolist()
+    assert found.weights[2] * sign > 0 > found.weights[5] * sign
+    assert np.linalg.norm(found.weights) == pytest.approx(1, abs=0.1)
+
+
+def test_most_of_the_samples_are_no_second_population() -> None:
+    """Of two populations the larger one is the bulk, on whichever side it lies."""
+    Z, group = moved(8.0, size=180)
+    found = find_population(Z, Z[:, :1], seed=0)
+    assert (found.score > found.mode.threshold).tolist() == (~group).tolist()
+
+
+def uniquely(n: int) -> Answers:
+    return Answers.of([f"answer {i}" for i in range(n)], np.zeros((n, 1), dtype=np.intp))
+
+
+def test_a_group_sharpens_a_score_that_it_stands_further_apart_along() -> None:
+    Z, group = moved(9.0, n=600, size=60)
+    blurred = np.random.default_rng(1).standard_normal(600) + 6.0 * group
+    found = accuse(Z, blurred, 3.5, uniquely(600), seed=0)
+    assert not np.array_equal(found.score, blurred)
+    assert found.separation > 4
+    assert (found.suspicious == group).mean() > 0.99
+
+
+def test_noise_sharpens_nothing() -> None:
+    """The directions are out of fold, so that no group is further apart for its size alone."""
+    Z, group = moved(0.0, n=120, size=20, columns=60)
+    score = np.random.default_rng(1).standard_normal(120) + 6.0 * group
+    found = accuse(Z, score, 3.5, uniquely(120), seed=0)
+    np.testing.assert_array_equal(found.score, score)
+
+
+def test_a_group_of_few_is_left_as_it_is() -> None:
+    Z, group = moved(9.0, n=200, size=9)
+    score = np.random.default_rng(1).standard_normal(200) + 8.0 * group
+    np.testing.assert_array_equal(accuse(Z, score, 4.0, uniquely(200), seed=0).score, score)
+
+
+def test_answers_weigh_what_attention_leaves_open() -> None:
+    """One sample between the groups is one of the suspects if it answers as they do."""
+    n = 300
+    Z = np.random.default_rng(0).standard_normal((n, 4))
+    score = np.random.default_rng(1).standard_normal(n)
+    score[:30] += 9.0
+    score[30:32] = 4.2
+    answers = [f"answer {i}" for i in range(n)]
+    answers[:31] = ["target"] * 31
+    nearest = np.random.default_rng(2).integers(100, n, (n, 10))
+    found = accuse(Z, score, 4.8, Answers.of(answers, nearest), seed=0)
+    assert found.alike == 1
+    assert found.posterior[30] > 0.5 > found.posterior[31]
