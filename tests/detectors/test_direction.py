@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from bye_lint.detectors import halves
 from bye_lint.detectors.accuse import accuse
 from bye_lint.detectors.answers import Answers
 from bye_lint.detectors.direction import direction, project, shifts
 from bye_lint.detectors.discriminant import set_apart
 from bye_lint.detectors.halves import find_population
+from bye_lint.detectors.population import Mode
 
 
 def moved(shift: float, *, n: int = 300, size: int = 40, columns: int = 12, seed: int = 0):
@@ -35,7 +37,7 @@ def test_a_direction_is_of_the_columns_that_shift_and_of_their_signs() -> None:
 def test_no_single_sample_decides_a_direction() -> None:
     Z, group = moved(6.0)
     wild = Z.copy()
-    wild[100, 2], wild[101, 5] = 1e9, -1e9
+    wild[100, 2] = 1e9
     plain, other = direction(Z, group), direction(wild, group)
     assert other @ plain > 0.98 * np.linalg.norm(plain) * np.linalg.norm(other)
 
@@ -54,7 +56,21 @@ def test_scores_are_in_spreads_of_the_reference() -> None:
     assert np.median(score[~group]) == pytest.approx(0, abs=0.2)
     assert score[~group].std() == pytest.approx(1, abs=0.15)
     assert np.median(score[group]) > 5
-    assert project(np.full((1, 2), 1e9), np.ones(2), None).tolist() == [0.0]
+    wild = Z.copy()
+    wild[700, 2] = 1e9
+    far = Z.copy()
+    far[700, 2] = 16.0
+    weights = direction(Z, group)
+    np.testing.assert_allclose(project(wild, weights), project(far, weights))
+
+
+def test_what_columns_have_in_common_is_taken_off() -> None:
+    Z, group = moved(0.0, n=1000, size=300)
+    Z[:, [2, 5]] += 6 * np.random.default_rng(1).standard_normal((1000, 1))
+    Z[group, 2] += 6.0
+    Z[group, 5] += 3.6
+    weights = direction(Z, group)
+    assert weights[2] > 0 > weights[5]
 
 
 def test_a_group_of_noise_is_not_told_from_the_rest_out_of_fold() -> None:
@@ -74,10 +90,14 @@ def test_who_is_of_neither_group_is_scored_beside_them_and_teaches_nothing() -> 
     again, same = set_apart(wild, group, rest, seed=0)
     np.testing.assert_allclose(again[:280], score[:280])
     np.testing.assert_allclose(same, weights)
+    moved_along, _ = set_apart(Z + 100.0, group, rest, seed=0)
+    np.testing.assert_allclose(moved_along, score)
     assert np.median(score[rest]) == pytest.approx(0, abs=0.1)
     spread = 1.4826 * np.median(np.abs(score[rest]))
     assert spread == pytest.approx(1, abs=0.15)
     assert weights[2] > 0 > weights[5]
+    # A unit along the weights is a unit of the score.
+    assert (Z @ weights).std() == pytest.approx(score.std(), rel=0.1)
     assert np.abs(score[250:]).max() < 6 < np.median(score[group])
 
 
@@ -89,13 +109,50 @@ def test_one_half_confirms_nothing_that_the_other_found_in_noise(seed: int) -> N
     assert found.p_value > 0.05
 
 
+def test_no_sample_is_judged_along_a_direction_that_it_helped_to_choose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Z = np.stack([np.arange(101.0), np.zeros(101)], axis=1)
+    taught: list[set[float]] = []
+    judged: list[set[float]] = []
+
+    def choose(Z: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        assert candidates[:, 0].tolist() == Z[:, 0].tolist() == candidates[:, 2].tolist()
+        taught.append(set(Z[:, 0]))
+        return np.ones(2)
+
+    def along(Z: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        judged.append(set(Z[:, 0]))
+        return Z[:, 0]
+
+    monkeypatch.setattr(halves, "_choose", choose)
+    monkeypatch.setattr(halves, "project", along)
+    find_population(Z, Z[:, :1], seed=0)
+    assert len(taught) == len(judged) == 10
+    for one, other in zip(taught, judged, strict=True):
+        assert not one & other
+        assert one | other == set(range(101))
+
+
+def test_the_halves_count_together_and_no_split_counts_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fisher's combination of 0.1 and 0.1 is 0.01 (1 - log 0.01); one lucky split is nothing."""
+    p_values = iter([1e-9, 1e-9, *[0.1] * 8, 1.0])
+    monkeypatch.setattr(halves, "second_mode", lambda _: Mode(next(p_values), 1.0, 3.0, 9))
+    monkeypatch.setattr(halves, "_choose", lambda Z, _: np.ones(Z.shape[1]))
+    found = find_population(moved(0.0)[0], np.zeros((300, 1)), seed=0)
+    assert found.p_value == pytest.approx(2 * 0.01 * (1 - np.log(0.01)))
+
+
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_what_one_half_points_out_the_other_confirms(sign: float) -> None:
     Z, group = moved(8.0 * sign)
+    Z[group, 5] += 16.0 * sign  # both columns to one side
     found = find_population(Z, Z[:, :1], seed=0)
     assert found.p_value < 1e-6
     assert (found.score > found.mode.threshold).tolist() == group.tolist()
-    assert found.weights[2] * sign > 0 > found.weights[5] * sign
+    assert found.weights[2] * sign > 0 < found.weights[5] * sign
     assert np.linalg.norm(found.weights) == pytest.approx(1, abs=0.1)
 
 
@@ -104,6 +161,11 @@ def test_most_of_the_samples_are_no_second_population() -> None:
     Z, group = moved(8.0, size=180)
     found = find_population(Z, Z[:, :1], seed=0)
     assert (found.score > found.mode.threshold).tolist() == (~group).tolist()
+
+
+def test_nearly_half_of_the_samples_are_none() -> None:
+    Z, _ = moved(8.0, size=138)
+    assert find_population(Z, Z[:, :1], seed=0).p_value > 0.001
 
 
 def uniquely(n: int) -> Answers:

@@ -94,9 +94,11 @@ def test_the_division_is_the_middle_of_the_gap() -> None:
     mode = second_mode(scores)
     assert mode.threshold == pytest.approx(5.5, abs=0.8)
     assert mode.count == 40
-    # A short gap nearer the bulk divides nothing.
-    scores = np.append(scores[scores < 10], [2.4, 2.5, 2.6, *scores[scores > 9]])
-    assert 5.5 < second_mode(scores).threshold < 8
+
+
+def test_of_several_gaps_the_widest_divides() -> None:
+    x = np.concatenate([np.linspace(0, 1, 300), [2.4, 2.5, 2.6], np.linspace(10, 11, 40)])
+    assert 5 < population._valley(x, 1.0, 9.0, 11.0) < 7
 
 
 def test_the_bulk_is_the_densest_half() -> None:
