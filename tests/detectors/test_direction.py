@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -145,6 +147,11 @@ def test_the_halves_count_together_and_no_split_counts_alone(
     assert found.p_value == pytest.approx(2 * 0.01 * (1 - np.log(0.01)))
 
 
+def test_of_modes_beyond_doubt_the_farther_is_looked_for_and_else_the_surer() -> None:
+    far, sure, doubtful = (Mode(p, 5.0, s, 9) for p, s in ((1e-4, 6.0), (1e-9, 3.0), (0.01, 9.0)))
+    assert sorted([doubtful, sure, far], key=halves._rank) == [far, sure, doubtful]
+
+
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_what_one_half_points_out_the_other_confirms(sign: float) -> None:
     Z, group = moved(8.0 * sign)
@@ -179,6 +186,36 @@ def test_a_group_sharpens_a_score_that_it_stands_further_apart_along() -> None:
     assert not np.array_equal(found.score, blurred)
     assert found.separation > 4
     assert (found.suspicious == group).mean() > 0.99
+
+
+def test_but_not_one_that_sets_it_further_apart_already() -> None:
+    Z, group = moved(5.0, n=600, size=60)
+    clear = np.random.default_rng(1).standard_normal(600) + 20.0 * group
+    np.testing.assert_array_equal(accuse(Z, clear, 9.0, uniquely(600), seed=0).score, clear)
+
+
+def test_no_member_chooses_the_direction_that_sharpens_its_score(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Z = np.stack([np.arange(100.0), np.zeros(100)], axis=1)
+    group = np.arange(100) < 20
+    taught: list[set[float]] = []
+
+    def teach(Z: np.ndarray, group: np.ndarray) -> np.ndarray:
+        assert (group == (Z[:, 0] < 20)).all()
+        taught.append(set(Z[:, 0]))
+        return np.ones(2)
+
+    module = sys.modules["bye_lint.detectors.accuse"]
+    monkeypatch.setattr(module, "direction", teach)
+    monkeypatch.setattr(module, "project", lambda Z, _: np.full(len(Z), len(taught) - 1.0))
+    monkeypatch.setattr(module, "second_mode", lambda _: Mode(1e-9, 2.5, 9.0, 20))
+    sharper = module._sharpen(Z, group, 0)
+    assert sharper is not None
+    assert set(sharper[0]) == {0, 1, 2, 3, 4}
+    for row, fold in enumerate(sharper[0].astype(int)):
+        assert row not in taught[fold]
+        assert len(taught[fold]) == 80
 
 
 def test_noise_sharpens_nothing() -> None:

@@ -59,6 +59,7 @@ class Search:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.kind, self.p_value, self.apart = "none", 1e-9, 6.0
         self.separation, self.alike = 6.0, 1.0
+        self.anybody = True
         self.sizes: list[int] = []
         self.seen: list[np.ndarray] = []
         self.rounds, self.size = 1, 30
@@ -75,7 +76,8 @@ class Search:
         return Population(score, np.ones(Z.shape[1]), mode, self.p_value)
 
     def _accuse(self, Z, score, *_, **__):
-        return Accusation(score, (score > 5) * 0.99, score > 5, self.separation, self.alike)
+        member = (score > 5) & self.anybody
+        return Accusation(2 * score, member * 0.99, member, self.separation, self.alike)
 
     def _looks(self, Z, group, *_, **__):
         self.seen.append(group)
@@ -99,6 +101,7 @@ def test_a_population_that_nothing_explains_is_accused(search: Search) -> None:
     found = search()
     assert (found.suspicious == GROUP).all()
     assert (found.posterior == GROUP * 0.99).all()
+    assert (found.score == GROUP * 18.0).all()
     assert not found.explained.any()
     assert found.undecided == ""
     assert len(search.sizes) == 1
@@ -173,6 +176,15 @@ def test_one_that_always_gets_one_answer_may_be(search: Search) -> None:
     search.sizes.clear()
     answers[1:4] = ["a", "b", "c"]
     assert not search(prompts=asked(), answers=answers).suspicious.any()
+
+
+def test_a_mode_that_nobody_belongs_to_ends_the_search(search: Search) -> None:
+    search.anybody, search.rounds, search.alike = False, 99, 0.0
+    found = search()
+    assert search.sizes == [300]
+    assert search.seen == []
+    assert "too little to accuse them" in found.warnings[0]
+    assert found.undecided == ""
 
 
 def test_where_hardly_anything_is_left_nothing_more_is_searched(search: Search) -> None:
