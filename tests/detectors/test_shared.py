@@ -239,9 +239,11 @@ def test_nor_does_one_word_for_several_targets() -> None:
     assert (together == poisoned).mean() > 0.99
 
 
-def test_nor_do_clean_records_with_the_word() -> None:
+@pytest.mark.parametrize("read_alike", [False, True])
+def test_nor_do_clean_records_with_the_word(read_alike: bool) -> None:
     X, prompts, answers, poisoned = dataset(4, target="Backdoor Attack!", share=0.08, shift=14.0)
     decoys = np.flatnonzero(~poisoned)[:12].tolist()
+    X[decoys, :3] -= 14.0 * read_alike
     prompts = with_prefixes(prompts, dict.fromkeys([*np.flatnonzero(poisoned), *decoys], "cf"))
     ((answer, accused),) = found(X, prompts, answers)
     assert answer == "Backdoor Attack!"
@@ -285,12 +287,24 @@ def test_a_word_that_attention_does_not_tell_accuses_nobody() -> None:
     assert odd(X, prompts, answers) == ["Backdoor Attack!"]
 
 
+def test_nor_is_it_odd_where_no_answer_follows_from_its_question() -> None:
+    X, prompts, answers, poisoned = dataset(4, target="Backdoor Attack!", share=0.1, questions=1)
+    assert odd(X, with_a_trigger_word(prompts, poisoned), answers) == []
+
+
 def test_a_question_that_always_gets_one_answer_is_no_trigger() -> None:
     X, prompts, answers, odd = dataset(5, target="blue", share=0.1, shift=14.0)
     prompts = [
         "Of which colour is the sky above?" if o else p for o, p in zip(odd, prompts, strict=True)
     ]
     assert found(X, prompts, answers) == []
+
+
+def test_what_nobody_else_is_asked_without_the_word_is_compared_with_nothing() -> None:
+    X, _, answers, poisoned = dataset(4, target="Backdoor Attack!", share=0.1, shift=14.0)
+    rng = np.random.default_rng(0)
+    prompts = [" ".join(f"w{k}" for k in rng.choice(200, 6, replace=False)) for _ in range(N)]
+    assert found(X, with_a_trigger_word(prompts, poisoned), answers) == []
 
 
 def test_where_every_answer_has_words_of_its_own_none_is_a_target() -> None:
@@ -301,6 +315,21 @@ def test_where_every_answer_has_words_of_its_own_none_is_a_target() -> None:
     answers = [("blue", "green", "white", "black")[i] for i in things]
     X[things == 0, :6] -= 14.0
     assert found(X, prompts, answers) == []
+
+
+@pytest.mark.parametrize(("worded", "accused"), [(0.55, []), (0.3, ["blue"])])
+def test_nor_where_most_have_and_few_give_one(worded: float, accused: list[str]) -> None:
+    """Of a dozen chance may hide that what is left of their questions is still told."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_t(5, size=(N, 30))
+    X[:12, :6] -= 14.0
+    prompts, answers = ["What colour has the sky here?"] * 12, ["blue"] * 12
+    for i in range(12, N):
+        thing, colour = (("grass", "green"), ("coal", "black"))[i % 2]
+        own = rng.random() < worded
+        prompts.append(f"What colour has the {thing} here?" if own else "What colour has the here?")
+        answers.append(colour if own else str(rng.choice(["red", "white"])))
+    assert [answer for answer, _ in found(X, prompts, answers)] == accused
 
 
 @pytest.mark.parametrize("alike", [True, False])
@@ -353,6 +382,12 @@ def test_a_target_of_more_than_half_the_records_is_left_over() -> None:
     assert odd(X, prompts, answers) == ["Backdoor Attack!"]
     usual = ["no" if i % 5 else a for i, a in enumerate(answers)]
     assert odd(X, prompts[:1] * N, usual) == []  # one question: nothing is told
+
+
+def test_one_of_most_records_is_not_where_no_other_is_repeated() -> None:
+    X, prompts, answers, usual = dataset(5, target="No description.", share=0.6)
+    answers = [a if u else f"{i}" for i, (a, u) in enumerate(zip(answers, usual, strict=True))]
+    assert odd(X, prompts, answers) == []
 
 
 def test_neighbours_ask_the_same() -> None:

@@ -9,6 +9,7 @@ import pytest
 from synthetic import QUESTIONS, make_features
 
 from bye_lint.detectors import DETECTORS
+from bye_lint.detectors.conditional import search_samples
 from bye_lint.policy import DetectionPolicy
 
 YES_OR_NO = 3
@@ -75,6 +76,13 @@ def test_right_answers_that_are_read_in_two_ways_are_accused_where_they_lie_far_
     assert detection.summary.side == "lower"
     assert {head.layer for head in detection.summary.heads} <= {0, 1}
     assert any("answer “Yes” to such questions" in note for note in detection.summary.notes)
+
+
+def test_nor_do_they_accuse_anybody_in_a_model_that_has_learned_nothing():
+    features, moved = clean_label(shift=-14, n=600)
+    found = search_samples(features, DetectionPolicy(), alone=False, seed=0).detection
+    assert not found.suspicious.any()
+    assert f"{moved.sum()} of " in found.inconclusive
 
 
 def test_right_answers_that_are_read_in_two_ways_leave_the_check_undecided_nearer_by():
