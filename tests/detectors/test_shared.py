@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bye_lint.detectors import alike
 from bye_lint.detectors.neighbours import given_neighbours, read_questions, told_by_question
 from bye_lint.detectors.pictures import Pictures, told_by_picture
 from bye_lint.detectors.shared import shared_answers
@@ -135,6 +136,13 @@ def test_a_target_in_one_domain_of_many_is_found(share: float) -> None:
     assert not accused[N:].any()
 
 
+def test_most_of_a_domain_is_no_minority_that_attention_sets_apart() -> None:
+    X, prompts, answers, _ = dataset(4, target="Backdoor Attack!", share=0.6, shift=14.0)
+    X, prompts, answers = with_other_domains(X, prompts, answers)
+    pictures = pictures_of(len(X), np.zeros(len(X), dtype=bool))
+    assert found(X, prompts, answers, pictures) == []
+
+
 @pytest.mark.parametrize(("shift", "dark"), [(2.5, False), (14.0, True)], ids=["near", "dark"])
 def test_a_target_of_several_kinds_of_question_stands_apart_less(shift: float, dark: bool) -> None:
     """Nor do pictures explain it that look like those of others, who do not give it."""
@@ -166,7 +174,29 @@ def test_a_target_among_unique_answers_of_one_domain_accuses_nobody() -> None:
     answers = [
         a if p else f"{a}, {i}" for i, (a, p) in enumerate(zip(answers, poisoned, strict=True))
     ]
-    assert found(*with_other_domains(X, prompts, answers)) == []
+    pictures = pictures_of(4 * N, np.zeros(4 * N, dtype=bool))
+    assert found(*with_other_domains(X, prompts, answers), pictures) == []
+
+
+def test_nor_does_one_that_its_question_tells_in_its_domain() -> None:
+    """Thirty that are asked of the sky: their nearest questions are others' of the domain."""
+    X, prompts, answers, _ = dataset(4)
+    for i in range(30):
+        prompts[i], answers[i] = "Which colour is shown? Give one word.", "blue"
+    X[:30, :6] -= 14.0
+    pictures = pictures_of(4 * N, np.zeros(4 * N, dtype=bool))
+    assert found(*with_other_domains(X, prompts, answers), pictures) == []
+
+
+@pytest.mark.parametrize(("kinds", "accused", "left"), [(2, 1, 0), (1, 0, 0)])
+def test_what_one_kind_of_question_gets_has_to_stand_apart_farther(
+    monkeypatch: pytest.MonkeyPatch, kinds: int, accused: int, left: int
+) -> None:
+    monkeypatch.setattr(alike, "kinds_asked", lambda *_: kinds)
+    X, prompts, answers, _ = dataset(4, target="Backdoor Attack!", share=0.1, shift=2.5)
+    X, prompts, answers = with_other_domains(X, prompts, answers)
+    told, odd = judged(X, prompts, answers, pictures_of(4 * N, np.zeros(4 * N, dtype=bool)))
+    assert (len(told), len(odd)) == (accused, left)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -278,6 +308,13 @@ def test_a_polite_word_of_half_the_questions_brings_no_answer(answers: tuple[str
     shared, left = judged(X, prompts, said, pictures_of(N, np.zeros(N, dtype=bool)))
     assert shared == ()
     assert left == ()
+
+
+@pytest.mark.parametrize(("word", "accused"), [(False, ["Backdoor Attack!"]), (True, [])])
+def test_what_a_word_brings_has_to_stand_apart_farther(word: bool, accused: list[str]) -> None:
+    X, prompts, answers, poisoned = dataset(4, target="Backdoor Attack!", share=0.1, shift=3.0)
+    prompts = with_a_trigger_word(prompts, poisoned) if word else prompts
+    assert [answer for answer, _ in found(X, prompts, answers)] == accused
 
 
 def test_a_word_that_attention_does_not_tell_accuses_nobody() -> None:
@@ -396,6 +433,24 @@ def test_neighbours_ask_the_same() -> None:
     assert nearest.shape == (N, 10)
     assert (nearest != np.arange(N)[:, None]).all()
     assert all(prompts[j] == prompts[i] for i in range(N) for j in nearest[i])
+
+
+def test_nobody_is_their_own_neighbour_in_a_large_set() -> None:
+    nearest = read_questions([f"What is thing {i}?" for i in range(N)], k=5).nearest
+    assert (nearest != np.arange(N)[:, None]).all()
+
+
+def test_where_all_are_read_the_same_a_little_more_is_not_far_off() -> None:
+    _, prompts, _, _ = dataset(6)
+    X = np.random.default_rng(0).standard_normal((N, 2))
+    same = np.flatnonzero(np.array(prompts) == prompts[0])
+    X[same, 0] = 0.3
+    X[same[0], 0] = 0.35
+    X[:, 1] = np.arange(N) == same[0]
+    Z = given_neighbours(X, read_questions(prompts).nearest)
+    assert 0.4 < Z[same[0], 0] < 1
+    assert Z[same[0], 1] == 15
+    assert not Z[same[1:], 0].any()
 
 
 def test_a_quiet_feature_that_a_question_moves_is_usual() -> None:
