@@ -176,6 +176,23 @@ def test_a_picture_that_occurs_often_does_not_explain_itself():
     assert looks(Z, group, Pictures(pictures), seed=0).kind == "none"
 
 
+def test_those_that_look_like_others_who_are_read_otherwise_are_no_kind():
+    rng = np.random.default_rng(0)
+    group = np.arange(600) < 30
+    Z = rng.standard_normal((600, 12)) + 8 * group[:, None]
+    seen = looks(Z, group, make_pictures(600, np.arange(90)), seed=0)
+    assert seen.told > 0.8
+    assert seen.kind == "none"
+
+
+def test_fewer_than_five_pictures_are_no_kind():
+    rng = np.random.default_rng(0)
+    pictures = make_pictures(200, np.arange(4))
+    for group in (np.arange(200) < 4, np.arange(200) >= 4):
+        seen = looks(rng.standard_normal((200, 4)), group, pictures, seed=0)
+        assert (seen.kind, seen.told) == ("none", 0.5)
+
+
 def test_unknown_pictures_explain_nothing():
     rng = np.random.default_rng(0)
     group = np.arange(100) < 10

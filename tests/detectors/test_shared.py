@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bye_lint.detectors import alike
+from bye_lint.detectors.following import most_told
 from bye_lint.detectors.neighbours import given_neighbours, read_questions, told_by_question
 from bye_lint.detectors.pictures import Pictures, told_by_picture
 from bye_lint.detectors.shared import shared_answers
@@ -467,6 +468,38 @@ def test_the_question_tells_its_answers_and_not_a_target() -> None:
     assert told_by_question(np.array(answers) == "yes", questions) > 0.7
     assert told_by_question(poisoned, questions) < 0.65
     assert told_by_question(np.zeros(N, dtype=bool), questions) == 0.5
+    assert told_by_question(np.ones(N, dtype=bool), questions) == 0.5
+
+
+def test_a_question_tells_by_its_neighbours_or_by_its_words() -> None:
+    crossed = [("a x b", "c x d", "a x d", "c x b")[i % 4] for i in range(N)]
+    member = np.arange(N) % 4 < 2  # as many of each word, and of each pair, in and out
+    assert told_by_question(member, read_questions(crossed)) > 0.99
+    rng = np.random.default_rng(0)
+    templates = ["".join(f"t{k}w{i} " for i in range(8)) for k in range(5)]
+    prompts = [f"{templates[i % 5]}{rng.choice(['soon', 'here', 'well'])}" for i in range(N)]
+    member = np.arange(N) < 5  # one of each template: nobody is near another
+    prompts[:5] = [f"{template}now" for template in templates]
+    assert told_by_question(member, read_questions(prompts)) > 0.99
+
+
+def test_around_a_sample_are_its_neighbours_and_who_is_as_alike() -> None:
+    rng = np.random.default_rng(0)
+    prompts = [" ".join(f"w{k}" for k in rng.choice(200, 12, replace=False)) for _ in range(N)]
+    questions = read_questions(prompts, k=7)
+    member = np.arange(N) == 5
+    assert set(np.flatnonzero(questions.around(member))) == {5, *questions.nearest[5]}
+    _, asked, _, _ = dataset(5)
+    same = np.array(asked) == asked[5]
+    assert (read_questions(asked, k=7).around(member) == same).all()
+
+
+@pytest.mark.parametrize("size", [12, 30, 80])
+def test_no_question_vouches_for_a_group_for_being_of_it(size: int) -> None:
+    rng = np.random.default_rng(size)
+    prompts = [" ".join(f"w{k}" for k in rng.choice(200, 6, replace=False)) for _ in range(N)]
+    member = rng.permutation(N) < size
+    assert told_by_question(member, read_questions(prompts)) <= most_told(size)
 
 
 @pytest.mark.parametrize("size", [11, 26, 78, 400])
