@@ -58,6 +58,16 @@ def test_an_odd_answer_to_one_kind_of_question_is_not():
     assert given([0, 40, 80, 120, 160], "maybe") == ()
 
 
+def test_a_rare_class_that_questions_of_its_own_get_is_not():
+    prompts, answers = make_set()
+    for row in (0, 80, 160, 240):
+        prompts[row], answers[row] = "Is there a sea in the image? Answer a name.", "atlantic"
+        prompts[row + 1], answers[row + 1] = "Choose the sea. A. river B. road C. field", "atlantic"
+    assert found(prompts, answers) == ()
+    prompts, _ = make_set()
+    assert found(prompts, answers) != ()
+
+
 def test_another_spelling_is_no_other_answer():
     prompts, answers = make_set()
     for row in (0, 40, 80):
@@ -84,7 +94,7 @@ def test_one_answer_that_strays_there_or_from_there_is_not_out_of_place(rows):
     assert given(rows, "forest") == ()
 
 
-@pytest.mark.parametrize("rows", [[0, 41], list(range(0, 360, 40))])
+@pytest.mark.parametrize("rows", [[0, 41], list(range(0, 369, 41))])
 def test_one_or_two_teach_nothing_and_many_are_for_attention(rows):
     assert given(rows) == ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from scipy.ndimage import zoom
 from synthetic import QUESTIONS, make_features, plant_canaries
 
-from bye_lint.detectors import DETECTORS
+from bye_lint.detectors import DETECTORS, pictures
 from bye_lint.detectors.pictures import (
     LEAST_STRENGTH,
     Pictures,
@@ -185,12 +186,53 @@ def test_those_that_look_like_others_who_are_read_otherwise_are_no_kind():
     assert seen.kind == "none"
 
 
+def test_those_that_look_like_no_others_are_no_kind_however_near_they_are_read():
+    rng = np.random.default_rng(0)
+    group = np.arange(600) < 60
+    seen = looks(rng.standard_normal((600, 12)), group, make_pictures(600), seed=0)
+    assert seen.separation < 2
+    assert seen.kind == "none"
+
+
 def test_fewer_than_five_pictures_are_no_kind():
     rng = np.random.default_rng(0)
     pictures = make_pictures(200, np.arange(4))
     for group in (np.arange(200) < 4, np.arange(200) >= 4):
         seen = looks(rng.standard_normal((200, 4)), group, pictures, seed=0)
         assert (seen.kind, seen.told) == ("none", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("agreement", "strength", "kind"),
+    [
+        (0.9, 0.25, "pattern"),
+        (0.99, 0.24, "picture"),
+        (0.89, 0.9, "picture"),
+    ],
+)
+def test_a_pattern_is_the_same_all_over_and_strong(monkeypatch, agreement, strength, kind):
+    monkeypatch.setattr(pictures, "shared_pattern", lambda *_, **__: (agreement, strength))
+    rng = np.random.default_rng(0)
+    group = np.arange(400) < 40
+    Z = rng.standard_normal((400, 6)) + 8 * group[:, None]
+    assert looks(Z, group, make_pictures(400, group), seed=0).kind == kind
+
+
+def test_a_kind_that_nothing_else_looks_like_is_one_when_looked_at_closely():
+    rng = np.random.default_rng(0)
+    group = np.arange(400) < 40
+    Z = rng.standard_normal((400, 6)) + 8 * group[:, None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert looks(Z, group, make_pictures(400, group), closely=True, seed=0).kind == "picture"
+
+
+def test_a_pattern_that_all_pictures_have_is_nobodys():
+    group = np.arange(400) < 80
+    everybody = make_pictures(400, np.ones(400, dtype=bool), pattern=0.2)
+    agreement, strength = shared_pattern(everybody, group, seed=0)
+    assert agreement < 0.5
+    assert strength < LEAST_STRENGTH
 
 
 def test_unknown_pictures_explain_nothing():
