@@ -6,7 +6,7 @@ import numpy as np
 
 from bye_lint.detectors.population import facing_spread
 from bye_lint.features import FloatArray
-from bye_lint.robust import log_student, logistic, never_falling
+from bye_lint.robust import log_student, logistic
 
 
 def posterior_of_second(scores: FloatArray, threshold: float) -> FloatArray:

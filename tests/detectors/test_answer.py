@@ -11,7 +11,7 @@ from synthetic import make_features
 
 from bye_lint import scoring
 from bye_lint.detectors.answer import at_fdr, coded
-from bye_lint.detectors.answers import Answers, agreement, telling
+from bye_lint.detectors.answers import Answers, agreement, answer_odds, telling
 from bye_lint.detectors.attention import Column, attention_columns
 from bye_lint.detectors.neighbours import read_questions
 from bye_lint.features import Detection
@@ -35,6 +35,14 @@ def test_suspects_are_the_likeliest_that_the_rate_allows() -> None:
     found = at_fdr(detection([0.99, 0.98, 0.7, 0.6, 0.0, np.nan]), 0.02)
     assert found.suspicious.tolist() == [True, True, False, False, False, False]
     assert found.summary.threshold == pytest.approx(9.8)
+
+
+def test_equal_suspects_stand_or_fall_together() -> None:
+    """Two of three would do at that rate, but nothing tells which."""
+    found = at_fdr(detection([1.0, 0.9, 0.9, 0.9, 0.1]), 0.06)
+    assert found.suspicious.tolist() == [True, False, False, False, False]
+    found = at_fdr(detection([1.0, 0.9, 0.9, 0.9, 0.1]), 0.075)
+    assert found.suspicious.sum() == 4
 
 
 def test_certain_suspects_make_no_room_for_what_is_likely_clean() -> None:
@@ -99,6 +107,38 @@ def test_members_vouch_for_no_answer_of_their_own() -> None:
     group = np.arange(200) < 50
     assert answers.usual(group).max() == 0
     assert agreement(answers, group) == 1
+
+
+def asked_unlike_others(inside: list[str], outside: list[str]) -> tuple[Answers, np.ndarray]:
+    """Return answers of a group and of the rest, where nobody of the rest is asked as the group."""
+    size = len(inside)
+    nearest = np.zeros((size + len(outside), 2), dtype=np.intp)
+    nearest[size:] = size
+    return Answers.of(inside + outside, nearest), np.arange(size + len(outside)) < size
+
+
+@pytest.mark.parametrize(("times", "tells"), [(2, False), (3, True)])
+def test_an_answer_of_two_tells_nothing(times: int, tells: bool) -> None:
+    inside = ["target"] * times + [f"own {i}" for i in range(8)]
+    answers, group = asked_unlike_others(inside, [f"other {i % 9}" for i in range(200)])
+    assert telling(answers, group)[:times].all() == tells
+    assert not telling(answers, group)[times:].any()
+
+
+@pytest.mark.parametrize(("often", "tells"), [(39, True), (40, False)])
+def test_an_answer_tells_that_is_five_times_as_frequent(often: int, tells: bool) -> None:
+    outside = ["river"] * often + [f"other {i}" for i in range(200 - often)]
+    answers, group = asked_unlike_others(["river"] * 30, outside)
+    assert telling(answers, group)[0] == tells
+
+
+def test_an_answer_alone_accuses_nobody_and_no_sample_vouches_for_itself() -> None:
+    answers, group = asked_unlike_others(["target"] * 30 + ["own"], ["other"] * 5000)
+    odds = answer_odds(answers, group * 0.99, 1.0)
+    assert odds[0] == 50
+    assert odds[30] <= 1
+    assert odds[-1] < 1
+    assert (answer_odds(answers, group * 0.99, 0.0) == 1).all()
 
 
 def test_answers_of_some_are_compared_among_themselves() -> None:
