@@ -170,11 +170,6 @@ def test_most_of_the_samples_are_no_second_population() -> None:
     assert (found.score > found.mode.threshold).tolist() == (~group).tolist()
 
 
-def test_nearly_half_of_the_samples_are_none() -> None:
-    Z, _ = moved(8.0, size=138)
-    assert find_population(Z, Z[:, :1], seed=0).p_value > 0.001
-
-
 def uniquely(n: int) -> Answers:
     return Answers.of([f"answer {i}" for i in range(n)], np.zeros((n, 1), dtype=np.intp))
 
@@ -216,6 +211,16 @@ def test_no_member_chooses_the_direction_that_sharpens_its_score(
     for row, fold in enumerate(sharper[0].astype(int)):
         assert row not in taught[fold]
         assert len(taught[fold]) == 80
+
+
+@pytest.mark.parametrize(("count", "kept"), [(9, False), (10, True), (40, True), (41, False)])
+def test_a_mode_of_another_size_is_another_group(
+    monkeypatch: pytest.MonkeyPatch, count: int, kept: bool
+) -> None:
+    Z, group = moved(9.0, size=20)
+    module = sys.modules["bye_lint.detectors.accuse"]
+    monkeypatch.setattr(module, "second_mode", lambda _: Mode(1e-9, 5.0, 9.0, count))
+    assert (module._sharpen(Z, group, 0) is not None) is kept
 
 
 def test_noise_sharpens_nothing() -> None:

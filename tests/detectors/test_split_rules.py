@@ -144,10 +144,10 @@ def test_an_answer_that_nearly_all_give_is_theirs_by_chance(world: World) -> Non
 
 
 def test_what_the_question_tells_is_no_trigger(world: World) -> None:
-    world.prompts = [
-        f"{p} Look!" if own else p for p, own in zip(world.prompts, world.are_split, strict=True)
-    ]
+    told = world.are_split | (np.arange(N) >= 190) & (np.arange(N) < ALIKE)
+    world.prompts = [f"{p} Look!" if t else p for p, t in zip(world.prompts, told, strict=True)]
     assert world() == ()
+    assert world.kinds[0] == list(range(ALIKE))
 
 
 def test_who_is_accused_or_explained_already_is_left_out(world: World) -> None:
