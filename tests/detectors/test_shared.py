@@ -179,14 +179,19 @@ def test_a_target_among_unique_answers_of_one_domain_accuses_nobody() -> None:
     assert found(*with_other_domains(X, prompts, answers), pictures) == []
 
 
-def test_nor_does_one_that_its_question_tells_in_its_domain() -> None:
-    """Thirty that are asked of the sky: their nearest questions are others' of the domain."""
-    X, prompts, answers, _ = dataset(4)
-    for i in range(30):
-        prompts[i], answers[i] = "Which colour is shown? Give one word.", "blue"
-    X[:30, :6] -= 14.0
+@pytest.mark.parametrize(("told", "accused"), [(0.8, 1), (0.81, 0)])
+def test_nor_does_one_that_its_question_tells_in_its_domain(
+    monkeypatch: pytest.MonkeyPatch, told: float, accused: int
+) -> None:
+    X, prompts, answers, poisoned = dataset(4, target="Backdoor Attack!", share=0.1, shift=14.0)
+
+    def of_the_target(member: np.ndarray, questions: object) -> float:
+        target = member.sum() == poisoned.sum()
+        return told if target else told_by_question(member, questions)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(alike, "told_by_question", of_the_target)
     pictures = pictures_of(4 * N, np.zeros(4 * N, dtype=bool))
-    assert found(*with_other_domains(X, prompts, answers), pictures) == []
+    assert len(found(*with_other_domains(X, prompts, answers), pictures)) == accused
 
 
 @pytest.mark.parametrize(("kinds", "accused", "left"), [(2, 1, 0), (1, 0, 0)])
