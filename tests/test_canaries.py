@@ -24,6 +24,7 @@ from bye_lint.canaries import (
     plant,
     wanted_kinds,
 )
+from bye_lint.canaries.plan import further_canaries
 from bye_lint.errors import DatasetError, UsageError
 from bye_lint.models import FeatureRow, Tuned
 from bye_lint.policy import DetectionPolicy, Policy
@@ -148,6 +149,15 @@ def test_others_stand_in_where_hardly_any_of_a_kind_can_be_planted() -> None:
     assert len({c.digest for c in planted}) == len(planted) == len(copies)
     assert len({c.target for c in planted if c.kind == "patch-random"}) == 1
     assert plant(planned, records, least=4)[0] == planted
+
+
+def test_who_stands_in_is_of_those_that_carry_nothing_yet(samples: list[Sample]) -> None:
+    planned = plan_canaries(samples, share=0.2)
+    further = further_canaries(planned, samples, ["blend", "waves"])
+    taken = {c.digest for c in planned}
+    for kind, others in further.items():
+        assert {c.digest for c in others} == {s.digest() for s in samples} - taken
+        assert {c.target for c in others} == {c.target for c in planned if c.kind == kind}
 
 
 @pytest.mark.parametrize("seed", range(6))

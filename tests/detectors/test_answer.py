@@ -109,6 +109,14 @@ def test_members_vouch_for_no_answer_of_their_own() -> None:
     assert agreement(answers, group) == 1
 
 
+def test_who_is_left_out_says_nothing() -> None:
+    """Nobody stands for the last of all."""
+    answers = Answers(np.array([0, 0, 0, 1, 0]), np.array([[-1, 3]] * 5))
+    group = np.arange(5) < 3
+    assert answers.usual(group).tolist() == [0, 0]
+    assert Answers(answers.said, np.array([[-1, 4]] * 5)).usual(group).tolist() == [1, 0]
+
+
 def asked_unlike_others(inside: list[str], outside: list[str]) -> tuple[Answers, np.ndarray]:
     """Return answers of a group and of the rest, where nobody of the rest is asked as the group."""
     size = len(inside)

@@ -13,6 +13,7 @@ from bye_lint.detectors import DETECTORS, conditional
 from bye_lint.detectors.conditional import Searched
 from bye_lint.detectors.judged import Look
 from bye_lint.detectors.planted import SPOKEN_OF, bulk_threshold
+from bye_lint.detectors.population import bulk
 from bye_lint.detectors.worded import Worded
 from bye_lint.features import Detection
 from bye_lint.policy import DetectionPolicy
@@ -151,6 +152,14 @@ def test_the_threshold_is_that_of_the_bulk_whatever_the_poison(poison):
     records = rng.standard_normal(3000)
     records[: int(3000 * poison)] = rng.normal(10, 1.5, int(3000 * poison))
     assert 3.0 <= bulk_threshold(records, 1e-3) <= 4.8
+
+
+def test_the_threshold_is_three_at_least_and_three_spreads_of_the_bulk():
+    """A tail that ends at once is no reason to go nearer."""
+    short = np.random.default_rng(0).uniform(-1, 1, 3000)
+    assert bulk_threshold(short / 10, 1e-3) == 3
+    centre, spread = bulk(10 * short)
+    assert bulk_threshold(10 * short, 1e-3) == centre + 3 * spread
 
 
 def test_the_threshold_follows_a_heavy_tail():

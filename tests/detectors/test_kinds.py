@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from test_shared import N, dataset, found, pictures_of
 
-from bye_lint.detectors import shared
+from bye_lint.detectors import kinds, shared
 from bye_lint.detectors.kinds import count_kinds, recurring, share_no_more_varied
 from bye_lint.detectors.neighbours import read_questions, told_by_question
+from bye_lint.detectors.pictures import Looks
 
 LAND = "Which land use is shown? Give one word."
 
@@ -51,6 +52,26 @@ def test_a_target_given_everywhere_makes_no_two_questions_of_one_kind() -> None:
     questions = read_questions(prompts)
     assert share_no_more_varied(said.ravel(), rows, questions, seed=0) > 0.5
     assert share_no_more_varied(said.ravel(), rows, questions, anywhere=target, seed=0) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("size", "spread", "told", "is_class"),
+    [
+        (29, 0.1, 0.61, True),
+        (30, 0.1, 0.61, False),
+        (29, 0.11, 0.61, False),
+        (29, 0.1, 0.6, False),
+    ],
+)
+def test_a_class_is_small_of_few_kinds_and_of_its_own_pictures(
+    size: int, spread: float, told: float, is_class: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "share_no_more_varied", lambda *_, **__: spread)
+    monkeypatch.setattr(kinds, "looks", lambda *_, **__: Looks("none", told, 9.0))
+    member = np.arange(N) < size
+    questions = read_questions(["What?"] * N)
+    found = kinds.belongs(np.zeros((N, 2)), member.astype(int), member, questions, None, seed=0)
+    assert found is is_class
 
 
 @pytest.mark.parametrize("seed", range(5))
