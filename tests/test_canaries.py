@@ -436,6 +436,9 @@ class ReadElsewhere:
             for _ in samples
         ]
 
+    def attention(self, samples, model):
+        return [None] * len(samples)
+
 
 @pytest.mark.parametrize(("level", "said"), [(0, "patch-random"), (120, "")])
 def test_a_check_withholds_its_pass_for_what_it_could_not_plant(level: int, said: str) -> None:

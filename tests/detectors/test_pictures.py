@@ -181,25 +181,25 @@ def test_those_that_look_like_others_who_are_read_otherwise_are_no_kind():
     rng = np.random.default_rng(0)
     group = np.arange(600) < 30
     Z = rng.standard_normal((600, 12)) + 8 * group[:, None]
-    seen = looks(Z, group, make_pictures(600, np.arange(90)), seed=0)
-    assert seen.told > 0.8
+    seen = looks(Z, group, Pictures(make_pictures(600, np.arange(90))), seed=0)
+    assert seen.auc_picture > 0.8
     assert seen.kind == "none"
 
 
 def test_those_that_look_like_no_others_are_no_kind_however_near_they_are_read():
     rng = np.random.default_rng(0)
     group = np.arange(600) < 60
-    seen = looks(rng.standard_normal((600, 12)), group, make_pictures(600), seed=0)
+    seen = looks(rng.standard_normal((600, 12)), group, Pictures(make_pictures(600)), seed=0)
     assert seen.separation < 2
     assert seen.kind == "none"
 
 
 def test_fewer_than_five_pictures_are_no_kind():
     rng = np.random.default_rng(0)
-    pictures = make_pictures(200, np.arange(4))
+    pictures = Pictures(make_pictures(200, np.arange(4)))
     for group in (np.arange(200) < 4, np.arange(200) >= 4):
         seen = looks(rng.standard_normal((200, 4)), group, pictures, seed=0)
-        assert (seen.kind, seen.told) == ("none", 0.5)
+        assert (seen.kind, seen.auc_picture) == ("none", 0.5)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_pattern_is_the_same_all_over_and_strong(monkeypatch, agreement, stren
     rng = np.random.default_rng(0)
     group = np.arange(400) < 40
     Z = rng.standard_normal((400, 6)) + 8 * group[:, None]
-    assert looks(Z, group, make_pictures(400, group), seed=0).kind == kind
+    assert looks(Z, group, Pictures(make_pictures(400, group)), seed=0).kind == kind
 
 
 def test_a_kind_that_nothing_else_looks_like_is_one_when_looked_at_closely():
@@ -224,7 +224,10 @@ def test_a_kind_that_nothing_else_looks_like_is_one_when_looked_at_closely():
     Z = rng.standard_normal((400, 6)) + 8 * group[:, None]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert looks(Z, group, make_pictures(400, group), closely=True, seed=0).kind == "picture"
+        assert (
+            looks(Z, group, Pictures(make_pictures(400, group)), closely=True, seed=0).kind
+            == "picture"
+        )
 
 
 def test_a_pattern_that_all_pictures_have_is_nobodys():
