@@ -16,11 +16,15 @@ class Broken(NamedTuple):
 
 
 class _RefusedError(ValueError):
-    """A value that the standard library takes and JSON does not."""
+    """A value that the standard library takes and JSON does not; a constant by its name."""
+
+    def __init__(self, message: str, constant: str = "") -> None:
+        super().__init__(message)
+        self.constant = constant
 
 
 def _constant(name: str) -> Any:
-    raise _RefusedError(f"{name} is not JSON, write null")
+    raise _RefusedError(f"{name} is not JSON, write null", name)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -35,7 +39,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)', re.DOTALL)
+# a string that does not end goes on to the end, else each quote in it would begin another
+_CONSTANT = re.compile(r'"(?:[^"\\]++|\\.)*+"?|(-?Infinity|NaN)', re.DOTALL)
 
 
 def decode(text: str, pos: int) -> tuple[Any, int] | Broken:
@@ -48,7 +53,7 @@ def decode(text: str, pos: int) -> tuple[Any, int] | Broken:
     except json.JSONDecodeError as error:
         return Broken(_lowered(error.msg), error.pos)
     except _RefusedError as error:
-        return Broken(str(error), _place_of_constant(text, pos, str(error)))
+        return Broken(str(error), _place_of_constant(text, pos, error.constant))
     except ValueError:
         return Broken("a number has too many digits", pos)
     except RecursionError:
@@ -82,9 +87,9 @@ def _lowered(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _place_of_constant(text: str, pos: int, message: str) -> int:
-    name = message.split(" ", 1)[0]
-    for match in _CONSTANT.finditer(text, pos):
+def _place_of_constant(text: str, pos: int, name: str) -> int:
+    """Return where a constant stands, or ``pos`` where it is none that was refused."""
+    for match in _CONSTANT.finditer(text, pos) if name else ():
         if match.group(1) == name:
             return match.start(1)
     return pos

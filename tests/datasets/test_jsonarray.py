@@ -171,6 +171,8 @@ def test_memory_is_bounded_by_the_window() -> None:
         pytest.param('[{"id": "' + '\\"' * 300_000, id="escaped-quotes"),
         pytest.param('[{"id" "' + '\\"' * 300_000 + "\\\n}]", id="escaped-quotes-and-a-line"),
         pytest.param(b"[" + b"\xff" * 300_000, id="no-utf8"),
+        pytest.param('[{"a": 1, "a": 2}, "' + '\\"' * 1_000_000, id="key-twice-and-quotes"),
+        pytest.param('[NaN, "' + '\\"' * 1_000_000, id="constant-and-quotes"),
     ],
 )
 def test_hostile_files_end_soon(data: str | bytes) -> None:

@@ -54,6 +54,27 @@ def test_a_broken_line_is_one_record(line: bytes, column: int | None, error: str
     assert all(error in raw.error for raw in found if raw.error)
 
 
+@pytest.mark.parametrize("begins", ['{"x": {"a": 1, "a": 2}, "', '{"x": "', '{"x": 1e9, "y": "'])
+@pytest.mark.parametrize("refused", ["", ' "a": 1, "a": 2}', ' "a": NaN}'])
+def test_a_line_of_quotes_is_looked_through_once(begins: str, refused: str) -> None:
+    line = begins + '\\"' * 1_000_000 + refused
+    found = scan(f"{line}\n".encode(), limit=4 << 20)
+    assert [bool(raw.error) for raw in found] == [True]
+
+
+@pytest.mark.parametrize(
+    ("line", "column"),
+    [
+        ('{"x": "NaN \\" NaN", "a": NaN}', 26),
+        ('{"a": {"x": NaN}, "b": "NaN', 13),
+        ('{"\\\\": "\\\\", "a": NaN, "b": "', 19),
+    ],
+)
+def test_a_constant_is_found_beside_texts_that_name_it(line: str, column: int) -> None:
+    (found,) = scan(f"{line}\n".encode())
+    assert (found.column, found.error[:15]) == (column, "NaN is not JSON")
+
+
 def test_an_endless_line_is_one_record() -> None:
     found = scan(b'{"id": 1}\n' + b"x" * 5000 + b'\n{"id": 3}\n' + b"y" * 300, limit=100)
     assert [(raw.line, bool(raw.error)) for raw in found] == [
