@@ -16,6 +16,9 @@ _DRIVE = re.compile(r"[a-zA-Z]:")
 #: How a Git LFS pointer begins (git-lfs, docs/spec.md).
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
+#: No file has a longer path on Linux or macOS, and to resolve one costs the square of its length.
+_LONGEST = 4096
+
 
 class ImageRoot:
     """The folder that image paths start from and may not leave, links resolved.
@@ -73,6 +76,8 @@ def _refused(name: str) -> str:
         return "has no name"
     if "\0" in name:
         return "has a NUL in its name"
+    if len(name) > _LONGEST:
+        return f"has a name of more than {_LONGEST} characters"
     if name.startswith(("/", "\\")) or _DRIVE.match(name):
         return "is an absolute path, expected one relative to the image root"
     if _URL.match(name):

@@ -73,6 +73,9 @@ def test_inside(root: Path, name: str) -> None:
         "images/",
         "images/..",
         "a\0.png",
+        pytest.param("a/" * 2_000_000 + "b.png", id="many-folders"),
+        pytest.param("a\\" * 2_000_000 + "b.png", id="many-backslashes"),
+        pytest.param("a/../" * 2_000_000 + "b.png", id="many-ways-back"),
     ],
 )
 def test_refused(root: Path, name: str) -> None:
