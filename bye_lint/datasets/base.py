@@ -84,7 +84,8 @@ Convert = Callable[[Mapping[str, Any], Mapping[str, str]], Parsed]
 def to_sample(raw: RawRecord, settings: ReadSettings, convert: Convert) -> Sample | Skipped:
     """Make a sample of a raw record, or say why there is none."""
     if raw.error:
-        return _skipped(raw, settings, INVALID_JSON, raw.error, raw.text)
+        told = f"{raw.text or raw.error}\n{raw.digest}" if raw.digest else raw.text
+        return _skipped(raw, settings, INVALID_JSON, raw.error, told)
     try:
         if not isinstance(raw.value, dict):
             raise RecordError(f"the record is {kind(raw.value)}, expected an object with fields")
@@ -143,9 +144,11 @@ def _skipped(
     settings: ReadSettings,
     rule: str,
     message: str,
-    content: str,
+    content: str | None,
     sample_id: str | None = None,
 ) -> Skipped:
+    """Return what stands for the record, told by its content; where that is unknown, by nothing,
+    so that it counts as changed."""
     key = f"{rule}\n{content or message}".encode("utf-8", "surrogateescape")
     return Skipped(
         rule,
@@ -155,7 +158,7 @@ def _skipped(
         raw.column,
         raw.end_column,
         sample_id,
-        hashlib.sha256(key).hexdigest(),
+        hashlib.sha256(key).hexdigest() if content is not None else "",
     )
 
 
@@ -166,11 +169,11 @@ def _id_of(raw: RawRecord, settings: ReadSettings) -> str | None:
         return None
 
 
-def _content(value: object) -> str:
+def _content(value: object) -> str | None:
     try:
         return json.dumps(value, sort_keys=True, default=_bytes_digest)
     except (RecursionError, TypeError, ValueError):
-        return ""  # the message stands in
+        return None  # nested as deeply as can be read, which is too deep to write
 
 
 def _bytes_digest(value: object) -> str:

@@ -14,7 +14,7 @@ from bye_lint.datasets.jsondecode import clip, has_surrogate
 from bye_lint.datasets.jsonfile import peek
 from bye_lint.datasets.jsonlines import scan_lines
 from bye_lint.datasets.names import IMAGES
-from bye_lint.datasets.raw import BOM, MAX_RECORD, MAX_TEXT, RawRecord, too_long
+from bye_lint.datasets.raw import BOM, MAX_RECORD, MAX_TEXT, RawRecord, stream_hash, too_long
 from bye_lint.records import Sample, Skipped
 
 NAMES = ("metadata.jsonl", "metadata.csv")
@@ -103,7 +103,7 @@ def scan_csv(stream: BinaryIO, limit: int = MAX_RECORD) -> Iterator[RawRecord]:
             header = row
             twice = next((name for name, count in Counter(row).items() if count > 1), None)
             if twice is not None:
-                yield lines.record(None, f"the column {clip(twice)} is there twice")
+                yield lines.record(None, f"the column {clip(twice)} is there twice", ends=True)
                 return
         elif not row:
             continue
@@ -170,13 +170,24 @@ class _Lines:
         while self._quotes % 2 and self._read():
             pass
 
-    def record(self, value: dict[str, str | None] | None, error: str) -> RawRecord:
+    def record(
+        self, value: dict[str, str | None] | None, error: str, *, ends: bool = False
+    ) -> RawRecord:
+        """Return the row as a record; if the reading ends with it, it is told by the file."""
         first = self._row[0] if self._row else ""
         line = self._first if self._row else self._number
         width = max(1, len(first.rstrip("\r\n")))
         size = self._offset - self._start
-        text = "".join(self._row)[:MAX_TEXT] if error else ""
-        return RawRecord(value, max(1, line), 1, width + 1, self._start, size, error, text)
+        text = "".join(self._row) if error else ""
+        digest = ""
+        if ends:
+            digest = stream_hash(self._stream)
+        elif len(text) > MAX_TEXT or (error and size > self._limit):
+            digest = stream_hash(self._stream, self._start, size)
+        return RawRecord(
+            value, max(1, line), 1, width + 1, self._start, size, error, text[:MAX_TEXT],
+            digest=digest,
+        )  # fmt: skip
 
 
 READER = Reader(

@@ -5,6 +5,7 @@ The file is never held as a whole: a window of it is, as large as the largest re
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ MAX_BROKEN = 100
 CUT_OFF = "the file was cut off, it ends inside the record"
 
 AFTER_END = "more text follows the end of the array"
+
+PASSED_OVER = "text after a broken record was passed over"
 
 _KEY_LENGTH = 128
 _FIRST_KEY = re.compile(r'\{\s*"((?:[^"\\\n]|\\.){0,99})"\s*:')
@@ -59,27 +62,29 @@ class _ArrayScan:
         self.first_key: str | None = None
         self.broken = 0
         self.last_line = 0
+        self.whole = ""
 
     def records(self) -> Iterator[RawRecord]:
         window = self.window
         if window.skip_space() != "[":
-            yield self._note("expected a JSON array, which begins with [")
+            yield self._note("expected a JSON array, which begins with [", unread=True)
             return
         window.pos += 1
         char = window.skip_space()
         if char == "]":
             window.pos += 1
             if window.skip_space():
-                yield self._note(AFTER_END)
+                yield self._note(AFTER_END, unread=True)
             return
         while char:
             found = self._element()
             if isinstance(found, Broken):
                 place = self._place(found)
-                text, more = self._recover()
-                yield self._broken(found, place, text, more)
+                text, more, digest = self._recover()
+                yield self._broken(found, place, text, more, digest)
                 if self.broken == MAX_BROKEN:
-                    yield self._note(f"{MAX_BROKEN} records are broken, the rest was not read")
+                    rest = f"{MAX_BROKEN} records are broken, the rest was not read"
+                    yield self._note(rest, unread=True)
                 if not more or self.broken == MAX_BROKEN:
                     return
                 if more == "next":
@@ -93,8 +98,9 @@ class _ArrayScan:
                 if char == "]":
                     yield self._note("a comma stands before the end of the array")
             elif char and char != "]":
-                yield self._note("expected a comma or the end of the array")
-                if char != "{" and not self._go_to_next():
+                unread = char != "{"
+                yield self._note("expected a comma or the end of the array", unread=unread)
+                if unread and not self._go_to_next():
                     return
             if char == "]":
                 window.pos += 1
@@ -102,10 +108,11 @@ class _ArrayScan:
                     return
                 # after a broken record it may have closed a list inside of that record
                 if not self.broken:
-                    yield self._note(AFTER_END)
-                if not self._go_to_next():
-                    if self.broken:
-                        yield self._note(AFTER_END)
+                    yield self._note(AFTER_END, unread=True)
+                goes_on = self._go_to_next()
+                if self.broken:
+                    yield self._note(PASSED_OVER if goes_on else AFTER_END, unread=True)
+                if not goes_on:
                     return
         yield self._note("the file was cut off, it ends inside the array")
 
@@ -115,14 +122,22 @@ class _ArrayScan:
             self.window.pos = following
         return following is not None
 
-    def _note(self, error: str) -> RawRecord:
-        """Return a record for a mistake between the records, at the window's position."""
+    def _note(self, error: str, *, unread: bool = False) -> RawRecord:
+        """Return a record for a mistake between the records, at the window's position.
+
+        Parameters
+        ----------
+        unread : bool
+            Something else is not read because of it, so that the file tells it from others.
+        """
         window = self.window
+        if unread:
+            self.whole = self.whole or window.hash()
         window.advance(window.pos)
         place = window.place(window.pos)
-        return RawRecord(
-            None, place.line, place.column, place.column + 1, window.offset(window.pos), 0, error
-        )
+        line, column, offset = *place, window.offset(window.pos)
+        digest = self.whole if unread else ""
+        return RawRecord(None, line, column, column + 1, offset, 0, error, digest=digest)
 
     def _element(self) -> RawRecord | Broken:
         window = self.window
@@ -175,7 +190,7 @@ class _ArrayScan:
         return begin, window.place(broken.pos), window.offset(window.pos)
 
     def _broken(
-        self, broken: Broken, place: tuple[Place, Place, int], text: str, more: str
+        self, broken: Broken, place: tuple[Place, Place, int], text: str, more: str, digest: str
     ) -> RawRecord:
         self.broken += 1
         begin, mistake, offset = place
@@ -188,11 +203,14 @@ class _ArrayScan:
             message += f"{inside} that begins on line {begin.line}"
         column = mistake.column
         size = len(text.encode("utf-8", "surrogateescape"))
+        if len(text) > MAX_TEXT and not digest:
+            digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
         return RawRecord(
-            None, mistake.line, column, column + 1, offset, size, message, text[:MAX_TEXT]
-        )
+            None, mistake.line, column, column + 1, offset, size, message, text[:MAX_TEXT],
+            digest=digest,
+        )  # fmt: skip
 
-    def _recover(self) -> tuple[str, str]:
+    def _recover(self) -> tuple[str, str, str]:
         """Go behind the broken element at the window's position.
 
         Returns
@@ -202,8 +220,11 @@ class _ArrayScan:
         more : str
             ``end`` if its brackets match before the next text that begins like a record, and the
             window is behind them; ``next`` if the window is at that text; empty if there is none.
+        digest : str
+            SHA-256 of what was passed over where the text is its end alone, else empty.
         """
         window = self.window
+        begin = window.offset(window.pos)
         while len(window.text) - window.pos < _KEY_LENGTH and not window.eof:
             window.grow()
         match = _FIRST_KEY.match(window.text, window.pos)
@@ -214,9 +235,11 @@ class _ArrayScan:
         end = _structural_end(window.text, start, stop) if kept else None
         if end is not None and _AFTER_RECORD.match(window.text, end):
             window.pos = end
-            return window.text[start:end], "end"
+            return window.text[start:end], "end", ""
         window.pos = stop
-        return window.text[start:stop].rstrip(" \t\r\n,"), "" if following is None else "next"
+        digest = "" if kept else window.hash(begin, window.offset(stop) - begin)
+        text = window.text[start:stop].rstrip(" \t\r\n,")
+        return text, "" if following is None else "next", digest
 
     def _next_record(self, key: str | None = None) -> tuple[bool, int | None]:
         """Find the next text that begins like a record, behind the window's position.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from bye_lint.datasets.jsondecode import Broken, decode, has_surrogate
-from bye_lint.datasets.raw import BOM, MAX_RECORD, RawRecord, too_long
+from bye_lint.datasets.raw import BOM, MAX_RECORD, RawRecord, stream_hash, too_long
 
 
 def scan_lines(stream: BinaryIO, limit: int = MAX_RECORD) -> Iterator[RawRecord]:
@@ -35,7 +35,10 @@ def scan_lines(stream: BinaryIO, limit: int = MAX_RECORD) -> Iterator[RawRecord]
         except UnicodeDecodeError:
             text = data.decode("utf-8", "surrogateescape").rstrip()
         if cut:
-            yield RawRecord(None, line, 1, 2, offset, size, too_long(limit), text[:1000])
+            digest = stream_hash(stream, offset, size)
+            yield RawRecord(
+                None, line, 1, 2, offset, size, too_long(limit), text[:1000], digest=digest
+            )
         elif text:
             yield _line_record(text, line, offset, size)
         offset += size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 #: The mark of UTF-8 that a text file may begin with.
 BOM = b"\xef\xbb\xbf"
@@ -15,6 +15,8 @@ MAX_RECORD = 64 << 20
 
 #: What is kept of a broken record's text.
 MAX_TEXT = 65536
+
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,10 @@ class RawRecord:
     error : str
         What is wrong; empty for a value.
     text : str
-        The text of a broken record.
+        The text of a broken record, or its beginning.
+    digest : str
+        SHA-256 of what a broken record's text does not say: of all of it, where it is the
+        beginning alone, and of the file, where some of that is not read.
     shares_line : bool
         An earlier record begins on the same line.
     """
@@ -46,6 +51,7 @@ class RawRecord:
     error: str = ""
     text: str = ""
     shares_line: bool = False
+    digest: str = ""
 
 
 def too_long(limit: int) -> str:
@@ -57,3 +63,17 @@ def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file, so that what is accepted of it holds for its content alone."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def stream_hash(stream: BinaryIO, start: int = 0, size: int | None = None) -> str:
+    """Return the SHA-256 of a part of an open file, by default of all; it is read on from where it
+    was."""
+    at = stream.tell()
+    stream.seek(start)
+    digest = hashlib.sha256()
+    left = size
+    while chunk := stream.read(_CHUNK if left is None else min(left, _CHUNK)):
+        digest.update(chunk)
+        left = None if left is None else left - len(chunk)
+    stream.seek(at)
+    return digest.hexdigest()

@@ -7,6 +7,7 @@ import re
 from typing import BinaryIO, NamedTuple
 
 from bye_lint.datasets.jsondecode import has_surrogate
+from bye_lint.datasets.raw import stream_hash
 
 CHUNK = 1 << 20
 
@@ -104,6 +105,10 @@ class TextWindow:
             return self._offset + pos - self._mark
         part = self.text[self._mark : pos]
         return self._offset + len(part.encode("utf-8", "surrogateescape"))
+
+    def hash(self, start: int = 0, size: int | None = None) -> str:
+        """Return the SHA-256 of a part of the file, in bytes, by default of all of it."""
+        return stream_hash(self._stream, start, size)
 
     def spoilt(self, start: int, end: int) -> bool:
         """Tell whether a part holds bytes that are not UTF-8."""
