@@ -23,7 +23,7 @@ from bye_lint.errors import DatasetError
 from bye_lint.places import place, stands_in
 from bye_lint.policy import ContextPolicy, DatasetPolicy, Policy
 from bye_lint.records import ImageSource, Sample, identity
-from bye_lint.snapshot import lay_out, led_to
+from bye_lint.snapshot import lay_out, led_to, with_linked_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +221,7 @@ def _base_digests(
         else:  # of the machine: read where they are
             dataset = replace(dataset, image_root=str(images.absolute()))
     entries = {name: entry for name, entry in files.items() if _is_under(name, folders)}
+    entries = with_linked_records(entries, files, root)
     with tempfile.TemporaryDirectory(prefix="bye-lint-") as temporary:
         tree = Path(temporary).resolve()
         hashes = lay_out(entries, root, tree)

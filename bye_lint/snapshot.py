@@ -86,6 +86,27 @@ def led_to(name: str, entries: Mapping[str, vcs.Entry], root: Path) -> tuple[str
     return name, links
 
 
+def with_linked_records(
+    some: Mapping[str, vcs.Entry], entries: Mapping[str, vcs.Entry], root: Path
+) -> dict[str, vcs.Entry]:
+    """Return some files of a commit with those that links among them lead to, if called like
+    records: one that is not followed is told by what is behind it.
+
+    A link that leads in a circle, or into the working tree, is left out.
+    """
+    found = dict(some)
+    for name, entry in some.items():
+        if entry.mode != _LINK or PurePosixPath(name).suffix.lower() not in _RECORD_FILES:
+            continue
+        try:
+            end, links = led_to(name, entries, root)
+        except VcsError:
+            del found[name]
+        else:
+            found |= {also: entries[also] for also in (*links, end) if also in entries}
+    return found
+
+
 def _led_on(name: str, entries: Mapping[str, vcs.Entry], root: Path, links: set[str]) -> str | None:
     """Return where the first link on a path leads, if there is one; it is added to ``links``."""
     parts = PurePosixPath(name).parts

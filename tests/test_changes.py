@@ -18,7 +18,7 @@ from bye_lint.changes import Changes, changed_flags, context_sample, find_change
 from bye_lint.datasets import read_datasets
 from bye_lint.errors import VcsError
 from bye_lint.policy import ContextPolicy, DatasetPolicy, Policy
-from bye_lint.records import Sample
+from bye_lint.records import Sample, Unread
 
 N = 8
 ROWS = [record(f"r{i}", question=f"What is in picture {i}?") for i in range(N)]
@@ -265,6 +265,35 @@ def test_a_link_of_the_base_into_the_working_tree_is_refused(repo: Repo) -> None
             compare(repo, **options)
     with pytest.raises(VcsError, match="round: at the base it is a link that leads in a circle"):
         compare(repo, paths=("round",))
+
+
+@pytest.mark.parametrize("target", ["../pool/more.json", "../pool/hop.json", "gone.json"])
+def test_a_link_that_is_not_followed_is_told_by_what_is_behind_it(repo: Repo, target: str) -> None:
+    def unread() -> tuple[bool, ...]:
+        """Tell of each link of the data, which are read before the records, whether it changed."""
+        found = read_datasets([data], policy.dataset, repo.root, display_root=repo.root)
+        marks = [item.fingerprint for item in found if isinstance(item, Unread)]
+        got = find_changes(marks, ref="main", paths=[data], policy=policy, root=repo.root)
+        return got.changed
+
+    policy, data = Policy(base=repo.root), repo.root / "data"
+    repo.write("pool/more.json", json.dumps(ROWS[:2]))
+    (repo.root / "pool/hop.json").symlink_to("more.json")
+    (data / "link.json").symlink_to(target if target != "gone.json" else "../pool/gone.json")
+    rebase(repo)
+    assert unread() == (False,)
+    where = "pool/gone.json" if target == "gone.json" else "pool/more.json"
+    repo.write(where, json.dumps(ROWS[:3]))
+    assert unread() == (True,)
+    (data / "link.json").unlink()
+    (data / "link.json").symlink_to(repo.root / "pool/more.json")
+    rebase(repo)
+    repo.write("pool/more.json", json.dumps(ROWS[:4]))
+    assert unread() == (True,)  # at the base it is a link to what the change brings
+    (data / "link.json").unlink()
+    (data / "folder").symlink_to("../pool")
+    rebase(repo)
+    assert unread() == (True,)
 
 
 def test_a_path_outside_of_the_repository_is_refused(repo: Repo, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from bye_lint.codes import INVALID_JSON
 from bye_lint.datasets import chat, imagefolder, llava, parquet
 from bye_lint.datasets.base import Reader, ReadSettings
 from bye_lint.datasets.images import ImageRoot
-from bye_lint.datasets.raw import file_hash
+from bye_lint.datasets.raw import file_hash, stream_hash
 from bye_lint.datasets.walk import DatasetFile, find_files, is_recognised
 from bye_lint.errors import DatasetError
 from bye_lint.policy import DatasetPolicy
@@ -39,6 +40,10 @@ __all__ = [
 READERS: Mapping[str, Reader] = {
     module.READER.name: module.READER for module in (imagefolder, llava, chat, parquet)
 }
+
+#: A larger file behind a link that is not followed is not read for its hash either: it may be any
+#: file of the machine.
+_LARGEST = 4 << 30
 
 
 def dataset_files(
@@ -116,8 +121,9 @@ def read_datasets(
         display = display_path(file.path, display_root)
         if file.reader is None:
             rule, message = file.problem or (INVALID_JSON, "the file cannot be read")
-            content = f"{rule}\n{display}\n{_mark(file.path)}"
-            digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()
+            mark = _mark(file.path)
+            content = f"{rule}\n{display}\n{mark}".encode("utf-8", "surrogateescape")
+            digest = hashlib.sha256(content).hexdigest() if mark else ""
             yield Unread(rule, message, display, 1, fingerprint=digest)
             continue
         settings = ReadSettings(display, ImageRoot(root or file.path.parent), policy.fields)
@@ -131,13 +137,25 @@ def read_datasets(
 
 
 def _mark(path: Path) -> str:
-    """Return what a file that is not read is told by: where a link leads, or a hash of the bytes.
+    """Return what a file that is not read is told by: a hash of the bytes, and where a link leads.
 
-    Else another file of the same name would pass for the old one, unchanged.
+    Else another file of the same name, or behind the same link, would pass for the old one. Where
+    the bytes are not to be had, it is nothing, so that it counts as changed: of a folder behind a
+    link, and of what is no file or too large to be one of records.
     """
-    if path.is_symlink():
-        return os.readlink(path)  # noqa: PTH115 - as it is written
-    return file_hash(path)
+    if not path.is_symlink():
+        return file_hash(path)
+    leads = os.readlink(path)  # noqa: PTH115 - as it is written
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode) or about.st_size > _LARGEST:
+            return ""
+        with path.open("rb") as stream:
+            return f"{leads}\n{stream_hash(stream, size=about.st_size)}"
+    except FileNotFoundError:
+        return f"{leads}\nmissing"
+    except OSError:
+        return ""
 
 
 def display_path(path: Path, root: Path) -> str:

@@ -327,6 +327,38 @@ def test_a_link_that_leaves_the_folder_is_told_and_not_followed(tmp_path: Path, 
     assert isinstance(read("data/folder")[0], Sample)
 
 
+def test_what_is_behind_a_link_that_is_not_followed_is_told_by_its_content(
+    tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def marks() -> list[str]:
+        return [item.fingerprint for item in read("data") if isinstance(item, Skipped)]
+
+    (tmp_path / "data").mkdir()
+    link = tmp_path / "data" / "link.json"
+    link.symlink_to("../elsewhere/x.json")
+    missing = marks()
+    put(tmp_path / "elsewhere" / "x.json", [RECORD])
+    first = marks()
+    assert marks() == first != missing
+    put(tmp_path / "elsewhere" / "x.json", [RECORD, RECORD])
+    second = marks()
+    (tmp_path / "elsewhere" / "y.json").write_bytes(
+        (tmp_path / "elsewhere" / "x.json").read_bytes()
+    )
+    link.unlink()
+    link.symlink_to("../elsewhere/y.json")
+    assert len({*missing, *first, *second, *marks()}) == 4
+    monkeypatch.setattr("bye_lint.datasets._LARGEST", 9)
+    assert marks() == [""]
+    link.unlink()
+    link.symlink_to("../elsewhere")  # of a folder, and of what is no file, nothing is known
+    assert marks() == [""]
+    link.unlink()
+    os.mkfifo(tmp_path / "elsewhere" / "pipe")
+    link.symlink_to("../elsewhere/pipe")
+    assert marks() == [""]
+
+
 def test_a_link_to_a_folder_that_is_read_needs_no_word(tmp_path: Path, read: Read) -> None:
     put(tmp_path / "data" / "a" / "x.json", [RECORD])
     put(tmp_path / "data" / ".b" / "x.json", [RECORD])
