@@ -8,9 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from bye_lint.datasets.base import Parsed, Reader, ReadSettings
-from bye_lint.datasets.columns import has_answer, parse_columns
+from bye_lint.datasets.columns import answers, has_answer, parse_columns
 from bye_lint.datasets.conversation import has_turns, parse_chat, turns_field
-from bye_lint.datasets.jsonfile import SUFFIXES, json_kind, mentions, peek, read_json
+from bye_lint.datasets.jsonfile import (
+    SUFFIXES,
+    json_kind,
+    mentions,
+    peek,
+    read_json,
+    some_record,
+)
 from bye_lint.records import Sample, Skipped
 
 
@@ -26,8 +33,15 @@ def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
         return True
     images = tuple(fields.get(role, role) for role in ("image", "images"))
     rows = [record for record in records if _is_row(record, fields)]
-    return any(name in row for row in rows for name in images) or (
-        bool(rows) and mentions(path, head, *images)
+    if rows:
+        return any(name in row for row in rows for name in images) or mentions(path, head, *images)
+    # the first records may be anything, to hide the others
+    return (
+        mentions(path, head, *images)
+        and mentions(path, head, *answers(fields))
+        and some_record(
+            path, lambda record: _is_row(record, fields) and not record.keys().isdisjoint(images)
+        )
     )
 
 

@@ -40,6 +40,11 @@ def has_columns(names: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
     return turns_field(names, fields) in names or has_answer(names, fields)
 
 
+def answers(fields: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names that the column of answers may have."""
+    return (fields["answer"],) if "answer" in fields else _ANSWERS
+
+
 def has_answer(names: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
     """Tell whether a record or table with these columns has one for the answer."""
     return _column(names, fields, "answer", _ANSWERS) in names

@@ -11,27 +11,32 @@ from typing import Any, BinaryIO
 from bye_lint.datasets.base import Parsed, Reader, ReadSettings, RecordError, kind, to_sample
 from bye_lint.datasets.columns import parse_columns
 from bye_lint.datasets.jsondecode import clip, has_surrogate
-from bye_lint.datasets.jsonfile import peek
+from bye_lint.datasets.jsonfile import mentions, mentions_files, some_record
 from bye_lint.datasets.jsonlines import scan_lines
-from bye_lint.datasets.names import IMAGES
+from bye_lint.datasets.names import IMAGES, METADATA, names_files
 from bye_lint.datasets.raw import BOM, MAX_RECORD, MAX_TEXT, RawRecord, stream_hash, too_long
 from bye_lint.records import Sample, Skipped
-
-NAMES = ("metadata.jsonl", "metadata.csv")
-
-#: Columns that load_dataset("imagefolder") makes images of, and endings of others.
-_FILES = ("file_name", "file_names")
 
 
 def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
     """Recognise metadata by its name and its column of file names."""
-    if path.name not in NAMES:
+    if path.name not in METADATA or path.suffix == ".parquet":
         return False
     column = fields.get("image", "file_name")
+
+    def is_one(name: str) -> bool:
+        return name == column or ("image" not in fields and names_files(name))
+
     if path.suffix == ".csv":
         lines = head.removeprefix(BOM).lstrip()
-        return column.encode() in lines.partition(b"\n")[0]
-    return any(column in record for record in peek(path, head))
+        if column.encode() in lines.partition(b"\n")[0]:
+            return True
+        header = _header(path)
+        return column.encode() in lines if header is None else any(map(is_one, header))
+    # whatever the first records are: one that names a file is an image to who trains
+    if "image" not in fields:
+        return mentions_files(path, head)
+    return mentions(path, head, column) and some_record(path, lambda record: column in record)
 
 
 def read(path: Path, settings: ReadSettings) -> Iterator[Sample | Skipped]:
@@ -55,7 +60,7 @@ def _parse(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
         )
         raise RecordError(f"the field {clip(column)} is {found}, expected the image's file name")
     for key, value in () if "image" in fields else record.items():
-        named = key in IMAGES or (_names_files(key) and isinstance(value, str | list | dict))
+        named = key in IMAGES or (names_files(key) and isinstance(value, str | list | dict))
         if not named or value in (None, "", [], name, [name]):
             continue
         raise RecordError(
@@ -66,8 +71,14 @@ def _parse(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
     return parse_columns({**beside, "image": name}, {**fields, "image": "image"})
 
 
-def _names_files(column: str) -> bool:
-    return column in _FILES or column.endswith(tuple(f"_{name}" for name in _FILES))
+def _header(path: Path) -> list[str] | None:
+    """Return the columns of a CSV file, ``None`` where they cannot be told."""
+    with path.open("rb") as stream:
+        try:
+            rows = csv.reader(_Lines(stream, MAX_RECORD), strict=True)
+            return next((row for row in rows if "".join(row).strip()), [])
+        except (csv.Error, _TooLongError):
+            return None
 
 
 def scan_csv(stream: BinaryIO, limit: int = MAX_RECORD) -> Iterator[RawRecord]:

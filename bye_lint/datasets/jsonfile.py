@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from bye_lint.datasets.base import Convert, ReadSettings, to_sample
+from bye_lint.datasets.base import Convert, Parsed, ReadSettings, RecordError, to_sample
 from bye_lint.datasets.jsonarray import scan_array
-from bye_lint.datasets.jsondecode import Broken, decode
+from bye_lint.datasets.jsondecode import Broken, clip, decode
 from bye_lint.datasets.jsonlines import scan_lines
+from bye_lint.datasets.names import FILES, METADATA, names_files
 from bye_lint.datasets.raw import BOM, MAX_RECORD, RawRecord, file_hash
 from bye_lint.records import Sample, Skipped
 
@@ -152,10 +153,31 @@ def _objects(head: bytes) -> Iterator[Mapping[str, Any]]:
 def mentions(path: Path, head: bytes, *names: str) -> bool:
     """Tell whether a file of which no record can be read from its beginning has one of these
     keys: anywhere, if it is laid out as records, and in its beginning, if it is no JSON."""
+    return _mentions(path, head, '"(' + "|".join(_spelled(name) for name in names) + ")")
+
+
+def mentions_files(path: Path, head: bytes) -> bool:
+    """Tell whether a file has a key of :func:`~bye_lint.datasets.names.names_files`."""
+    files = "|".join(_spelled(name) for name in FILES)
+    return _mentions(path, head, f'(?:"|{_spelled("_")})(?:{files})')
+
+
+def some_record(path: Path, test: Callable[[Mapping[str, Any]], bool]) -> bool:
+    """Tell whether a file that is laid out as records has one for which a test holds."""
+    with path.open("rb") as stream:
+        layout = json_kind(path, beginning(stream))
+        if layout not in ("array", "lines"):
+            return False
+        stream.seek(0)
+        scan = scan_array(stream) if layout == "array" else scan_lines(stream)
+        return any(isinstance(raw.value, dict) and test(raw.value) for raw in scan)
+
+
+def _mentions(path: Path, head: bytes, key: str) -> bool:
     one_line = head[:1] == b"{" and b"\n" not in head.strip()
     if path.suffix.lower() == ".json" and one_line and is_one_object(path):
         return False  # one object on one line: a tokenizer, a configuration
-    pattern = re.compile(('"(' + "|".join(_spelled(name) for name in names) + r')"\s*:').encode())
+    pattern = re.compile((key + r'"\s*:').encode())
     found = pattern.search(head) is not None
     if found or json_kind(path, head) not in ("array", "lines", "objects"):
         return found
@@ -177,6 +199,8 @@ def _spelled(name: str) -> str:
 
 def read_json(path: Path, settings: ReadSettings, convert: Convert) -> Iterator[Sample | Skipped]:
     """Yield the records of a JSON array or of JSON lines."""
+    if path.name in METADATA:
+        convert = _refusing_files(convert)
     with path.open("rb") as stream:
         layout = json_kind(path, beginning(stream))
         stream.seek(0)
@@ -186,6 +210,21 @@ def read_json(path: Path, settings: ReadSettings, convert: Convert) -> Iterator[
             scan = scan_array(stream) if layout == "array" else scan_lines(stream)
         for raw in scan:
             yield to_sample(raw, settings, convert)
+
+
+def _refusing_files(convert: Convert) -> Convert:
+    """Refuse records with an image that is none in their format, whoever says that it is theirs."""
+
+    def converted(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
+        for name, value in record.items():
+            if value and names_files(name) and name not in fields.values():
+                raise RecordError(
+                    f'{clip(name)} is an image to load_dataset("imagefolder"), and not read in '
+                    "this format (name it as dataset.fields.image, or rename the file)"
+                )
+        return convert(record, fields)
+
+    return converted
 
 
 def _refusal(path: Path) -> Iterator[RawRecord]:

@@ -8,6 +8,11 @@ from typing import Any
 
 IMAGES = ("image", "images")
 TURNS = ("messages", "conversations")
+
+#: Where load_dataset("imagefolder") finds its columns: those of file names become images, as do
+#: others whose names end so.
+METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+FILES = ("file_name", "file_names")
 SYSTEM = "system"
 
 #: Columns of questions; of answers, first those that hold one in tables alone; of a preference.
@@ -52,6 +57,11 @@ KNOWN = frozenset(
         *(name for table in (RIVALS, LOOSE) for names in table.values() for name in names),
     )
 )  # fmt: skip
+
+
+def names_files(column: str) -> bool:
+    """Tell whether load_dataset("imagefolder") makes images of a column, by its name."""
+    return column in FILES or column.endswith(tuple(f"_{name}" for name in FILES))
 
 
 def misspelled(record: Mapping[str, Any], fields: Mapping[str, str]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from bye_lint.codes import INVALID_JSON
 from bye_lint.datasets.base import Reader, ReadSettings, to_sample
 from bye_lint.datasets.columns import has_columns, parse_columns
 from bye_lint.datasets.jsondecode import clip
-from bye_lint.datasets.names import KNOWN
+from bye_lint.datasets.names import KNOWN, METADATA, names_files
 from bye_lint.datasets.raw import MAX_RECORD, RawRecord, file_hash, too_long
 from bye_lint.errors import MissingExtraError
 from bye_lint.records import Sample, Skipped
@@ -45,6 +45,8 @@ def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
         names = dict.fromkeys(arrow.parquet.read_schema(path).names, True)
     except (arrow.ArrowException, OSError, ValueError):
         return True  # reading it will say what is wrong
+    if _files(path, names, fields):
+        return True  # reading it will say that they are not read
     image = {fields.get(role, role) for role in ("image", "images")}
     return bool(image & set(names)) and has_columns(names, fields)
 
@@ -65,6 +67,11 @@ def read(path: Path, settings: ReadSettings) -> Iterator[Sample | Skipped]:
             twice = next((name for name in columns if columns.count(name) > 1), None)
             if twice is not None:
                 raise arrow.ArrowException(f"the column {clip(twice)} is there twice")
+            for name in _files(path, file.schema_arrow.names, settings.fields):
+                raise arrow.ArrowException(
+                    f'{clip(name)} is an image to load_dataset("imagefolder"), and not read from '
+                    "Parquet (name it as dataset.fields.image, or write metadata.jsonl)"
+                )
             for batch in _batches(arrow, path, file, columns):
                 for value, wrong in _values(arrow, batch):
                     row += 1
@@ -162,6 +169,13 @@ def _hash(path: Path) -> str:
 @lru_cache(maxsize=4)
 def _hashed(path: Path, _size: int, _changed: int) -> str:
     return file_hash(path)
+
+
+def _files(path: Path, names: Iterable[str], fields: Mapping[str, str]) -> list[str]:
+    """Return the columns of which load_dataset("imagefolder") makes images, and nobody else."""
+    if path.name not in METADATA:
+        return []
+    return [name for name in names if names_files(name) and name not in fields.values()]
 
 
 def _columns(names: list[str], fields: Mapping[str, str]) -> list[str]:
