@@ -33,6 +33,16 @@ _ROWS_CODED = 64
 _SMALL = 16 << 20
 
 
+#: How many values a column may have in any file, and how many more for each byte of it. Values that
+#: are all the same take none, so that a kilobyte may come to any number of records; but a million
+#: records that differ by a number in a path and one of few answers take this much at the least.
+_VALUES = 50_000
+_PER_BYTE = 8
+
+#: What a value takes beside its own bytes where it is written out.
+_VALUE = 64
+
+
 def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
     """Recognise Parquet with an image column and turns or an answer."""
     if path.suffix.lower() != ".parquet" or not head.startswith(MAGIC):
@@ -72,6 +82,7 @@ def read(path: Path, settings: ReadSettings) -> Iterator[Sample | Skipped]:
                     f'{clip(name)} is an image to load_dataset("imagefolder"), and not read from '
                     "Parquet (name it as dataset.fields.image, or write metadata.jsonl)"
                 )
+            _refuse_too_many(arrow, path, file.metadata, columns)
             for batch in _batches(arrow, path, file, columns):
                 for value, wrong in _values(arrow, batch):
                     row += 1
@@ -82,6 +93,24 @@ def read(path: Path, settings: ReadSettings) -> Iterator[Sample | Skipped]:
         message = f"row {row + 1} and what follows cannot be read: {_first_line(error)}"
         digest = hashlib.sha256(f"{message}\n{_hash(path)}".encode()).hexdigest()
         yield Skipped(INVALID_JSON, message, settings.display, row + 1, fingerprint=digest)
+
+
+def _refuse_too_many(arrow: Any, path: Path, metadata: Any, columns: list[str]) -> None:
+    """Refuse a file that says that it has many times the values that its size has room for."""
+    size = path.stat().st_size
+    counts = {"the file": metadata.num_rows}
+    for i in range(metadata.num_columns):
+        name = metadata.schema.column(i).path
+        if any(name == column or name.startswith(f"{column}.") for column in columns):
+            groups = (metadata.row_group(g) for g in range(metadata.num_row_groups))
+            counts[clip(name)] = sum(group.column(i).num_values for group in groups)
+    for name, count in counts.items():
+        if count > _VALUES + size * _PER_BYTE:
+            what = "rows" if name == "the file" else "values"
+            raise arrow.ArrowException(
+                f"{name} has {count:,} {what} in {size:,} bytes, which is not plausible; if they "
+                "are meant, save them as JSON lines"
+            )
 
 
 def _batches(arrow: Any, path: Path, file: Any, columns: list[str]) -> Iterator[Any]:
@@ -153,6 +182,7 @@ def _size(arrow: Any, arrays: list[Any]) -> int:
             size += _size(arrow, [array.flatten()]) + 8 * len(array)
         else:
             size += array.nbytes
+        size += _VALUE * len(array)
     return size
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bye_lint.datasets import dataset_files, read_datasets
+from bye_lint.datasets import dataset_files, parquet, read_datasets
 from bye_lint.errors import DatasetError, MissingExtraError
 from bye_lint.policy import DatasetPolicy
 from bye_lint.records import Sample, Skipped
@@ -319,4 +320,61 @@ def test_a_column_that_cannot_be_read_as_distinct_values_is_read_otherwise(
     found = read("x.parquet")
     assert [item.answer for item in found if isinstance(item, Sample)] == [
         f"t{i}" for i in range(150)
+    ]
+
+
+def test_a_file_has_no_more_records_than_its_size_has_room_for(
+    tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.parquet"
+    same = pa.array(["x"] * 400_000).dictionary_encode()
+    pq.write_table(pa.table({"image": same, "text": same}), path, compression="zstd")
+    assert path.stat().st_size < 5000
+    (item,) = read("x.parquet")
+    assert isinstance(item, Skipped)
+    assert (item.rule, item.line) == ("BYE101", 1)
+    assert "the file has 400,000 rows in " in item.message
+    monkeypatch.setattr("bye_lint.datasets.parquet._VALUES", 400_000)
+    items = read_datasets([path], DatasetPolicy(), tmp_path, display_root=tmp_path)
+    assert isinstance(next(items), Sample)
+
+
+def test_records_that_differ_have_room(tmp_path: Path) -> None:
+    """Those that differ by a number in a path and one of few answers are the smallest of all."""
+    n = 300_000
+    columns = {
+        "image": [f"images/{i:06}.jpg" for i in range(n)],
+        "prompt": ["What is it?"] * n,
+        "text": [f"class {answer}" for answer in random.Random(1).choices(range(2), k=n)],
+    }
+    path = tmp_path / "x.parquet"
+    pq.write_table(
+        pa.table(columns), path, compression="zstd", use_dictionary=["prompt", "text"],
+        column_encoding={"image": "DELTA_BYTE_ARRAY"},
+    )  # fmt: skip
+    assert n < parquet._VALUES + path.stat().st_size * parquet._PER_BYTE
+    items = read_datasets([path], DatasetPolicy(), tmp_path, display_root=tmp_path)
+    assert isinstance(next(items), Sample)
+
+
+@pytest.mark.parametrize("name", ["messages", "token_ids"])
+def test_a_row_has_no_more_values_than_a_file_of_its_size(
+    tmp_path: Path, read: Read, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = {"role": "user", "content": ""}
+    rows = [{"image": "a.png", "text": "b", name: turns} for turns in ([], [turn] * 90_000)]
+    write(tmp_path / "x.parquet", rows, compression="zstd")
+    monkeypatch.setattr("bye_lint.datasets.parquet._PER_BYTE", 1)
+    found = read("x.parquet")
+    if name == "token_ids":  # a column that is not read may hold anything
+        assert [type(item).__name__ for item in found] == ["Sample"] * 2
+        return
+    (item,) = found
+    assert isinstance(item, Skipped)
+    assert "'messages.list.element.role' has 90,001 values in " in item.message
+    monkeypatch.setattr("bye_lint.datasets.parquet._VALUES", 100_000)
+    monkeypatch.setattr("bye_lint.datasets.parquet.MAX_RECORD", 4 << 20)
+    found = read("x.parquet")
+    assert [item.message for item in found if isinstance(item, Skipped)][1:] == [
+        "longer than 4 MiB"
     ]
