@@ -23,7 +23,7 @@ from bye_lint.records import Sample
 from bye_lint.reports import write_report
 from bye_lint.request import Request
 from bye_lint.store import FeatureStore
-from bye_lint.tuned import find_tuned, not_tuned
+from bye_lint.tuned import find_tuned, not_tuned, refuse_tracked
 
 NOTE = "shard.json"
 _LONGEST_NOTE = 10_000
@@ -87,9 +87,11 @@ def extract_shard(
     Raises
     ------
     UsageError
-        If the model has not learned the data yet, or the folder cannot be written.
+        If the model has not learned the data yet, or the folder cannot be written, or git tracks
+        what lies in it.
     """
     policy = request.policy
+    refuse_tracked(out)
     require_tuned(policy, tuned)
     scoring.require_extra()
     model = learning.resolve(policy.model, policy.base)
@@ -163,8 +165,11 @@ def require_tuned(policy: Policy, tuned: Path | None) -> None:
     Raises
     ------
     UsageError
-        If the policy asks for fine-tuning, and nothing that was fine-tuned is given.
+        If the policy asks for fine-tuning, and nothing that was fine-tuned is given; or git
+        tracks what is given.
     """
+    if tuned is not None:
+        refuse_tracked(tuned)
     if tuned is None and learning.tunes(policy):
         raise not_tuned(policy.model.name)
 
@@ -257,8 +262,12 @@ def open_shards(paths: Iterable[Path], *, tuned: Path | None = None) -> Shards:
     Raises
     ------
     UsageError
-        If a folder holds no shard, one is missing, or they do not belong together.
+        If a folder holds no shard, or what git tracks, one is missing, or they do not belong
+        together.
     """
+    paths = list(paths)
+    for path in paths:
+        refuse_tracked(path)
     found: dict[int, tuple[Note, Path]] = {}
     for folder in [folder for path in paths for folder in _folders(path)]:
         note = _read_note(folder)

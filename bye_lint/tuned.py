@@ -8,13 +8,15 @@ the shards make up one check.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bye_lint import learning, models, scan, scoring
-from bye_lint.errors import UsageError
+from bye_lint import learning, models, scan, scoring, vcs
+from bye_lint.errors import UsageError, VcsError
 from bye_lint.models import FineTuneSettings, ResolvedModel, Tuned
+from bye_lint.places import place, stands_in
 from bye_lint.progress import Progress
 from bye_lint.readings import Readings
 from bye_lint.records import Sample
@@ -55,10 +57,11 @@ def tune(request: Request, out: Path, *, progress: Progress) -> Note:
     Raises
     ------
     UsageError
-        If the folder cannot be written.
+        If the folder cannot be written, or git tracks what lies in it.
     ModelError
         If the model cannot be used.
     """
+    refuse_tracked(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         note = _tune(request, out, progress)
@@ -114,9 +117,9 @@ def find_tuned(
         raise not_tuned(model.name)
     if not (folder / NOTE).is_file():
         raise UsageError(f"{folder}: no fine-tuned model lies here", _AGAIN)
-    place = models.tuned_folder(folder, model, everything, settings)
+    made = models.tuned_folder(folder, model, everything, settings)
     try:
-        found = models.read_tuned(place, model)
+        found = models.read_tuned(made, model)
         noted = json.loads((folder / NOTE).read_text("utf-8"))["model"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder}: the fine-tuned model is damaged: {error}", _AGAIN) from error
@@ -129,6 +132,33 @@ def find_tuned(
     if found.model.whole_digest != noted:
         raise UsageError(f"{folder}: the fine-tuned model is not the one that was written", _AGAIN)
     return found
+
+
+def refuse_tracked(folder: Path) -> None:
+    """Refuse a folder of models or features that git tracks: the data's author may have made them.
+
+    Raises
+    ------
+    UsageError
+        Also if git cannot tell.
+    """
+    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    real = Path(os.path.realpath(folder))
+    try:
+        for path, start in ((folder, folder.absolute().parent), (real, real)):
+            root = vcs.repository_root(start)
+            tracked = root and stands_in(path, root) and vcs.tracked_in(root, place(path, root))
+            if tracked:
+                raise UsageError(
+                    f"{folder}: git tracks {tracked}, so a change of the data may have brought it",
+                    "Give a folder outside of the checkout, such as one in $RUNNER_TEMP.",
+                )
+    except VcsError as error:
+        raise UsageError(
+            f"{folder}: whether git tracks what lies here cannot be told: {error.message}",
+            f"Give a folder outside of the checkout. {error.remedy}",
+        ) from error
 
 
 def not_tuned(name: str) -> UsageError:

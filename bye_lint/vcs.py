@@ -193,6 +193,12 @@ def read_blobs(repo: Path, blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
             raise VcsError(f"{repo}: the object {wanted[given]} is not in this clone", _PARTIAL)
 
 
+def tracked_in(repo: Path, path: str) -> str | None:
+    """Return the first file that git tracks under a path, or at it; None if there is none."""
+    listing = git(repo, "ls-files", "--full-name", "-z", "--", path or ".")
+    return os.fsdecode(listing.partition(b"\0")[0]) or None
+
+
 def renamed_from(repo: Path, commit: str, path: str) -> str | None:
     """Return the path that a tracked file had in a commit, if git sees it as renamed since."""
     rows = git(

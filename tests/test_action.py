@@ -423,6 +423,20 @@ def test_the_workflows_commands_are_known() -> None:
         cli.commands[name].make_context(name, words)
 
 
+def test_the_workflows_take_up_nothing_that_the_checkout_may_hold() -> None:
+    """A change to the data could have brought a model, or features, that find it clean."""
+    document = yaml.safe_load((ROOT / "examples/workflows/shards.yml").read_text())
+    steps = [step for job in document["jobs"].values() for step in job["steps"]]
+    given = [step["with"] for step in steps if "with" in step]
+    paths = [value for own in given for key, value in own.items() if key in ("path", "sarif_file")]
+    assert len(paths) == 6
+    assert [path for path in paths if not path.startswith("${{ runner.temp }}/")] == []
+    words = [word.strip('"') for script in _scripts(document) for word in script.split()]
+    named = [word for word in words if re.search(r"tuned|features|bye-lint\.", word)]
+    assert len(named) > 6
+    assert [w for w in named if "$RUNNER_TEMP/" not in w and not w.startswith("--tuned")] == []
+
+
 def _scripts(node: Any) -> list[str]:
     if isinstance(node, dict):
         own = [node["run"]] if isinstance(node.get("run"), str) else []

@@ -55,6 +55,19 @@ def test_merge_base_is_where_the_branch_left_not_where_the_base_is_now(repo: Rep
     assert vcs.merge_base(repo.root, ahead[:10]) == left
 
 
+def test_what_git_tracks_in_a_folder(repo: Repo) -> None:
+    repo.write("data/new/b.txt", "two\n")
+    (repo.root / "link").symlink_to("data")
+    assert vcs.tracked_in(repo.root, "data/new") is None
+    assert vcs.tracked_in(repo.root, "link") is None
+    assert vcs.tracked_in(repo.root, "d*") is None
+    repo.git("add", "-A")
+    assert vcs.tracked_in(repo.root, "data") == "data/a.txt"
+    assert vcs.tracked_in(repo.root, "data/new") == "data/new/b.txt"
+    assert vcs.tracked_in(repo.root, "link") == "link"
+    assert vcs.tracked_in(repo.root, ".") == "data/a.txt"
+
+
 def test_reads_what_a_file_was(repo: Repo) -> None:
     before = repo.git("rev-parse", "HEAD")
     repo.write("data/a.txt", b"two\0\xff\n")

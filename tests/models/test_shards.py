@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from gitrepo import Repo
 from tiny_models import QUESTIONS, make_image, make_llava
 
 from bye_lint import cli, models
@@ -258,6 +259,55 @@ def test_a_note_that_is_none(text: str, here: Path, capsys: pytest.CaptureFixtur
     other = Path("features/shard-2-of-2/shard.json").read_text("utf-8")
     note.write_text(other if text.startswith("NOTE") else text, "utf-8")
     refused(capsys, "features/shard-1-of-2/shard.json", "Extract this shard again")
+
+
+def test_what_git_tracks_is_no_judge(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A change to the data could have brought it."""
+    repo = Repo(here)
+    repo.commit("data")
+    extract(2)
+    extract(2)  # what lies here is not tracked
+    assert run("judge", "features") in (0, 1, 3)
+    repo.commit("features")
+    (here / "tuned").mkdir()
+    repo.write("tuned/tuned.json", "{}")
+    repo.git("add", "-A")
+    (here / "link").symlink_to("features")
+    (here / "deep").mkdir()
+    one = ("extract", "--shard", "1/2", "-o")
+    for command in (
+        ("judge", "features"),
+        ("judge", "link"),
+        ("judge", "features/shard-1-of-2", "features/shard-2-of-2"),
+        ("judge", "."),
+        (*one, "features"),
+        (*one, "link"),
+        ("tune", "-o", "tuned"),
+        ("tune", "-o", "deep/../tuned"),
+        (*one, "new", "--tuned", "tuned"),
+    ):
+        refused(capsys, "git tracks", "outside of the checkout", command=command)
+    repo.git("rm", "-rq", "--cached", "features")
+    assert run("judge", "features") in (0, 1, 3)
+    refused(
+        capsys, "git tracks tuned/tuned.json", command=("judge", "features", "--tuned", "tuned")
+    )
+    (here / "deep" / "features").symlink_to("../features")
+    repo.git("add", "deep")
+    refused(capsys, "git tracks deep/features", command=("judge", "deep/features"))
+    extract(2, only=[1])
+
+
+def test_a_folder_is_refused_where_git_cannot_be_asked(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Repo(here)
+    (here / "features").mkdir()
+    monkeypatch.setenv("PATH", "")
+    extract(1)  # an empty folder, or none, holds nothing of anyone's
+    refused(capsys, "cannot be told: git is not installed", command=("judge", "features"))
+    shutil.move("features", tmp_path / "features")
+    assert run("judge", str(tmp_path / "features")) in (0, 1, 3)
 
 
 def test_a_folder_without_shards_is_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
