@@ -99,7 +99,7 @@ def _look(stream: BinaryIO, max_pixels: int, *, decode: bool) -> ImageCheck:
                     f"claims {width:,} x {height:,} pixels, the policy allows {max_pixels:,}",
                 )
             if other := other_format(stream, picture.format):
-                return ImageCheck("BYE104", f"is also an image of the format {other}")
+                return ImageCheck(UNDECODABLE_IMAGE, f"is also an image of the format {other}")
             if decode:
                 if (refused := _too_costly(stream, picture, max_pixels)) is not None:
                     return refused
@@ -121,7 +121,7 @@ def _too_costly(stream: BinaryIO, picture: Image.Image, max_pixels: int) -> Imag
     stream.seek(0)
     pixels = 0
     if picture.format in ("JPEG", "MPO") and has_too_many_scans(stream.read()):
-        return ImageCheck("BYE104", f"has more than {MOST_SCANS} scans")
+        return ImageCheck(UNDECODABLE_IMAGE, f"has more than {MOST_SCANS} scans")
     if picture.format == "TIFF":
         pixels = tiled_pixels(stream, *picture.size)
     elif picture.format == "AVIF":
@@ -129,7 +129,7 @@ def _too_costly(stream: BinaryIO, picture: Image.Image, max_pixels: int) -> Imag
     stream.seek(place)
     if pixels > max_pixels:
         return ImageCheck(
-            "BYE106",
+            IMAGE_TOO_LARGE,
             f"claims {picture.width:,} x {picture.height:,} pixels, of which {pixels:,} would be "
             f"decoded, the policy allows {max_pixels:,}",
         )
