@@ -161,6 +161,18 @@ def test_audit_names_every_state() -> None:
     ]  # fmt: skip
 
 
+def test_a_finding_serves_one_entry_alone() -> None:
+    known = baseline(entry(), entry(reason="again"))
+    audited = audit_baseline(known, [finding()], TODAY)
+    assert [(a.state, a.matched) for a in audited] == [("active", 1), ("unused", 0)]
+
+
+def test_what_still_matches_is_active_whatever_was_judged() -> None:
+    known = baseline(entry(A), entry(B))
+    audited = audit_baseline(known, [finding(A)], TODAY, judged=())
+    assert [a.state for a in audited] == ["active", "not judged"]
+
+
 def test_what_was_not_judged_is_kept_as_it_is() -> None:
     past = date(2026, 1, 1)
     known = baseline(
@@ -216,6 +228,12 @@ def test_update_keeps_words_drops_the_unused_and_renews_nothing_by_itself() -> N
         (A, 2, "old words"),
         (C, 1, "new words"),
     ]
+    unjudged = update_baseline(old, found, **WORDS, today=TODAY, judged=())
+    assert [(e.fingerprint, e.reason) for e in unjudged.entries] == [
+        (A, "old words"),
+        (B, "gone"),
+        (C, "reviewed by hand"),
+    ]
     again = update_baseline(new, found, reason="x", author="x", expires=LATER, today=TODAY)
     assert again == new
 
@@ -231,6 +249,12 @@ def test_update_keeps_words_drops_the_unused_and_renews_nothing_by_itself() -> N
 def test_nothing_is_accepted_without_words_and_a_day(words: dict[str, Any], said: str) -> None:
     with pytest.raises(BaselineError, match=said):
         create_baseline([finding()], **{**WORDS, **words}, today=TODAY)
+
+
+def test_what_is_accepted_for_today_alone_is() -> None:
+    made = create_baseline([finding()], **{**WORDS, "expires": TODAY}, today=TODAY)
+    marked, _ = apply_baseline([finding()], made, TODAY)
+    assert marked[0].suppressed == "reviewed by hand"
 
 
 @pytest.mark.parametrize("name", ["baseline.yaml", "baseline.json"])
@@ -296,6 +320,7 @@ def test_a_hand_written_baseline() -> None:
         pytest.param(("    expires: 2027-03-01\n", ""), "3:5: the entry lacks expires", id="until"),
         pytest.param(("2027-03-01", "2027-02-30"), "7:14: expires is '2027-02-30'", id="no day"),
         pytest.param(("2027-03-01", "20270301"), "7:14: expires is 20270301", id="a number"),
+        pytest.param(("2027-03-01", "'20270301'"), "7:14: expires is '20270301'", id="no dashes"),
         pytest.param(("2027-03-01", "never"), "7:14: expires is 'never'", id="never"),
         pytest.param(("known", "''"), "5:13: reason is empty", id="empty reason"),
         pytest.param(("BYE001", "BYE999"), "3:11: rule is 'BYE999', expected one of", id="rule"),
@@ -324,6 +349,16 @@ def test_unreadable_files_are_told(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"version: 1\n# \xe4\n")
     with pytest.raises(BaselineError, match=r"latin\.yaml:2:1: not UTF-8"):
         load_baseline(tmp_path / "latin.yaml")
+
+
+def test_what_is_larger_than_any_baseline_is_not_read_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "b.yaml"
+    path.write_text("version: 1\n# and more\n")
+    monkeypatch.setattr("bye_lint.baseline.file._MAX_BYTES", len("version: 1\n"))
+    with pytest.raises(BaselineError, match="larger than 16 MiB"):
+        load_baseline(path)
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -441,6 +476,9 @@ TIGHTER = {
     "fewer suspects": ("gate: {max_suspicious: 5}", "gate: {max_suspicious: 0}"),
     "lower share": ('gate: {max_suspicious: "1%"}', 'gate: {max_suspicious: "0.5%"}'),
     "a share to none": ('gate: {max_suspicious: "1%"}', "gate: {max_suspicious: 0}"),
+    "none as a share": ("gate: {max_suspicious: 0}", 'gate: {max_suspicious: "0%"}'),
+    "longer training": ("fine_tune: {epochs: 1}", "fine_tune: {epochs: 2}"),
+    "a higher rate": ("gate: {fdr: 0.1}", "gate: {fdr: 0.2}"),
     "inconclusive fails": ("gate: {on_inconclusive: pass}", "gate: {on_inconclusive: fail}"),
     "more samples": ("gate: {min_samples: 100}", "gate: {min_samples: 200}"),
     "all instead of changed": ("gate: {scope: changed}", "gate: {scope: all}"),
@@ -464,6 +502,9 @@ WEAKER = {
     ),
     "more skipped": ("seed: 0", 'gate:\n\n  max_skipped: "50%"', 3, "gate.max_skipped"),
     "inconclusive passes": ("seed: 0", "gate: {on_inconclusive: pass}", 1, "gate.on_inconclusive"),
+    "shorter training": ("fine_tune: {epochs: 2}", "fine_tune: {epochs: 1}", 1, "fine_tune.epochs"),
+    "a length of training": ("seed: 0", "fine_tune: {epochs: 9}", 1, "fine_tune.epochs"),
+    "a rate taken away": ("gate: {fdr: 0.1}", "gate: {min_samples: 100}", 1, "gate.fdr"),
     "fewer samples": ("seed: 0", "gate:\n  min_samples: 5", 2, "gate.min_samples"),
     "scope": ("gate: {scope: all}", "gate: {scope: changed}", 1, "gate.scope"),
     "key taken away": ("gate: {scope: all}", "seed: 0", 1, "gate.scope"),
@@ -537,6 +578,7 @@ PAST, SOON, FAR = date(2025, 1, 1), date(2028, 1, 1), date(2030, 1, 1)
         pytest.param([], [(1, PAST)], [1], ": reviewed", id="a new one that has expired"),
         pytest.param([(2, FAR)], [(1, SOON), (1, FAR)], [], "", id="one of two is shortened"),
         pytest.param([(1, SOON), (1, FAR)], [(1, FAR), (1, SOON)], [], "", id="another order"),
+        pytest.param([(1, SOON), (1, FAR)], [(1, PAST), (1, PAST)], [], "", id="both end earlier"),
         pytest.param([(3, FAR)], [(1, FAR), (2, PAST)], [], "", id="split"),
     ],
 )  # fmt: skip

@@ -369,6 +369,7 @@ def test_default_is_allowed_even_where_the_choices_do_not_name_it() -> None:
         ("5%", 100, 5),
         ("29%", 100, 29),
         ("0.29%", 10_000, 29),
+        ("32.3%", 1000, 323),  # 322.9... in floating point
         ("100%", 7, 7),
         ("100.0 %", 7, 7),
         ("5%", 0, 0),
@@ -378,7 +379,9 @@ def test_parse_limit(limit: int | str, total: int, expected: int) -> None:
     assert parse_limit(limit, total) == expected
 
 
-@pytest.mark.parametrize("limit", [-1, True, "101%", "-1%", "x", "", "%", "1e3%", "٣%", "5%%", 1.5])
+@pytest.mark.parametrize(
+    "limit", [-1, True, "101%", "-1%", "x", "", "%", "1e3%", "٣%", "²", "5%%", 1.5]
+)
 def test_parse_limit_refuses(limit: int | str) -> None:
     with pytest.raises(PolicyError, match="is not a limit"):
         parse_limit(limit, 100)

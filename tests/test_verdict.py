@@ -27,6 +27,9 @@ def changed(**values: int) -> Counts:
         pytest.param(changed(scored=760, skipped=40), GATE, id="skips within the allowance"),
         pytest.param(changed(scored=100, records=100), GATE, id="just enough samples"),
         pytest.param(changed(scored=0, changed=0), GATE, id="no record changed"),
+        pytest.param(
+            changed(records=99, scored=0, changed=0), GATE, id="no record changed of a few"
+        ),
         pytest.param(changed(changed=10), GATE, id="just enough changed records"),
         pytest.param(
             changed(scored=600, skipped=200, changed=10, changed_skipped=0),
@@ -63,6 +66,10 @@ def test_passes(counts: Counts, gate: GatePolicy) -> None:
         ),
         pytest.param(
             changed(scored=99, records=99), GATE, 0, "", "inconclusive", "at least 100", id="few"
+        ),
+        pytest.param(
+            changed(scored=99, records=104, skipped=5), GATE, 0, "", "inconclusive",
+            "99 usable records", id="few that can be read",
         ),
         pytest.param(
             changed(changed=9), GATE, 0, "", "inconclusive", "9 changed records", id="few changed"
@@ -111,6 +118,10 @@ def test_passes(counts: Counts, gate: GatePolicy) -> None:
             id="share of the changed that have an image",
         ),
         pytest.param(
+            changed(changed=20, suspicious=9), GatePolicy(max_suspicious="1%", scope="all"), 0,
+            "", "fail", "8 allowed", id="share of all where all is judged",
+        ),
+        pytest.param(
             changed(scored=750, skipped=50), GATE, 50, "", "inconclusive", "skipped",
             id="too many skipped",
         ),
@@ -127,6 +138,20 @@ def test_does_not_pass(
     verdict = judge(counts, gate, suspicious=counts.suspicious, errors=errors, inconclusive=doubt)
     assert verdict.name == expected
     assert words in " ".join(verdict.reasons)
+
+
+def test_the_reason_and_the_gate_say_among_what() -> None:
+    whole = judge(WHOLE, GATE, suspicious=0, errors=0)
+    assert whole.reasons == ("0 suspicious samples among 800 scored, 0 allowed",)
+    assert whole.gate.scope == "all"
+    part = judge(changed(changed=60), GATE, suspicious=1, errors=0)
+    assert part.reasons == ("1 suspicious sample of 60 changed records, 0 allowed",)
+    assert part.gate.scope == "changed"
+
+
+def test_too_few_records_are_one_reason() -> None:
+    verdict = judge(changed(scored=0, records=50), GATE, suspicious=0, errors=0)
+    assert len(verdict.reasons) == 1
 
 
 @pytest.mark.parametrize("doubt", ["", "not learned"])
