@@ -16,7 +16,8 @@ from PIL import Image
 
 from bye_lint import cli
 from bye_lint.findings import Weighed, unjudged
-from bye_lint.records import Checked, Finding
+from bye_lint.records import Checked, Finding, Skipped
+from bye_lint.results import ScoredSample
 
 N = 12
 ROWS = [record(f"r{i}", question=f"What is in picture {i}?") for i in range(N)]
@@ -274,6 +275,16 @@ def test_a_copy_of_an_accepted_record_that_nobody_decodes_is_not_covered(repo: R
     assert [(f["rule"], f["suppressed"]) for f in errors] == [("BYE104", None)]
 
 
+def stand_in(monkeypatch: pytest.MonkeyPatch, told: Callable[..., Weighed]) -> None:
+    """Let nothing but a function look at the records, in place of a model."""
+    looked = SimpleNamespace(
+        detection=SimpleNamespace(inconclusive=""), device="", dtype="", fine_tuned="",
+        model=SimpleNamespace(name="", whole_digest="", family=""),
+    )  # fmt: skip
+    monkeypatch.setattr("bye_lint.scoring.score", lambda *_, **__: looked)
+    monkeypatch.setattr("bye_lint.scan.weigh", told)
+
+
 @pytest.mark.parametrize("context", [0, 500], ids=["not looked at", "looked at"])
 def test_a_copy_of_an_accepted_suspect_is_not_covered(
     repo: Repo, context: int, monkeypatch: pytest.MonkeyPatch
@@ -293,12 +304,7 @@ def test_a_copy_of_an_accepted_suspect_is_not_covered(
                 found.append(one if new else unjudged(one))
         return Weighed(findings=tuple(found))
 
-    looked = SimpleNamespace(
-        detection=SimpleNamespace(inconclusive=""), device="", dtype="", fine_tuned="",
-        model=SimpleNamespace(name="", whole_digest="", family=""),
-    )  # fmt: skip
-    monkeypatch.setattr("bye_lint.scoring.score", lambda *_, **__: looked)
-    monkeypatch.setattr("bye_lint.scan.weigh", told)
+    stand_in(monkeypatch, told)
     monkeypatch.setattr(f"{__name__}.POLICY", POLICY.replace("1000", "1") + CONTEXT.format(context))
     repo.image("data/odd.png", 77)
     accept(repo, "odd", "BYE001")
@@ -308,6 +314,53 @@ def test_a_copy_of_an_accepted_suspect_is_not_covered(
     found = [f for f in result["findings"] if f["rule"] == "BYE001"]
     seen = [("error", None), ("note", "known")][: 2 if context else 1]
     assert sorted((f["level"], f["suppressed"]) for f in found) == seen
+
+
+def test_what_a_change_leaves_unread_makes_no_entry_unused(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, lambda *_, **__: Weighed())
+    monkeypatch.setattr(f"{__name__}.POLICY", POLICY.replace("1000", "1") + CONTEXT.format(0))
+    accept(repo, "gone", "BYE103")
+    rows = json.loads((repo.root / "accepted.yaml").read_text("utf-8"))
+    rows["entries"][0]["rule"] = "BYE001"
+    repo.write("accepted.yaml", json.dumps(rows))
+    repo.commit()
+    repo.image("data/n.png", 99)
+    add(repo, record("n"))
+    _, result = check()
+    assert "BYE302" not in {f["rule"] for f in result["findings"]}
+
+
+def test_what_the_model_cannot_read_of_a_change_is_skipped(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(
+        items: Sequence[Checked], *_: object, changed: Sequence[bool], **__: object
+    ) -> Weighed:
+        """Stand in for a model that reads what is known, and nothing that is new."""
+        rows, unread = [], []
+        for item, new in zip(items, changed, strict=True):
+            assert item.sample is not None
+            name, place = item.sample.id, item.sample.location
+            texts = (name, place.path, place.line, item.digest, "", "", ())
+            at = {"column": place.column, "end_column": place.end_column}
+            score = None if new else 0.0
+            rows.append(ScoredSample(*texts, score, None, suspicious=False, changed=new, **at))
+            if new:
+                unread.append(Skipped("BYE112", "m", place.path, place.line, place.column))
+        return Weighed(samples=tuple(rows), unscored=tuple(unread))
+
+    stand_in(monkeypatch, told)
+    repo.write("bye-lint.yaml", POLICY.replace("1000", "1"))
+    repo.image("data/n.png", 99)
+    add(repo, record("n"))
+    status, result = check()
+    assert status == 3
+    assert "1 of 1 changed record skipped" in "; ".join(result["reasons"])
+    counts = result["counts"]
+    assert (counts["scored"], counts["changed_skipped"]) == (counts["context"], 1)
+    assert "BYE112" in {row["rule"] for row in result["skipped"]}
 
 
 def test_images_that_are_not_looked_at_are_not_decoded(

@@ -180,6 +180,16 @@ def test_gitlab(failed: ScanResult) -> None:
     assert {e["location"]["path"] for e in entries} == {f.path for f in failed.findings}
 
 
+def test_gitlab_blocks_for_a_suspect_and_says_first_that_there_is_no_answer(
+    failed: ScanResult,
+) -> None:
+    unsure = replace(many(failed, 2), verdict="inconclusive")
+    entries = json.loads(render(unsure, "gitlab"))
+    names = [entry["check_name"].partition(" ")[0] for entry in entries]
+    assert names == ["bye-lint", "BYE001", "BYE001"]
+    assert {entry["severity"] for entry in entries} == {"blocker"}
+
+
 def test_gitlab_fingerprints_do_not_move(failed: ScanResult) -> None:
     def prints(result: ScanResult) -> set[str]:
         return {e["fingerprint"] for e in json.loads(render(result, "gitlab"))}
@@ -258,6 +268,22 @@ def test_junit_says_what_it_left_out(failed: ScanResult) -> None:
     suite = suite_of(many(failed, 5_010))
     assert suite.get("tests") == "5004"
     assert suite.findtext("system-out") == "10 tests left out; the JSON report has them all."
+
+
+def test_junit_counts_the_skipped_records_that_it_left_out(
+    failed: ScanResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bye_lint.reports.junit.MAX_TESTS", 2)
+    suite = suite_of(many(failed, 3))
+    assert suite.get("tests") == "5"
+    assert suite.findtext("system-out") == "2 tests left out; the JSON report has them all."
+
+
+def test_junit_fails_errors_of_a_check_without_an_answer(
+    results: dict[str, ScanResult], failed: ScanResult
+) -> None:
+    unsure = replace(results["inconclusive"], findings=failed.findings)
+    assert suite_of(unsure).get("failures") == str(len(failed.findings))
 
 
 @pytest.mark.parametrize("form", ["markdown", "github", "gitlab", "junit"])

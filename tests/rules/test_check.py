@@ -274,6 +274,26 @@ def test_fingerprints_tell_rules_and_records_apart() -> None:
     assert len(set(prints)) == len(prints) == 6
 
 
+def test_what_a_duplicate_id_is_accepted_for_is_not_another_s() -> None:
+    """The id does not enter a record's content, and is all that this finding is about."""
+    prints = [
+        item.findings[0].fingerprint
+        for name in ("a", "b")
+        for item in check(sample(0, id=name), sample(1, id=name))[1:]
+    ]
+    assert len(set(prints)) == 2
+
+
+def test_what_was_found_before_images_were_decoded_stays() -> None:
+    half = ImageSource("half.png", data=png()[:45])
+    first = sample(0)
+    seen = check_samples(
+        [first, sample(1, id="r0", images=(half,))], POLICY, decode=False, digest=True
+    )
+    decoded = list(check_pixels(list(seen), POLICY))
+    assert [f.rule for f in decoded[1].findings] == ["BYE109", "BYE104"]
+
+
 def test_the_digest_is_the_samples() -> None:
     items = [
         sample(0),

@@ -152,6 +152,18 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     assert check_image(ImageSource("nothing"), PIXELS).rule == "BYE103"
 
 
+def test_an_image_that_does_not_fit_into_memory_is_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(stream, "PNG")
+    monkeypatch.setattr(Image, "open", full)
+    assert check_image(ImageSource("a.png", data=stream.getvalue()), PIXELS).rule == "BYE106"
+
+
 def test_no_format_starts_a_program() -> None:
     assert not {"EPS", "PSD", "PDF", "WMF", "MPEG", "FPX", "MIC"} & set(IMAGE_FORMATS)
 
