@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bye_lint.atomic import beside, in_one_move
 from bye_lint.cut import Position, cut
-from bye_lint.errors import ReportError, UsageError
+from bye_lint.errors import ReportError
 from bye_lint.records import Sample
 
 #: The text of each record taken out, by file and position.
@@ -79,8 +79,6 @@ def rewrite_in_folder(
     sources = {path: _lies(root / path) for path in paths}
     places = [*sources.values(), *pictures]
     top = Path(os.path.commonpath([p.parent for p in places])) if places else root
-    if out.resolve().is_relative_to(top) and out.resolve() == top:
-        raise UsageError(f"{out}: the dataset itself", "Choose another folder.")
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = beside(out)
     texts: Texts = {}

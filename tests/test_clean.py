@@ -544,6 +544,9 @@ def test_a_quarantine_that_cannot_be_written_leaves_the_data(folder):
         clean(result, items, root=folder, in_place=True, quarantine=folder / "no" / "where")
     assert tree(folder) == before
     assert path.exists()
+    with pytest.raises(ReportError):
+        clean(result, items, root=folder, out=folder.parent / "new", quarantine=folder / "no/where")
+    assert [p.name for p in folder.parent.iterdir()] == ["data"]
 
 
 def test_kept_suppressed_and_rejected_suspects_stay(folder):

@@ -320,12 +320,11 @@ def test_what_a_change_leaves_unread_makes_no_entry_unused(
     repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, lambda *_, **__: Weighed())
-    monkeypatch.setattr(f"{__name__}.POLICY", POLICY.replace("1000", "1") + CONTEXT.format(0))
-    accept(repo, "gone", "BYE103")
-    rows = json.loads((repo.root / "accepted.yaml").read_text("utf-8"))
-    rows["entries"][0]["rule"] = "BYE001"
-    repo.write("accepted.yaml", json.dumps(rows))
-    repo.commit()
+    policy = POLICY.replace("1000", "1") + CONTEXT.format(0)
+    repo.write("bye-lint.yaml", policy + "baseline: accepted.yaml\n")
+    entry = {"rule": "BYE001", "fingerprint": "a" * 64, "reason": "known", "author": "Ada"}
+    rows = [{**entry, "expires": "2999-01-01"}]
+    repo.write("accepted.yaml", json.dumps({"version": 1, "entries": rows}))
     repo.image("data/n.png", 99)
     add(repo, record("n"))
     _, result = check()

@@ -44,7 +44,7 @@ def _other(base: Any, head: Any) -> bool:
 def _higher_limit(base: int | str, head: int | str) -> bool:
     """Compare counts and percentages; where one is each, only 0 is surely not looser."""
     (a, a_unit), (b, b_unit) = _limit(base), _limit(head)
-    return b > a if a_unit == b_unit or not a or not b else True
+    return b > a if a_unit == b_unit or not b else True
 
 
 def _limit(value: int | str) -> tuple[Fraction, str]:

@@ -106,6 +106,15 @@ def test_paths_are_encoded(failed: ScanResult, path: str, uri: str) -> None:
     assert artifact == {"uri": uri, "uriBaseId": "SRCROOT"}
 
 
+def test_a_file_elsewhere_is_no_file_of_the_repository(failed: ScanResult) -> None:
+    finding = replace(failed.findings[0], path="/mnt/my set.json", column=5, end_column=2)
+    [location] = run_of(replace(failed, findings=(finding,)))["results"][0]["locations"]
+    physical = location["physicalLocation"]
+    assert physical["artifactLocation"] == {"uri": "file:///mnt/my%20set.json"}
+    region = physical["region"]
+    assert (region["startColumn"], region["endColumn"]) == (5, 6), "a region is never empty"
+
+
 @pytest.mark.parametrize(
     ("properties", "uri"),
     [
