@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from bye_lint import cli, shelf
-from bye_lint.baseline import Baseline, Entry, apply_baseline, load_baseline
+from bye_lint.baseline import Baseline, Entry, apply_baseline, load_baseline, write_baseline
 from bye_lint.clean import chosen_for_removal, clean
 from bye_lint.cut import cut
 from bye_lint.datasets import read_datasets
@@ -467,6 +467,22 @@ def test_an_existing_folder_is_not_touched(folder):
     assert tree(folder.parent / "new") == {}
 
 
+@pytest.mark.parametrize("there", ["a file", "a link to nowhere"])
+def test_what_was_removed_before_is_not_written_over(folder, there):
+    _, items, result = lay_out(folder, "lines")
+    quarantine = folder.parent / "new.quarantine.jsonl"
+    if there == "a file":
+        quarantine.write_text("removed before")
+    else:
+        quarantine.symlink_to("nowhere")
+    for places in ({"out": folder.parent / "new"}, {"in_place": True, "quarantine": quarantine}):
+        before = tree(folder.parent)
+        with pytest.raises(UsageError, match=r"new\.quarantine\.jsonl: exists already"):
+            clean(result, items, root=folder, **places)
+        assert tree(folder.parent) == before
+    assert quarantine.is_symlink() == (there != "a file")
+
+
 def change_image(folder: Path, path: Path) -> None:
     (folder / "images/2.png").write_bytes(picture(9))
 
@@ -596,9 +612,31 @@ def test_rejections_become_suppressions_once(folder):
     split = Baseline(tuple(halves))
     assert add(split) == split, "two entries of one key accept as many as both say"
     assert len(add(made, date(2030, 2, 1)).entries) == 5
+    one = Baseline((*made.entries[:2], replace(made.entries[2], count=1)))
+    assert [e.count for e in add(one).entries] == [1, 1, 1, 1], "it covers one of two copies"
     accepted, stale = apply_baseline(findings, Baseline(made.entries[1:]), today)
     assert [f.suppressed for f in accepted] == [None, *["a real sign"] * 3]
     assert not stale
+
+
+def test_a_rejection_accepts_what_the_detector_said_and_no_more(folder):
+    _, _, result = lay_out(folder, "lines")
+    suspect = result.findings[0]
+    more = replace(suspect, rule="BYE109", fingerprint="e" * 64)
+    result = replace(result, findings=(replace(suspect, fingerprint="d" * 64), more))
+    review = Review(frozenset(), {s.digest: "a real sign" for s in result.samples if s.suspicious})
+    today = date(2030, 1, 1)
+    made = suppressions(result, review, Baseline(), author="me", expires=today, today=today)
+    assert [e.rule for e in made.entries] == ["BYE001"]
+
+
+def test_a_copy_of_a_suspect_cannot_be_accepted_and_rejected(folder):
+    _, _, result = lay_out(folder, "lines")
+    text = write_review(result).replace("decision: ''", "decision: accept")
+    row = text[text.index("- digest") :].partition("\n- ")[0]
+    other = row.replace("decision: accept\n  reason: ''", "decision: reject\n  reason: fine")
+    with pytest.raises(UsageError, match="1 suspects are accepted and rejected"):
+        read_review(f"{text.rstrip()}\n{other}\n", result)
 
 
 @pytest.mark.parametrize(
@@ -654,13 +692,16 @@ def test_the_command_follows_a_review(project, capsys):
     )
     (project / "review.yaml").write_text(text, "utf-8")
     reviewed = ["clean", "result.json", "-o", "new", "--review", "review.yaml"]
+    known = Entry("BYE103", "c" * 64, "known", "you", date(2999, 1, 1))
+    write_baseline(Baseline((known,)), project / "bye-lint-baseline.yaml")
     assert cli.run([*reviewed, "--author", "me"]) == 0
     said = capsys.readouterr()
     assert "kept 5 records, removed 3" in said.out
     assert "rejected 1, 1 newly suppressed" in said.out
     assert "add `baseline:" in said.err
     assert [s.id for s in read(project / "new/train.jsonl")] == ["r0", "r1", "r2", "r5", "r6"]
-    (entry,) = load_baseline(project / "bye-lint-baseline.yaml").entries
+    entry, old = load_baseline(project / "bye-lint-baseline.yaml").entries
+    assert old.key == known.key
     assert (entry.rule, entry.reason, entry.author) == ("BYE001", "a real sign", "me")
     assert entry.fingerprint == f"{0:064x}"
 
@@ -739,7 +780,7 @@ def test_the_command_works_in_place_and_elsewhere(project, capsys):
     assert not (project / "new").exists()
 
 
-@pytest.mark.parametrize("output", ["data/cleaned", "linked/cleaned"])
+@pytest.mark.parametrize("output", ["data/cleaned", "data/sub/cleaned", "linked/cleaned"])
 def test_the_command_does_not_write_into_what_is_checked(project, output, capsys):
     (project / "linked").symlink_to("data", target_is_directory=True)
     before = tree(project)
@@ -869,6 +910,16 @@ def test_a_skipped_record_that_is_gone_is_told(folder):
         ResultError, match=r"train\.jsonl:9: the record that was checked is not here"
     ):
         clean(result, read_all(folder), root=folder, out=folder.parent / "new")
+
+
+def test_a_record_that_the_model_could_not_read_is_kept(folder):
+    _, items, result = lay_out(folder, "lines")
+    odd = result.samples[1]
+    unread = Skipped("BYE112", "m", odd.path, odd.line, odd.column, fingerprint="c" * 64)
+    samples = (result.samples[0], replace(odd, score=None), *result.samples[2:])
+    result = replace(result, samples=samples, skipped=(unread,))
+    done = clean(result, items, root=folder, out=folder.parent / "new")
+    assert [s.id for s in read(done.folder / "train.jsonl")] == ["r1", "r2", "r5", "r6"]
 
 
 def test_one_file_under_two_names_is_written_once(folder):
