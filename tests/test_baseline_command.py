@@ -179,6 +179,7 @@ def test_what_expired_is_open_again_and_told(repo: Repo) -> None:
     status, result, _ = check()
     assert status == 1
     assert [f["rule"] for f in result["findings"]] == ["BYE103", "BYE103", "BYE302"]
+    assert run("baseline", "audit") == 1
     assert "expired on 2020-01-31" in result["findings"][-1]["message"]
     assert result["findings"][-1]["path"] == FILE
 

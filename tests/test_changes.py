@@ -57,6 +57,15 @@ def compare(repo: Repo, *paths: str, **dataset: Any) -> tuple[Changes, list[str]
     return got, [s.id for s, new in zip(samples, got.changed, strict=True) if new]
 
 
+def test_folders_of_which_one_name_begins_another_are_both_known(repo: Repo) -> None:
+    repo.git("checkout", "-q", "main")
+    repo.image("data-more/x.png", 99)
+    repo.records([record("x")], "data-more/train.jsonl")
+    repo.commit()
+    got, _ = compare(repo, "data", "data-more")
+    assert (got.count, got.base_records) == (0, N + 1)
+
+
 def rename_images(repo: Repo) -> None:
     for i in range(N):
         (repo.root / f"data/r{i}.png").rename(repo.root / f"data/new{i}.png")
@@ -400,6 +409,7 @@ def test_flags_count_copies_and_blame_the_last() -> None:
     assert changed_flags(["a", "b"], {"a": 1, "b": 1}) == (False, False)
     assert changed_flags(["a", "a", "a"], {"a": 2}) == (False, False, True)
     assert changed_flags(["a", "b", "a"], {"b": 5}) == (True, False, True)
+    assert changed_flags(["", ""], {"": 2}) == (True, True), "what cannot be told is not known"
 
 
 def digests(n: int) -> list[str]:

@@ -334,13 +334,15 @@ def test_errors_are_one_message_and_status_2(
     assert printed.out == ""
 
 
-@pytest.mark.parametrize("target", ["data/train.json", "link.json", "bye-lint.yaml"])
+@pytest.mark.parametrize("target", ["data/train.json", "link.json", "bye-lint.yaml", "known.yaml"])
 def test_a_report_never_takes_the_place_of_what_is_checked(
     dataset: Path, target: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("bye-lint.yaml").write_text("seed: 3\n")
+    Path("bye-lint.yaml").write_text("seed: 3\nbaseline: known.yaml\n")
+    Path("known.yaml").write_text("version: 1\n")
     Path("link.json").symlink_to("data/train.json")
-    before = {path: path.read_bytes() for path in (dataset / "train.json", Path("bye-lint.yaml"))}
+    kept = (dataset / "train.json", Path("bye-lint.yaml"), Path("known.yaml"))
+    before = {path: path.read_bytes() for path in kept}
     arguments = ["check", "--structural", "--no-progress", "data", "--report", f"json={target}"]
     assert cli.run(arguments) == 2
     assert f"error: {target}: the report would overwrite" in capsys.readouterr().err
@@ -396,6 +398,12 @@ def test_a_report_of_the_policy_stays_in_the_working_directory(
     assert cli.run(command) == 2
     assert "out/x.json: a report of the policy leaves the working" in capsys.readouterr().err
     assert list(outside.iterdir()) == []
+    beside = Path.cwd().with_name(f"{Path.cwd().name}-more")
+    beside.mkdir()
+    Path("beside").symlink_to(beside)
+    Path("bye-lint.yaml").write_text("reports: [{format: json, path: beside/x.json}]\n")
+    assert cli.run(command) == 2
+    assert list(beside.iterdir()) == []
     Path("bye-lint.yaml").write_text("reports: [{format: json, path: data/../x.json}]\n")
     assert cli.run([*command, "--report", "sarif=out/x.sarif"]) == 0
     assert Path("x.json").exists()
@@ -405,10 +413,11 @@ def test_a_report_of_the_policy_stays_in_the_working_directory(
 def test_two_reports_in_one_file_are_refused(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reports = ["--report", "json=out", "--report", "sarif=./out"]
-    assert cli.run(["check", "--structural", "--no-progress", "data", *reports]) == 2
-    assert "two reports go to this path, json and sarif" in capsys.readouterr().err
-    assert not Path("out").exists()
+    for other in ("./out", "data/../out"):
+        reports = ["--report", "json=out", "--report", f"sarif={other}"]
+        assert cli.run(["check", "--structural", "--no-progress", "data", *reports]) == 2
+        assert "two reports go to this path, json and sarif" in capsys.readouterr().err
+        assert not Path("out").exists()
 
 
 def test_a_report_may_go_to_standard_output_through_a_pipe(dataset: Path) -> None:
@@ -488,6 +497,9 @@ def test_a_hook_passes_over_what_holds_no_records(
     (dataset / "labels.json").write_text('{"r0": "a field"}')
     assert cli.run([*hook, "data/labels.json"]) == 0
     assert "nothing to check" in capsys.readouterr().err
+    Path("bye-lint.yaml").write_text("dataset: {paths: [data]}\n")
+    assert cli.run([*hook, "data/labels.json"]) == 0
+    assert "nothing to check" in capsys.readouterr().err, "the policy's data were not touched"
     Path("bye-lint.yaml").write_text("dataset: {format: llava}\n")
     assert cli.run([*hook, "bye-lint.yaml", "data/labels.json"]) == 0
     Path("bye-lint.yaml").write_text("gaet: {}\n")
@@ -498,6 +510,7 @@ def test_a_hook_passes_over_what_holds_no_records(
     ("policy", "named"),
     [
         ("seed: 1\n", ["data/labels.json", "data/train.json"]),
+        ("seed: 1\n", ["data"]),
         ("dataset: {paths: [data]}\n", ["bye-lint.yaml"]),
         ("dataset: {paths: [data]}\n", ["data/labels.json", "bye-lint.yaml"]),
     ],

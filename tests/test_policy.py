@@ -353,6 +353,10 @@ def test_without_choices_any_name_is_accepted() -> None:
     assert (policy.dataset.format, policy.detection.method) == ("new", "mine")
 
 
+def test_what_stands_in_quotes_is_text() -> None:
+    assert load_policy(Path("x"), text='model: "1e5"').model.name == "1e5"
+
+
 def test_default_is_allowed_even_where_the_choices_do_not_name_it() -> None:
     assert load_policy(Path("x"), text="detection: auto", choices={"detectors": ("bye",)})
 

@@ -208,6 +208,21 @@ def test_a_push_of_what_is_not_checked_out_is_refused(
         said = capsys.readouterr().err
         assert "is to be pushed, and" in said
         assert "Check out what you push" in said
+    monkeypatch.delenv("PRE_COMMIT_FROM_REF")
+    assert cli.run(command) == 1, "nothing is pushed, so that everything is checked"
+
+
+def test_no_baseline_holds_for_that_of_the_base_too(repo: Repo) -> None:
+    accept(repo, "absent", "BYE103")
+
+    def accepted(*options: str) -> list[str | None]:
+        command = ["check", "--structural", "--quiet", "--policy-ref=main", *options]
+        cli.run([*command, "--report=json=../result.json"])
+        findings = json.loads(Path("../result.json").read_text("utf-8"))["findings"]
+        return [f["suppressed"] for f in findings if f["sample_id"] == "absent"]
+
+    assert accepted() == ["known"]
+    assert accepted("--no-baseline") == [None]
 
 
 OTHER: dict[str, Callable[[Repo, str], object]] = {

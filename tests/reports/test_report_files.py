@@ -71,21 +71,25 @@ def test_a_link_in_a_repository_is_not_written_through(
     (repo / "round").symlink_to("round")
     (repo / "null").symlink_to(os.devnull)
     (tmp_path / "hop").symlink_to(repo / "file")
+    (repo / "deep/file").symlink_to(elsewhere / "victim")
     for path in (
         Path("out/victim"), Path("deep/../file"), repo / "file", tmp_path / "in/file",
-        tmp_path / "hop", Path("inside"), Path("round"), Path("null"),
+        tmp_path / "hop", Path("inside"), Path("round"), Path("null"), Path("deep/file"),
     ):  # fmt: skip
         with pytest.raises(ReportError, match="a link in a repository stands on the way") as caught:
             act(path)
         assert caught.value.remedy
     assert (elsewhere / "victim").read_text() == "precious"
+    (elsewhere / "link").symlink_to("out.xml")
+    act(Path("../elsewhere/link"))  # no link of the repository, though the way leads through it
 
 
 @pytest.mark.parametrize("act", [check_writable, lambda path: write_report("x", path)])
 def test_git_s_own_files_are_no_reports(tmp_path: Path, act: Any) -> None:
     repo = Repo(tmp_path / "repo").root
     act(repo / ".gitignore")
-    for path in (repo / ".git/config", repo / ".git/new"):
+    (repo / ".GIT").mkdir(exist_ok=True)  # one folder where the case of letters says nothing
+    for path in (repo / ".git/config", repo / ".git/new", repo / ".GIT/config"):
         with pytest.raises(ReportError, match="among git's own files"):
             act(path)
     (tmp_path / "hop").symlink_to(repo / ".git/config")
