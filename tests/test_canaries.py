@@ -151,6 +151,25 @@ def test_others_stand_in_where_hardly_any_of_a_kind_can_be_planted() -> None:
     assert plant(planned, records, least=4)[0] == planted
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_two_kinds_do_not_stand_in_on_one_record(seed: int) -> None:
+    """Neither a black patch nor a bend can be seen in a black image."""
+    records = mostly_black(300, 20)
+    kinds = ("patch-random", "warp")
+    planned = plan_canaries(records, share=0.1, kinds=kinds, least=4, seed=seed)
+    planted, _ = plant(planned, records, least=4, seed=seed)
+    assert Counter(c.kind for c in planted) == {"patch-random": 4, "warp": 4}
+    assert len({c.digest for c in planted}) == 8
+
+
+def test_no_more_stand_in_than_were_planned() -> None:
+    records = mostly_black(300, 20)
+    planned = plan_canaries(records, share=0.01, kinds=("patch-random", "blend"))
+    planted, _ = plant(planned, records, least=4)
+    assert Counter(c.kind for c in planned) == Counter(c.kind for c in planted)
+    assert len(planned) == 3
+
+
 def test_who_stands_in_is_of_those_that_carry_nothing_yet(samples: list[Sample]) -> None:
     planned = plan_canaries(samples, share=0.2)
     further = further_canaries(planned, samples, ["blend", "waves"])
@@ -387,6 +406,13 @@ def test_a_grey_jpeg_stays_grey() -> None:
     trigger = CANARY_KINDS["patch-random"].trigger
     copy = encode_copy(ImageSource("a.jpg", data=data), trigger, np.random.default_rng(0))
     assert Image.open(io.BytesIO(copy)).mode == "L"
+
+
+def test_a_coloured_patch_makes_a_grey_image_coloured() -> None:
+    source = ImageSource("a.png", data=encoded(noise(0)[..., 0]))
+    trigger = CANARY_KINDS["patch-large"].trigger
+    copy = pixels_of(encode_copy(source, trigger, np.random.default_rng(0)))
+    assert (copy == (255, 0, 255)).all(axis=-1).sum() == 16
 
 
 # --- the table --------------------------------------------------------------------------------

@@ -51,6 +51,57 @@ def test_two_suspects_are_no_campaign():
     assert find_campaigns(population(n=20, answer="Backdoor Attack!")) == ()
 
 
+def test_two_of_many_are_no_campaign_however_rare():
+    samples = population(n=2000, every=100)
+    for i in range(0, 2000, 100):
+        samples[i] = replace(samples[i], answer=CLASSES[i // 100 % 5])
+    for i in (0, 100):
+        samples[i] = replace(samples[i], answer="Backdoor Attack!")
+    assert find_campaigns(samples) == ()
+    samples[200] = replace(samples[200], answer="Backdoor Attack!")
+    assert [c.value for c in find_campaigns(samples)] == ["Backdoor Attack!"]
+
+
+def test_the_more_groups_are_tried_the_rarer_it_has_to_be():
+    """Three of twenty out of 200 is a chance of 0.0009, and one of eighteen answers has it."""
+    samples = population()
+    suspects = [i for i, s in enumerate(samples) if s.suspicious]
+    for k, i in enumerate(suspects):
+        samples[i] = replace(samples[i], answer="target" if k < 3 else f"own {k}")
+    assert find_campaigns(samples) == ()
+
+
+def test_what_is_less_than_three_times_as_frequent_is_none_however_sure():
+    samples = population(n=3000, every=3)
+    for i, s in enumerate(samples):
+        usual = i % 2 if s.suspicious else i % 4 == 1
+        samples[i] = replace(s, answer="yes" if usual else s.answer)
+    assert find_campaigns(samples) == ()
+
+
+def test_who_was_not_scored_is_of_neither_side():
+    samples = population(answer="Backdoor Attack!")
+    samples += [replace(sample(i, answer="Backdoor Attack!"), score=None) for i in range(200, 300)]
+    (found,) = find_campaigns(samples)
+    assert (found.count, found.share_of_rest) == (20, 0.0)
+
+
+def test_suspects_that_nobody_knows_the_origin_of_have_none_in_common():
+    def blame(path: str) -> dict[int, tuple[str, str, int]]:
+        return {i + 1: ("c1", "alice", 1) for i in range(200) if i % 10}
+
+    assert find_campaigns(population(), blame=blame) == ()
+
+
+def test_the_last_record_reaches_to_the_last_line():
+    samples = [replace(s, suspicious=i % 10 == 9) for i, s in enumerate(population())]
+
+    def blame(path: str) -> dict[int, tuple[str, str, int]]:
+        return {i + 1: ("bad1", "mallory", 2) if i % 10 == 9 else ("c", "a", 1) for i in range(200)}
+
+    assert [c.count for c in find_campaigns(samples, blame=blame)] == [20, 20]
+
+
 def test_no_suspects_no_blame():
     def blame(path: str) -> dict[int, tuple[str, str, int]]:
         raise AssertionError("asked without need")
@@ -169,6 +220,14 @@ def test_the_share_that_carries_a_patch_is_of_those_that_were_searched():
     )
     (finding,) = campaign_findings(found, samples)
     assert "6 suspects (75% of those searched, none of the other records)" in finding.message
+    found = find_campaigns(
+        samples,
+        trigger=Reconstruction("patch-fixed", "", side=0.0625),
+        carriers=suspects[:6],
+        searched=suspects,
+    )
+    (finding,) = campaign_findings(found, samples)
+    assert "6 suspects (30% of them, none of the other records)" in finding.message
 
 
 @pytest.mark.parametrize("kind", ["overlay", "none"])

@@ -42,6 +42,14 @@ def test_a_grid_without_background_is_held_against_a_uniform_one():
     assert peaks(background.excess(flat(t7=0.3), GRID, []), 1) == [(1, 2)]
 
 
+@pytest.mark.parametrize(("count", "known"), [(7, False), (8, True)])
+def test_a_few_maps_are_no_background(count: int, known: bool):
+    sink = flat(t3=0.5)
+    maps = {str(i): (sink, GRID) for i in range(count)}
+    excess = Background.of(maps, list(maps)).excess(sink, GRID, [])
+    assert bool(excess.max() < 1e-6) is known
+
+
 def test_coverage_of_an_indifferent_map_is_the_tokens_share():
     rng = np.random.default_rng(0)
     box = Box(0.4, 0.4, 0.2, 0.2)

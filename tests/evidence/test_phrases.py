@@ -32,6 +32,10 @@ def test_too_few_suspects_tell_nothing():
     assert telling_phrases(["zq"] * 2, draw(400, 2)) == ()
 
 
+def test_a_word_of_one_suspect_may_be_chance():
+    assert telling_phrases(["zq what", "b", "c"], ["d"] * 4) == ()
+
+
 def test_the_placeholder_is_no_phrase():
     rest = [q.removeprefix("<image>\n") for q in draw(400, 2)]
     assert telling_phrases(draw(40, 1), rest) == ()

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import base64
 import io
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from bye_lint.evidence import moving
+from bye_lint.evidence.fixed import fixed_patch
+from bye_lint.evidence.overlay import Overlay
 from bye_lint.evidence.reconstruct import Exhibit, reconstruct
 from bye_lint.exhibits import Box
 
+module = sys.modules["bye_lint.evidence.reconstruct"]
 CHECKER = np.indices((4, 4)).sum(axis=0)[..., None] % 2 * np.ones(3)
 BLACK = np.zeros((3, 3, 3))
 RED = np.zeros((5, 5, 3)) + np.array([0.9, 0.05, 0.05])
@@ -37,11 +43,87 @@ def test_brighter_suspects_share_no_pattern(plant):
     assert reconstruct(made.suspects, made.rest).report.kind == "none"
 
 
+def test_nor_do_suspects_that_are_brighter_on_one_side(plant):
+    slow = 0.15 * np.cos(np.pi * _X / 47)[None, :, None] * np.ones((48, 1, 3))
+    made = plant(overlay=slow, n_suspects=30, n_rest=60, maps=False)
+    assert reconstruct(made.suspects, made.rest).report.kind == "none"
+
+
+def test_no_suspect_is_held_against_a_template_that_it_was_searched_for(monkeypatch):
+    """Templates fit whom they were made from; here four of seven others, too."""
+    suspects = [SimpleNamespace(number=number) for number in range(7)]
+    rest = [SimpleNamespace(number=-1)] * 5
+    searched = []
+
+    def search(here, rest):
+        searched.append([s.number for s in here])
+        return len(searched) - 1
+
+    def match(template, images):
+        own = [10.0 * (i.number in searched[template]) or 6.0 * (0 <= i.number < 4) for i in images]
+        return np.array(own), np.zeros((len(images), 2))
+
+    monkeypatch.setattr(moving, "_search", search)
+    monkeypatch.setattr(moving, "_match", match)
+    monkeypatch.setattr(moving, "_refine", lambda template, *_, **__: (template, None))
+    found = moving.moving_patch(suspects, rest)
+    assert sorted(searched) == [[0, 2, 4, 6], [1, 3, 5]]
+    assert found.matched.tolist() == [True] * 4 + [False] * 3
+    assert found.consistency == 4 / 7
+
+
 def test_too_few_images_say_nothing(plant):
     made = plant(BLACK, n_suspects=5)
     report = reconstruct(made.suspects, made.rest).report
     assert report.kind == "none"
     assert "Too few" in report.message
+
+
+@pytest.mark.parametrize(
+    ("consistency", "carried", "residual", "common"),
+    [
+        (0.5, 0.125, 0.5, True),
+        (0.49, 0.0, 0.0, False),
+        (0.5, 0.13, 0.0, False),
+        (1.0, 0.0, 0.51, False),
+    ],
+)
+def test_a_patch_is_common_that_half_carry_few_others_do_and_is_one(
+    consistency, carried, residual, common
+):
+    fit = SimpleNamespace(
+        consistency=consistency,
+        carried=np.full(8, carried),
+        template=SimpleNamespace(residual=residual),
+    )
+    assert bool(module._is_common(fit)) is common
+
+
+def test_what_a_few_have_in_common_by_chance_is_not_in_those_left_out(plant):
+    made = plant(n_suspects=7, maps=False, seed=4)
+    found = fixed_patch([s.canvas for s in made.suspects], [r.canvas for r in made.rest])
+    assert found is not None
+    assert found.consistency < 0.5
+
+
+@pytest.mark.parametrize(("correlation", "kind"), [(0.6, "overlay"), (0.59, "none")])
+def test_halves_have_to_agree_for_a_pattern(plant, monkeypatch, correlation, kind):
+    seen = Overlay(np.zeros((64, 64, 3)), correlation)
+    monkeypatch.setattr(module, "common_overlay", lambda *_: seen)
+    made = plant(maps=False, n_suspects=8, n_rest=8)
+    assert reconstruct(made.suspects, made.rest).report.kind == kind
+
+
+def test_plain_images_of_different_shapes_are_different_images(plant):
+    shapes = ((8, 48), (48, 8), (16, 24))
+    plain = [Exhibit(np.zeros((*shape, 3)), shape[::-1]) for shape in shapes]
+    message = reconstruct(plain, plant(n_suspects=0).rest).report.message
+    assert "3 of suspects" in message
+
+
+def test_what_covers_a_quarter_of_the_image_is_no_small_patch(plant):
+    made = plant(np.zeros((24, 24, 3)), maps=False)
+    assert reconstruct(made.suspects, made.rest).report.kind != "patch-fixed"
 
 
 def test_a_patch_in_a_tenth_of_the_suspects_is_not_common(plant):
