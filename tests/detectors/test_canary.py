@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic import make_features, plant_canaries
+from synthetic import QUESTIONS, make_features, plant_canaries
 
 from bye_lint.canaries import CANARY_KINDS, DEFAULT_KINDS
-from bye_lint.detectors import DETECTORS, conditional
+from bye_lint.detectors import DETECTORS, canary, conditional
+from bye_lint.detectors.accuse import Accusation
 from bye_lint.detectors.conditional import Searched
 from bye_lint.detectors.judged import Look
 from bye_lint.detectors.planted import SPOKEN_OF, bulk_threshold
@@ -64,6 +65,54 @@ def test_poison_of_a_planted_kind_is_found(rate, layers, shift):
     assert detection.summary.side == ("lower" if shift < 0 else "upper")
     assert detection.summary.null_p_value < 1e-3
     assert detection.summary.heads
+
+
+def blindly(monkeypatch, features, explained=None):
+    """Let the blind method accuse nobody, and explain some."""
+    n = len(features)
+    nobody = np.zeros(n, dtype=bool)
+    summary = DetectionSummary(method="conditional")
+    found = Detection(np.zeros(n), np.zeros(n), nobody, summary)
+    searched = Searched(found, nobody if explained is None else explained)
+    monkeypatch.setattr(conditional, "search_samples", lambda *_, **__: searched)
+
+
+@pytest.mark.parametrize("explained", [False, True])
+def test_what_the_blind_method_explains_is_not_accused(monkeypatch, explained):
+    features, poisoned = make_features(400, rate=0.08, shift=-9, seed=4)
+    whole = plant_canaries(features, KINDS)
+    apart = np.append(poisoned, [False] * (len(whole) - 400))
+    blindly(monkeypatch, whole, apart if explained else None)
+    suspicious = detect(whole).suspicious[:400]
+    assert suspicious[poisoned].mean() > 0.9 if not explained else not suspicious.any()
+
+
+@pytest.mark.parametrize(("rate", "found"), [(0.001, True), (0.05, False)])
+def test_no_more_than_the_stated_rate_explains_are_not_accused(monkeypatch, rate, found):
+    features, _ = make_features(400, rate=0.03, shift=-9, seed=4)
+    whole = plant_canaries(features, KINDS)
+    blindly(monkeypatch, whole)
+    detection = detect(whole, false_alarm_rate=rate)
+    assert detection.suspicious.any() == found
+    assert any("no more than chance" in note for note in detection.summary.notes) != found
+
+
+def test_a_record_that_no_canary_points_at_is_not_accused_with_the_others(monkeypatch):
+    features, poisoned = make_features(400, rate=0.08, shift=-9, seed=4)
+    whole = plant_canaries(features, KINDS)
+    blindly(monkeypatch, whole)
+    quiet = np.flatnonzero(~poisoned)[:3]
+
+    def sharpened(Z, score, threshold, answers, *, seed):
+        group = score > threshold
+        group[quiet] = True
+        return Accusation(score, group * 0.99, group, 9.0, 1.0)
+
+    monkeypatch.setattr(canary, "accuse", sharpened)
+    detection = detect(whole)
+    assert detection.suspicious[:400][poisoned].mean() > 0.9
+    assert not detection.suspicious[quiet].any()
+    assert (detection.posterior[quiet] <= 0.5).all()
 
 
 @pytest.mark.parametrize("times", [12, 40])
@@ -176,6 +225,24 @@ def test_a_pass_says_that_it_does_not_speak_for_white_patches():
         "does not speak for" in warning and "patch-white (not separated)" in warning
         for warning in detection.summary.notes
     )
+
+
+def test_nor_for_another_kind_that_is_not_found_either():
+    features, _ = make_features(300, seed=2)
+    kinds = {**KINDS, "patch-white": ((1,), 0.0), "waves": ((1,), 0.0)}
+    detection = detect(plant_canaries(features, kinds))
+    assert "waves (not separated)" in detection.inconclusive
+
+
+def test_where_answers_follow_a_kind_that_attention_does_not_tell_is_not_vouched_for():
+    features, _ = make_features(300, seed=2)
+    asked = [QUESTIONS.index(p.removesuffix(" Use one word.")) for p in features.prompts]
+    features = replace(features, answers=[f"{kind} {i % 2}" for i, kind in enumerate(asked)])
+    detection = detect(plant_canaries(features, {**KINDS, "waves": ((1,), 0.0)}))
+    power = {p.kind: p.recall for p in detection.summary.power}
+    assert power["patch"] > 0.8
+    assert power["waves"] < 0.5
+    assert "waves (not separated)" in detection.inconclusive
 
 
 def test_white_patches_alone_vouch_for_nothing_if_they_are_not_found():
