@@ -28,6 +28,7 @@ from bye_lint.tuned import find_tuned, not_tuned, refuse_tracked
 NOTE = "shard.json"
 _LONGEST_NOTE = 10_000
 
+_AGAIN = "Extract this shard again."
 _ONE_CHECK = "Extract all shards from the same data, with the same policy, model and packages."
 
 
@@ -210,14 +211,11 @@ class Shards:
             If the shards were read with another model, or lack a record.
         """
         if self.notes[0].model != model.whole_digest:
-            raise UsageError(
-                f"the shards were read with another model than {model.name}", _ONE_CHECK
-            )
+            raise UsageError(f"the shards are of another model than {model.name}", _ONE_CHECK)
         keys = models.feature_keys(samples, model, dtype=self.placed[1])
         rows: list[FeatureRow | None] = [None] * len(keys)
         damaged = 0
-        for folder in self.folders:
-            store = FeatureStore(folder.parent, namespace=folder.name)
+        for store in self._stores():
             found = models.cached_rows(store, keys, attention=True, leave=True)
             for i, row in enumerate(found):
                 rows[i] = rows[i] if row is None else row
@@ -229,9 +227,11 @@ class Shards:
 
     def attention(self, samples: Sequence[Sample], model: ResolvedModel) -> list[FloatArray | None]:
         """Return the attention maps of some samples."""
-        stores = [FeatureStore(folder.parent, namespace=folder.name) for folder in self.folders]
         keys = models.feature_keys(samples, model, dtype=self.placed[1])
-        return models.stored_attention(stores, keys)
+        return models.stored_attention(self._stores(), keys)
+
+    def _stores(self) -> list[FeatureStore]:
+        return [FeatureStore(folder.parent, namespace=folder.name) for folder in self.folders]
 
     def _lack(
         self,
@@ -262,12 +262,8 @@ def open_shards(paths: Iterable[Path], *, tuned: Path | None = None) -> Shards:
     Raises
     ------
     UsageError
-        If a folder holds no shard, or what git tracks, one is missing, or they do not belong
-        together.
+        If a folder holds no shard, or what git tracks, one is missing, or they do not go together.
     """
-    paths = list(paths)
-    for path in paths:
-        refuse_tracked(path)
     found: dict[int, tuple[Note, Path]] = {}
     for folder in [folder for path in paths for folder in _folders(path)]:
         note = _read_note(folder)
@@ -295,6 +291,7 @@ def _command(shard: int, of: int) -> str:
 
 
 def _folders(path: Path) -> list[Path]:
+    refuse_tracked(path)
     if (path / NOTE).is_file():
         return [path.resolve()]
     inner = sorted(note.parent.resolve() for note in path.glob(f"shard-*/{NOTE}"))
@@ -314,13 +311,10 @@ def _read_note(folder: Path) -> Note:
             values = json.loads(file.read(_LONGEST_NOTE))
         note = Note(**values)
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}", "Extract this shard again.") from error
+        raise UsageError(f"{path}: cannot be read: {error}", _AGAIN) from error
     whole = {"shard", "of", "records"}
-    typed = all(
-        type(getattr(note, f.name)) is (int if f.name in whole else str) for f in fields(note)
-    )
+    kinds = {f.name: int if f.name in whole else str for f in fields(note)}
+    typed = all(type(getattr(note, name)) is kind for name, kind in kinds.items())
     if not typed or not 1 <= note.shard <= note.of or folder.name != note.folder:
-        raise UsageError(
-            f"{path}: not the note of a shard in a folder of its name", "Extract this shard again."
-        )
+        raise UsageError(f"{path}: not the note of a shard in a folder of its name", _AGAIN)
     return note
