@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bye_lint.atomic import write_whole
 from bye_lint.cut import cut
 from bye_lint.errors import ResultError
-from bye_lint.rewrite import rewrite_in_place, write_whole
+from bye_lint.rewrite import rewrite_in_place
 
 N = 4
 SUBSETS = [chosen for n in range(1, N + 1) for chosen in combinations(range(N), n)]
