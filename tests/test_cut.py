@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bye_lint.atomic import write_whole
 from bye_lint.cut import cut
 from bye_lint.errors import ResultError
 from bye_lint.rewrite import rewrite_in_place
@@ -73,15 +72,3 @@ def test_a_file_that_is_rewritten_keeps_its_mode(tmp_path: Path) -> None:
     rewrite_in_place(["a.jsonl"], {"a.jsonl": {(1, 1)}}, tmp_path, lambda _: None)
     assert path.read_text().strip() == '{"a": 2}'
     assert path.stat().st_mode & 0o777 == 0o640
-
-
-def test_half_a_file_is_never_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, data: bytes) -> None:
-        with path.open("wb") as file:
-            file.write(data[:2])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space"):
-        write_whole(tmp_path / "quarantine.jsonl", b"removed")
-    assert list(tmp_path.iterdir()) == []
