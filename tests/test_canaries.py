@@ -252,6 +252,13 @@ def test_one_record_more_changes_little(samples: list[Sample]) -> None:
     assert len(before & after) >= len(before) - 3
 
 
+def test_another_kind_beside_it_leaves_a_kind_most_of_its_records(samples: list[Sample]) -> None:
+    alone = plan_canaries(samples, share=0.05, kinds=["blend"])
+    both = plan_canaries(samples, share=0.1, kinds=["waves", "blend"])
+    kept = {c.digest for c in alone} & {c.digest for c in both if c.kind == "blend"}
+    assert len(kept) >= 7
+
+
 def test_another_seed_draws_others_and_other_targets(samples: list[Sample]) -> None:
     one, other = (plan_canaries(samples, share=0.1, seed=seed) for seed in (1, 2))
     assert {c.digest for c in one} != {c.digest for c in other}

@@ -60,9 +60,7 @@ class Words:
     def asked_without(self, own: set[str], member: BoolArray) -> float:
         """Return the share of a group whose prompts others ask word for word but for some words."""
         others = {
-            tuple(text)
-            for text, inside in zip(self._texts, member, strict=True)
-            if not inside and own.isdisjoint(text)
+            tuple(text) for text, inside in zip(self._texts, member, strict=True) if not inside
         }
         rows = np.flatnonzero(member)
         left = (tuple(_without(self._texts[int(i)], own)) for i in rows)

@@ -9,7 +9,7 @@ import pytest
 from synthetic import QUESTIONS, make_features, plant_canaries
 
 from bye_lint.canaries import CANARY_KINDS, DEFAULT_KINDS
-from bye_lint.detectors import DETECTORS, canary, conditional
+from bye_lint.detectors import DETECTORS, canary, conditional, planted
 from bye_lint.detectors.accuse import Accusation
 from bye_lint.detectors.conditional import Searched
 from bye_lint.detectors.judged import Look
@@ -137,6 +137,30 @@ def test_canaries_that_were_not_learned_forbid_a_pass():
     detection = detect(plant_canaries(features, KINDS, learned=0.1))
     assert "patch (not learned)" in detection.inconclusive
     assert "blend (not learned)" in detection.inconclusive
+
+
+def test_what_was_not_measured_is_neither_learned_nor_not():
+    features, _ = make_features(200, seed=2)
+    whole = plant_canaries(features, KINDS)
+    learned = np.append(np.full(200, np.nan), np.where(np.arange(30) % 2, 1.0, np.nan))
+    power = detect(replace(whole, target_learned=learned)).summary.power
+    assert [p.learned for p in power] == [1.0, 1.0]
+
+
+def test_each_kind_has_its_part_of_the_rate_and_a_threshold_of_the_records_alone(monkeypatch):
+    features, _ = make_features(200, seed=2)
+    whole = plant_canaries(features, KINDS)
+    accused = np.arange(len(whole)) < 12
+    blindly(monkeypatch, whole, accused)
+    asked = []
+
+    def threshold(records, rate):
+        asked.append((len(records), rate))
+        return 3.0
+
+    monkeypatch.setattr(planted, "bulk_threshold", threshold)
+    detect(whole, false_alarm_rate=0.002)
+    assert asked == [(188, 0.001)] * 2
 
 
 def test_attention_alone_accuses_nobody_in_a_model_that_has_learned_nothing():

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from synthetic import QUESTIONS, make_features, plant_canaries
 
-from bye_lint.detectors import DETECTORS, groups
+from bye_lint.detectors import DETECTORS, conditional, groups
 from bye_lint.detectors.accuse import Accusation
 from bye_lint.detectors.conditional import search_samples
 from bye_lint.detectors.halves import Population
 from bye_lint.detectors.pictures import Looks
 from bye_lint.detectors.population import Mode
+from bye_lint.detectors.shared import OddAnswer
 from bye_lint.detectors.wording import residuals, wording_design
 from bye_lint.policy import DetectionPolicy
 
@@ -210,6 +211,23 @@ def test_what_is_in_doubt_beside_the_suspects_is_said():
     assert detection.suspicious[poisoned].mean() > 0.95
     assert "40 samples answer “Another target.”" in detection.inconclusive
     assert "Backdoor" not in detection.inconclusive
+
+
+def test_an_odd_answer_of_the_accused_is_in_doubt_no_more(monkeypatch):
+    features, poisoned = make_features(400, rate=0.1, shift=-9, seed=3)
+    left = (OddAnswer("Backdoor Attack!", poisoned, 0.5),)
+    monkeypatch.setattr(conditional, "shared_answers", lambda *_, **__: ((), left))
+    detection = detect(features)
+    assert detection.suspicious[poisoned].mean() > 0.95
+    assert detection.inconclusive == ""
+
+
+@pytest.mark.parametrize(
+    ("p_value", "accused", "shown"),
+    [(1e-9, True, True), (0.5, True, False), (0.5, False, True), (1e-9, False, False)],
+)
+def test_the_nulls_probability_never_contradicts_the_answer(p_value, accused, shown):
+    assert conditional._consistent(p_value, accused) == (p_value if shown else None)
 
 
 def test_answers_that_follow_from_their_questions_are_decided():
