@@ -16,8 +16,11 @@ from PIL import Image
 
 from bye_lint import cli
 from bye_lint.findings import Weighed, unjudged
-from bye_lint.records import Checked, Finding, Skipped
+from bye_lint.policy import GatePolicy, Policy
+from bye_lint.records import Checked, Finding, Location, Sample, Skipped
+from bye_lint.request import Request
 from bye_lint.results import ScoredSample
+from bye_lint.scan import Chosen, worth_scoring
 
 N = 12
 ROWS = [record(f"r{i}", question=f"What is in picture {i}?") for i in range(N)]
@@ -290,6 +293,25 @@ def test_a_copy_of_an_accepted_record_that_nobody_decodes_is_not_covered(repo: R
     assert [(f["rule"], f["suppressed"]) for f in errors] == [("BYE104", None)]
 
 
+def test_what_is_accepted_of_an_old_record_that_cannot_be_used_stays_so(repo: Repo) -> None:
+    repo.write("data/empty.png", b"")
+    accept(repo, "empty", "BYE104")
+    repo.image("data/n.png", 99)
+    add(repo, record("n"))
+    _, result = check("--structural", GUARDED)
+    found = [f for f in result["findings"] if f["sample_id"] == "empty"]
+    assert [(f["rule"], f["level"], f["suppressed"]) for f in found] == [
+        ("BYE104", "note", "known"),
+    ]
+
+
+def test_a_check_of_a_change_tells_what_was_not_read(repo: Repo) -> None:
+    repo.write("data/part.tar", b"x")
+    _, result = check("--structural")
+    (found,) = (f for f in result["findings"] if f["rule"] == "BYE113")
+    assert found["path"] == "data/part.tar"
+
+
 def stand_in(monkeypatch: pytest.MonkeyPatch, told: Callable[..., Weighed]) -> None:
     """Let nothing but a function look at the records, in place of a model."""
     looked = SimpleNamespace(
@@ -344,6 +366,63 @@ def test_what_a_change_leaves_unread_makes_no_entry_unused(
     add(repo, record("n"))
     _, result = check()
     assert "BYE302" not in {f["rule"] for f in result["findings"]}
+
+
+def test_no_model_looks_where_there_is_nothing_to_judge() -> None:
+    policy = Policy(gate=GatePolicy(min_samples=0, min_changed=0))
+    request = Request(paths=(), policy=policy, root=Path())
+    sample = Sample("r", Location("x.json", 1), (), ())
+    one = (Checked(sample),)
+    assert worth_scoring(request, Chosen((0,), one, (True,)))
+    assert worth_scoring(request, Chosen((0,), one, (True,), judged=(True,)))
+    assert not worth_scoring(request, Chosen((), (), ()))
+    assert not worth_scoring(request, Chosen((0,), one, (False,), judged=(False,)))
+
+
+def test_the_model_is_shown_no_record_that_cannot_be_used(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Checked] = []
+
+    def told(items: Sequence[Checked], *_: object, **__: object) -> Weighed:
+        shown.extend(items)
+        return Weighed()
+
+    stand_in(monkeypatch, told)
+    repo.write("bye-lint.yaml", POLICY.replace("1000", "1"))
+    cli.run(["check", "--quiet"])
+    assert len(shown) == N
+    assert all(item.usable for item in shown)
+
+
+def test_a_campaign_of_as_many_suspects_as_are_allowed_is_no_error(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Finding(rule, "error", "m", "data/train.jsonl", 1) for rule in ("BYE001", "BYE002")]
+    row = ScoredSample("n", "data/train.jsonl", 1, "", "", "", (), 9.0, None, suspicious=True)
+    stand_in(monkeypatch, lambda *_, **__: Weighed(samples=(row,), findings=tuple(found)))
+    policy = POLICY.replace("1000", "1, max_suspicious: 1")
+    repo.write("bye-lint.yaml", policy)
+    repo.image("data/n.png", 99)
+    add(repo, record("n"))
+    status, result = check()
+    assert result["reasons"] == ["1 suspicious sample among 1 changed record, 1 allowed"]
+    assert status == 0
+
+
+def test_a_change_that_loosens_the_policy_fails_though_nothing_can_be_judged(repo: Repo) -> None:
+    repo.git("checkout", "-q", "main")
+    lenient = POLICY.replace("gate: {", "gate: {on_inconclusive: pass, ")
+    repo.write("bye-lint.yaml", lenient)
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "pull-request")
+    repo.image("data/n.png", 99)
+    add(repo, record("n"))
+    assert check(GUARDED)[0] == 0, "there are too few records"
+    repo.write("bye-lint.yaml", lenient.replace("1000", "100"))
+    repo.commit()
+    status, result = check(GUARDED)
+    assert (status, result["reasons"]) == (1, ["1 change loosens the policy"])
 
 
 def test_what_the_model_cannot_read_of_a_change_is_skipped(

@@ -281,6 +281,27 @@ def test_what_is_accepted_of_a_damaged_file_holds_for_it_alone(
     assert len(marks) == 2
 
 
+def test_what_is_accepted_of_a_row_that_cannot_be_read_holds_for_its_file_alone(
+    tmp_path: Path, read: Read, png: bytes
+) -> None:
+    marks = set()
+    for text in ("a", "b"):
+        odd = {"image": [png] * 3, "text": [text] * 3, "answers": ODD_COLUMNS["far"]}
+        pq.write_table(pa.table(odd), tmp_path / "x.parquet")
+        _, item, _ = read("x.parquet")
+        assert isinstance(item, Skipped)
+        marks.add(item.fingerprint)
+    assert len(marks) == 2
+
+
+def test_a_column_that_is_there_twice_is_not_read(tmp_path: Path, read: Read, png: bytes) -> None:
+    table = pa.Table.from_arrays([[png], ["a river"], ["odd"]], names=["image", "text", "text"])
+    pq.write_table(table, tmp_path / "x.parquet")
+    (item,) = read("x.parquet")
+    assert isinstance(item, Skipped)
+    assert "the column 'text' is there twice" in item.message
+
+
 @pytest.mark.parametrize("shape", ["flat", "struct", "list"])
 @pytest.mark.parametrize("distinct", [3, 300])
 def test_values_are_the_same_however_the_file_holds_them(

@@ -243,6 +243,25 @@ def test_fingerprints_of_what_cannot_be_read_ignore_the_place(tmp_path: Path, re
     assert len(set(before.values())) == 2
 
 
+def test_fingerprints_of_what_cannot_be_read_are_of_the_content(tmp_path: Path, read: Read) -> None:
+    """What is accepted of one record is not accepted of another that has the same mistake."""
+    rows = [json.dumps(record(1, conversations=3, note=note)) for note in ("a", "b")]
+    rows += [f'{{"id": "{name}"' for name in ("a", "b")]
+    (tmp_path / "x.jsonl").write_text("\n".join([json.dumps(record(0)), *rows]))
+    bad = [item for item in read("x.jsonl") if isinstance(item, Skipped)]
+    assert len({item.message for item in bad}) == 2
+    assert len({item.fingerprint for item in bad}) == 4
+
+
+@pytest.mark.parametrize("field", ["conversations", "messages"])
+def test_a_conversation_begins_with_a_question(tmp_path: Path, read: Read, field: str) -> None:
+    row = {"image": "a.png", field: [TURNS[1], *TURNS]}
+    (tmp_path / "x.jsonl").write_text(json.dumps(row))
+    (item,) = read("x.jsonl")
+    assert isinstance(item, Skipped)
+    assert item.message == "the conversation begins with the assistant, expected the user"
+
+
 def test_a_record_keeps_its_id_when_it_cannot_be_used(tmp_path: Path, read: Read) -> None:
     (tmp_path / "x.jsonl").write_text(json.dumps(record(1, image="/etc/passwd")))
     (item,) = read("x.jsonl")

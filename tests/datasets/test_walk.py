@@ -105,6 +105,22 @@ def test_what_is_no_dataset_is_passed_over(tmp_path: Path) -> None:
     assert formats(tmp_path) == [("train.json", "llava")]
 
 
+def test_what_is_called_like_a_model_s_file_is_told_where_there_is_no_model(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path / "train.json", [RECORD])
+    put(tmp_path / "config.json", {"a": 1})
+    passed: list[Path] = []
+    list(dataset_files([tmp_path], DatasetPolicy(), tmp_path, on_passed_over=passed.append))
+    assert passed == [tmp_path / "config.json"]
+
+
+def test_the_case_of_an_ending_says_nothing(tmp_path: Path) -> None:
+    put(tmp_path / "A.JSON", [RECORD])
+    put(tmp_path / "B.Jsonl", json.dumps(RECORD))
+    assert formats(tmp_path) == [("A.JSON", "llava"), ("B.Jsonl", "llava")]
+
+
 def test_no_place_hides_records(tmp_path: Path) -> None:
     for name, value in DECOYS.items():
         put(tmp_path / name, value)
@@ -419,6 +435,24 @@ def test_a_link_to_a_folder_of_records_by_another_name_is_told(
     (tmp_path / "data" / "other").symlink_to("../other")
     assert [type(item).__name__ for item in read("data")] == ["Sample"]
     put(tmp_path / "other" / "a" / name, [RECORD])
+    assert [type(item).__name__ for item in read("data")] == ["Unread", "Sample"]
+
+
+def test_a_link_to_a_folder_that_cannot_be_read_is_told(
+    tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "data" / "x.json", [RECORD])
+    (tmp_path / "other" / "closed").mkdir(parents=True)
+    (tmp_path / "data" / "other").symlink_to("../other")
+    assert [type(item).__name__ for item in read("data")] == ["Sample"]
+    scandir = os.scandir
+
+    def refuse(path: Path | str) -> Any:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
     assert [type(item).__name__ for item in read("data")] == ["Unread", "Sample"]
 
 

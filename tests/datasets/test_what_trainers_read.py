@@ -121,6 +121,9 @@ SAME_PAIRS = {
         {"query": " what? <image>", "response": "a cat"},
     ),
     "halves": (HALVES, {"instruction": "<image>what?", "input": "And where?", "output": "a cat"}),
+    "before a question without an answer": (
+        messages("<image>what?", "a cat", "And?"), {"instruction": "what?", "output": "a cat"},
+    ),
     "the last of several": (LAST, {"instruction": "Which?", "output": "grey"}),
     "the last answer alone": (LAST, {"output": "grey"}),
     "no answer beside": (LAST, {"question": "of another kind", "history": "of a lake"}),
@@ -336,6 +339,8 @@ def test_a_null_is_no_answer_and_an_empty_text_is_one(tmp_path: Path, read: Read
         ("history", "[['Hello?', 'Hi.']]", "holds no pairs of question and answer"),
         ("input", "cf", "'question' and 'input' differ"),
         ("chosen", ODD, "'answer' and 'chosen' differ"),
+        ("solution", ODD, "'answer' and 'solution' differ"),
+        ("problem", "Is it cf?", "'question' and 'problem' differ"),
         ("videos", ["a.mp4"], "the record has videos, which cannot be checked"),
     ],
 )
@@ -536,3 +541,9 @@ def test_no_trainer_looks_for_columns_beside_turns(tmp_path: Path, read: Read) -
     more = {"Text": "of a lake", "Target": "x", "Category": "y", "Id": 7, "Source": "z"}
     for form in ("messages", "conversations"):
         assert isinstance(one(tmp_path, read, {**FORMS[form], **more}), Sample)
+
+
+def test_a_field_that_the_policy_names_is_spelled_as_it_is(tmp_path: Path, read: Read) -> None:
+    item = one(tmp_path, read, {**CHAT, "System": "7"}, fields={"id": "System"})
+    assert isinstance(item, Sample), item
+    assert item.id == "7"
