@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -806,8 +807,8 @@ def read_all(folder: Path) -> list[Sample | Skipped]:
     return list(read_datasets([folder], DatasetPolicy(), folder, display_root=folder))
 
 
-def of_folder(folder: Path) -> ScanResult:
-    checked_ = list(check_samples(read_all(folder), DatasetPolicy(), digest=True))
+def of_folder(folder: Path, **policy: Any) -> ScanResult:
+    checked_ = list(check_samples(read_all(folder), DatasetPolicy(**policy), digest=True))
     usable = [c.sample for c in checked_ if c.usable and c.sample is not None]
     result = checked(usable)
     return replace(
@@ -901,6 +902,25 @@ def test_records_without_a_score_are_those_of_the_check_too(folder, name, odd):
     with pytest.raises(ResultError, match="not the record that was checked"):
         clean(result, read_all(folder), root=folder, out=out)
     assert not out.exists()
+
+
+def test_an_image_that_the_policy_refuses_is_the_same_only_by_that_policy(folder):
+    (folder / "images/huge.png").write_bytes(bytes((1 << 20) + 2000))
+    lay_out_with(folder, [{**record(5), "image": "images/huge.png"}])
+    result = of_folder(folder, max_pixels=100)
+    assert [s.rule for s in result.skipped] == ["BYE106"]
+    out = folder.parent / "new"
+    with pytest.raises(ResultError, match="not the record that was checked"):
+        clean(result, read_all(folder), root=folder, out=out)
+    assert clean(result, read_all(folder), root=folder, out=out, max_pixels=100).removed == 4
+
+
+def test_a_check_of_no_change_leaves_everything(folder):
+    _, items, result = lay_out(folder, "lines")
+    counts = Counts(N, 0, 0, 0, changed=0, context=0)
+    result = replace(result, samples=(), findings=(), counts=counts)
+    done = clean(result, items, root=folder, out=folder.parent / "new")
+    assert (done.kept, done.removed) == (N, 0)
 
 
 def test_a_skipped_record_that_is_gone_is_told(folder):

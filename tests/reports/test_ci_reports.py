@@ -96,6 +96,18 @@ def test_markdown_links_to_the_line_at_the_head(failed: ScanResult) -> None:
         assert first_link(**broken) == ""
 
 
+@pytest.mark.parametrize("path", ["/mnt/x.json", "../x.json"])
+def test_a_file_elsewhere_has_no_line_at_the_head(failed: ScanResult, path: str) -> None:
+    findings = (replace(failed.findings[0], path=path),)
+    result = replace(failed, findings=findings, skipped=())
+    assert "/blob/" not in render(result, "markdown", RenderContext(environ=ENVIRON))
+
+
+def test_an_address_in_a_reason_is_no_link(failed: ScanResult) -> None:
+    said = "no model at Www.evil.example, it said"
+    assert f"- `{said}`" in render(replace(failed, reasons=(said,)), "markdown")
+
+
 def test_a_step_summary_stays_under_a_mebibyte(failed: ScanResult) -> None:
     text = render(many(failed, 60_000), "markdown")
     assert text.count("\n| `") < 120
