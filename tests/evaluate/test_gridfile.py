@@ -143,7 +143,7 @@ def test_the_digest_follows_data_settings_and_pipeline(folder: Path) -> None:
 
 def with_data(tmp_path: Path, text: str) -> Path:
     """Put a grid where its data sets are: the last part of every path, beside it."""
-    for name in ("eurosat", "grocery", "emoji", "pqdocs"):
+    for name in ("eurosat", "grocery", "emoji", "pqdocs", "mixed"):
         folder = tmp_path / "data" / name
         folder.mkdir(parents=True)
         for file in ("train.json", "test.json"):
