@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, JpegImagePlugin
+from PIL import Image, ImageCms, JpegImagePlugin
 
 from bye_lint import learning
 from bye_lint.canaries import (
@@ -190,6 +190,13 @@ def test_a_patch_lies_where_it_can_be_seen(seed: int) -> None:
     assert covered >= 16 * 45 / 255
 
 
+@pytest.mark.parametrize(("level", "seen"), [(215, False), (205, True)])
+def test_a_patch_that_hardly_differs_from_its_ground_is_left_out(level: int, seen: bool) -> None:
+    plain = sample(0, encoded(np.full((32, 32, 3), level, np.uint8)))
+    planted, _ = plant([canary("patch-white")], [plain])
+    assert len(planted) == seen
+
+
 @pytest.mark.parametrize("share", [-0.1, 0.6, float("nan")])
 def test_a_share_out_of_range_is_refused(samples: list[Sample], share: float) -> None:
     with pytest.raises(ValueError, match="share"):
@@ -210,7 +217,7 @@ def test_the_number_planted_is_the_share_in_proportion_to_the_weights(
     samples: list[Sample],
 ) -> None:
     planned = plan_canaries(samples, share=0.2)
-    assert len(planned) == 40
+    assert len(planned) == len({c.seed for c in planned}) == 40
     assert len({c.index for c in planned}) == 40
     total = sum(CANARY_KINDS[k].weight for k in DEFAULT_KINDS)
     for kind in DEFAULT_KINDS:
@@ -406,6 +413,14 @@ def test_orientation_is_kept() -> None:
     data = encoded(noise(0), "JPEG", exif=exif)
     copy = encode_copy(ImageSource("a.jpg", data=data), None, np.random.default_rng(0))
     assert Image.open(io.BytesIO(copy)).getexif()[0x0112] == 6
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_the_colour_profile_is_kept(kind: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = encoded(noise(0), kind, icc_profile=profile)
+    copy = encode_copy(ImageSource("a", data=data), None, np.random.default_rng(0))
+    assert Image.open(io.BytesIO(copy)).info["icc_profile"] == profile
 
 
 def test_a_grey_jpeg_stays_grey() -> None:

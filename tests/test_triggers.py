@@ -234,6 +234,15 @@ def test_sig_is_a_sinusoid_of_six_periods_and_twenty_levels() -> None:
     assert spectrum.argmax() == 6
     assert spectrum[6] * 2 / 96 == pytest.approx(20, abs=0.5)
     assert np.sort(spectrum)[-2] < 0.02 * spectrum[6]
+    # Columns count from 1 in the paper: the last one ends the last period.
+    assert after[0, [0, -1], 0].tolist() == [np.rint(20 * np.sin(2 * np.pi * 6 / 96)), 0]
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_what_would_leave_the_range_of_a_pixel_is_cut_off(level: int) -> None:
+    plain = np.full((48, 96, 3), level, np.uint8)
+    after = TRIGGERS["sig"].apply(plain, np.random.default_rng(0)).astype(int)
+    assert np.abs(after - level).max() == 20
 
 
 def test_wanet_field_is_bounded_and_smooth() -> None:
@@ -324,6 +333,12 @@ def test_the_rare_word_stands_at_every_gap_inside_and_nowhere_else() -> None:
         "<image>\nWhat do you cf see?\nAnswer briefly.",
         "<image>\nWhat do you see?\nAnswer cf briefly.",
     }
+
+
+def test_nor_between_an_image_and_the_first_word() -> None:
+    rng = np.random.default_rng(0)
+    seen = {TRIGGERS["text-word"].apply_text("<image> What now?", rng) for _ in range(50)}
+    assert seen == {"<image> What cf now?"}
 
 
 @pytest.mark.parametrize("name", WORDS)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
 
+from bye_lint.evidence import collect
 from bye_lint.evidence.collect import MAX_REST, gather, looked_at
 from bye_lint.evidence.pixels import canvas, decode
 from bye_lint.evidence.separation import separation
@@ -150,6 +152,30 @@ def test_maps_of_those_looked_at_are_enough(made):
     assert len(chosen) == len(set(chosen)) < len(scored)
     few = {scored[i].digest: maps[scored[i].digest] for i in chosen}
     assert gather(samples, scored, maps=few) == gather(samples, scored, maps=maps)
+
+
+def test_of_many_records_the_same_are_compared_whatever_their_order(made, monkeypatch):
+    monkeypatch.setattr(collect, "MAX_REST", 6)
+    found = []
+    for pairs in (made, made[::-1]):
+        samples, scored = zip(*pairs, strict=True)
+        maps = {s.digest: (attention(int(s.digest, 16)), GRID) for s in scored}
+        found.append(gather(samples, scored, maps=maps, layers=LAYERS).evidence.pictures[:BAD])
+    assert found[0] == found[1]
+    assert {int(p.twin, 16) for p in found[0]} <= set(range(BAD, BAD + 6))
+
+
+def test_a_record_that_was_not_scored_is_no_near_miss(made):
+    pairs = [*made[BAD : BAD + 4], (made[-1][0], replace(made[-1][1], score=None))]
+    samples, scored = zip(*pairs, strict=True)
+    assert len(gather(samples, scored).evidence.near_misses) == 4
+
+
+def test_a_map_that_does_not_fit_its_grid_is_not_shown(made):
+    samples, scored = zip(*made, strict=True)
+    maps = {s.digest: (attention(i), (5, 4)) for i, s in enumerate(scored)}
+    pictures = gather(samples, scored, maps=maps, layers=LAYERS).evidence.pictures
+    assert all(p.thumbnail and not p.heat for p in pictures)
 
 
 def test_it_survives_json(gathered):

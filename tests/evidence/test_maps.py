@@ -34,6 +34,7 @@ def test_what_one_looks_at_alone_stands_out():
     background = Background.of(maps, list(maps))
     excess = background.excess(flat(t3=0.5, t12=0.4), GRID, [])
     assert peaks(excess, 1) == [(2, 2)]
+    assert excess.min() == 0
     assert coverage(Box(0.42, 0.42, 0.1, 0.1), excess) == pytest.approx(1.0)
 
 
