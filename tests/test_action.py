@@ -34,7 +34,7 @@ if sys.argv[1] == "--version":
 say = json.loads((here / "say.json").read_text())
 print("::error::planted")
 print("::set-output name=verdict::pass", file=sys.stderr)
-if say["exit"] in (0, 1, 3):
+if say.get("reports", say["exit"] in (0, 1, 3)):
     for at, option in enumerate(sys.argv):
         if option == "--report":
             form, _, path = sys.argv[at + 1].partition("=")
@@ -129,6 +129,18 @@ def test_an_error_fails_whatever_the_gate(fake: Any, code: int, fail_on: str) ->
 def test_reports_of_an_earlier_run_are_not_taken_for_this_one(fake: Any) -> None:
     assert fake.says(0, "pass").run(EXISTING).outputs["verdict"] == "pass"
     assert fake.says(2).run(EXISTING).outputs["report-json"] == ""
+    assert fake.says(0, "pass").run(EXISTING).outputs["verdict"] == "pass"
+    run = fake.says(0, reports=False).run(EXISTING, PULL)
+    assert run.exit_codes["Gate"] == 2, "a status alone is no verdict"
+    assert run.outputs["verdict"] == "error"
+    assert UPLOAD not in run.used
+
+
+def test_reports_that_were_written_before_an_error_are_no_verdict(fake: Any) -> None:
+    run = fake.says(2, "pass", reports=True).run(EXISTING, PULL)
+    assert run.exit_codes["Gate"] == 2
+    assert (run.outputs["verdict"], run.outputs["report-json"]) == ("error", "")
+    assert UPLOAD not in run.used
 
 
 @pytest.mark.parametrize(
@@ -202,8 +214,9 @@ def test_everything_is_judged_by_the_base_too(
             True,
         ),
         ({"upload-sarif": "false"}, PULL, "b" * 40, False),
+        ({}, PULL | {"base_ref": "main"}, "b" * 40, True),
     ],
-    ids=["push", "none", "named", "part of a branch", "merge group", "not wanted"],
+    ids=["push", "none", "named", "part of a branch", "merge group", "not wanted", "no branch"],
 )  # fmt: skip
 def test_what_is_compared_and_what_is_uploaded(
     fake: Any, inputs: dict[str, str], github: dict[str, str], since: str | None, uploaded: bool
