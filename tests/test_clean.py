@@ -921,6 +921,7 @@ def test_a_check_of_no_change_leaves_everything(folder):
     result = replace(result, samples=(), findings=(), counts=counts)
     done = clean(result, items, root=folder, out=folder.parent / "new")
     assert (done.kept, done.removed) == (N, 0)
+    assert done.quarantine is None
 
 
 def test_a_skipped_record_that_is_gone_is_told(folder):

@@ -721,6 +721,15 @@ def test_a_folder_of_someone_else_is_no_bug(
     assert cli.run(["check", "--no-progress", str(dataset)]) == 2
     assert capsys.readouterr().err.startswith("error: /cache/rows: permission denied\n")
 
+    def missing(*_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "rows")
+
+    monkeypatch.setattr(scan, "scan", missing)
+    assert cli.run(["check", "--no-progress", str(dataset)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("internal error: FileNotFoundError")
+    Path(error.split()[-1]).unlink()
+
 
 def test_interrupt_leaves_nothing_behind(dataset: Path) -> None:
     code = (

@@ -152,6 +152,15 @@ def test_a_full_or_forbidden_folder_is_refused(
             act(tmp_path / "report")
 
 
+def test_a_write_protected_report_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report").write_text("old")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write to any file
+    with pytest.raises(ReportError, match="the file is write-protected"):
+        check_writable(tmp_path / "report")
+
+
 def test_unknown_format_lists_the_known() -> None:
     with pytest.raises(UsageError, match="unknown report format 'word'") as caught:
         render(None, "word")  # type: ignore[arg-type]
