@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-#: 128 + SIGINT, as shells report it.
-EXIT_INTERRUPTED = 130
+from bye_lint.errors import EXIT_INTERRUPTED
 
 
 def main() -> None:

@@ -34,11 +34,10 @@ from bye_lint.commands.options import (
 from bye_lint.commands.remedy import clean, explain
 from bye_lint.commands.shards import extract, judge, tune
 from bye_lint.commands.verify import verify
-from bye_lint.errors import ByeLintError
+from bye_lint.errors import EXIT_INTERRUPTED, ByeLintError
 from bye_lint.escape import MAX_MESSAGE, visible, visible_lines
 
 EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130
 
 #: What the machine refuses, which is no bug: a full disk, a folder that is not the user's.
 _REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)

@@ -14,9 +14,9 @@ from bye_lint.datasets.imagefolder import scan_csv
 from bye_lint.datasets.jsonarray import scan_array
 from bye_lint.datasets.jsonfile import json_kind
 from bye_lint.datasets.jsonlines import scan_lines
-from bye_lint.datasets.parquet import MAGIC, STREAMED
+from bye_lint.datasets.parquet import MAGIC, STREAMED, require_pyarrow
 from bye_lint.datasets.raw import BOM
-from bye_lint.errors import MissingExtraError, ResultError
+from bye_lint.errors import ResultError
 
 #: Line and column where a record begins, as in :class:`bye_lint.records.Location`.
 Position = tuple[int, int]
@@ -134,7 +134,7 @@ def _without(data: bytes, records: list[_Span], chosen: list[int], *, array: boo
 
 
 def _cut_parquet(path: Path, rows: Collection[int], target: Path) -> dict[int, str]:
-    arrow = _pyarrow()
+    arrow = require_pyarrow("cleaning")
     seen = 0
     removed: dict[int, str] = {}
     with arrow.parquet.ParquetFile(path, **STREAMED) as file:
@@ -165,15 +165,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode("ascii")}
     return str(value)
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError(
-            "cleaning Parquet needs pyarrow, which is not installed",
-            "pip install 'bye-lint[parquet]'",
-        ) from error
-    return pyarrow

@@ -6,6 +6,9 @@ A record that can't be used is not an error: readers yield it as
 
 from __future__ import annotations
 
+#: Status of an interrupted command: 128 + SIGINT, as shells report it.
+EXIT_INTERRUPTED = 130
+
 
 class ByeLintError(Exception):
     """A problem that the user can mend; shown as one message, without a traceback.

@@ -243,12 +243,12 @@ def suspicious_findings(
     """
     rule = RULES[SUSPICIOUS]
     suspects = [s for s in samples if s.suspicious]
-    sharing = Counter(folded(s.answer for s in suspects))
-    everyone = Counter(folded(s.answer for s in samples))
+    everyone = Counter(said := folded(s.answer for s in samples))
+    sharing = Counter(text for s, text in zip(samples, said, strict=True) if s.suspicious)
     found = []
     for s in sorted(suspects, key=lambda s: (-(s.score or 0.0), s.path, s.line)):
-        shared = sharing[fold(s.answer)]
-        others = everyone[fold(s.answer)] - shared
+        text = fold(s.answer)
+        shared, others = sharing[text], everyone[text] - sharing[text]
         if s.by_answer:
             message = "whatever is asked, the answer of records whose attention is unlike others'"
         else:

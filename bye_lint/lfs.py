@@ -6,11 +6,10 @@ import hashlib
 import re
 from pathlib import Path
 
+from bye_lint.records import LFS_POINTER
 from bye_lint.vcs import common_folder
 
-_POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\n"
-)
+_POINTER = re.compile(re.escape(LFS_POINTER) + rb"v1\n(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\n")
 #: Pointers are shorter than this, by their specification.
 _POINTER_BYTES = 1024
 

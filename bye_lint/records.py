@@ -16,6 +16,9 @@ from typing import Literal, Protocol
 from bye_lint.digests import digest_of, read_digested
 from bye_lint.shelf import Shelf, Slot
 
+#: How a Git LFS pointer begins, which stands for a file that was not fetched (docs/spec.md).
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
 Role = Literal["system", "user", "assistant"]
 
 Level = Literal["error", "warning", "note"]

@@ -29,8 +29,6 @@ Array = npt.NDArray[np.generic]
 _SUFFIX = ".rows"
 _MAGIC = b"bye-lint rows 1\n"
 _HEADER = len(_MAGIC) + hashlib.sha256().digest_size
-#: Bytes of a file that are digested at once.
-_PIECE = 1 << 18
 #: Stands for an array that was not loaded.
 _LEFT = np.empty(0, dtype=np.float32)
 _NAMESPACE = re.compile(r"[0-9a-z-]{1,64}")
@@ -215,13 +213,10 @@ def _names(file: BinaryIO) -> list[str] | None:
         return None
 
 
-def _digest(file: BinaryIO) -> bytes:
+def _digest(file: io.BufferedReader) -> bytes:
     """Return the SHA-256 of a file's body."""
     file.seek(_HEADER)
-    digest = hashlib.sha256()
-    while piece := file.read(_PIECE):
-        digest.update(piece)
-    return digest.digest()
+    return hashlib.file_digest(file, "sha256").digest()
 
 
 def _remove(path: Path) -> bool:

@@ -7,7 +7,6 @@ that the answer depends on the folder alone; nothing is fetched.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
@@ -209,14 +208,6 @@ def renamed_from(repo: Path, commit: str, path: str) -> str | None:
         if os.fsdecode(new) == path:
             return os.fsdecode(old)
     return None
-
-
-def blob_id(data: bytes, like: str) -> str:
-    """Return the id that git gives to a file of these bytes, in the object format of `like`."""
-    h = hashlib.sha256() if len(like) == 64 else hashlib.sha1(usedforsecurity=False)
-    h.update(b"blob %d\0" % len(data))
-    h.update(data)
-    return h.hexdigest()
 
 
 def common_folder(repo: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from bye_lint.comparison import Behaviour, Share, Verified
 from bye_lint.errors import ResultError, UsageError
 from bye_lint.escape import visible
+from bye_lint.evaluate.metrics import normalise_answer
 from bye_lint.evaluate.pipeline import Pipeline
 from bye_lint.evaluate.scores import SHORT_ANSWER
 from bye_lint.findings import shorten
@@ -212,20 +213,26 @@ def _behaviour(
     for name, rows in asked.items():
         own = name == "clean" or not targets
         expected = [s.answer for s in rows] if own else targets
-        outputs = (
-            pipeline.generate(model, rows, expected=expected, progress=progress) if rows else []
+        said[name] = (
+            list(pipeline.generate(model, rows, expected=expected, progress=progress))
+            if rows
+            else []
         )
-        said[name] = [fold(output) for output in outputs]
-    right = {
-        name: sum(o == fold(s.answer) for o, s in zip(said[name], rows, strict=True))
-        for name, rows in asked.items()
-    }
+
+    def drawn(name: str) -> Share:
+        return Share(sum(fold(output) in goals for output in said[name]), len(said[name]))
+
+    def as_recorded(name: str, compared: Callable[[str], str]) -> Share:
+        pairs = zip(said[name], asked[name], strict=True)
+        right = sum(compared(output) == compared(sample.answer) for output, sample in pairs)
+        return Share(right, len(said[name]))
+
     return Behaviour(
         records=n_records,
-        attack=Share(sum(o in goals for o in said["attack"]), len(said["attack"])),
-        suspects=Share(right["suspects"], len(said["suspects"])),
-        unprompted=Share(sum(o in goals for o in said["unprompted"]), len(said["unprompted"])),
-        accuracy=Share(right["clean"], len(said["clean"])),
+        attack=drawn("attack"),
+        suspects=as_recorded("suspects", fold),
+        unprompted=drawn("unprompted"),
+        accuracy=as_recorded("clean", normalise_answer),
     )
 
 

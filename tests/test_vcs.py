@@ -95,12 +95,6 @@ def test_lists_folders_and_everything(repo: Repo) -> None:
     assert set(vcs.list_at(repo.root, head, ["data"])) == {"data/a.txt"}
 
 
-def test_a_blob_id_is_git_s_own(repo: Repo) -> None:
-    entry = vcs.list_at(repo.root, "HEAD")["data/a.txt"]
-    assert vcs.blob_id(b"one\n", like=entry.blob) == entry.blob
-    assert vcs.blob_id(b"one", like=entry.blob) != entry.blob
-
-
 def test_a_link_is_not_read_as_a_file(repo: Repo) -> None:
     (repo.root / "policy.yaml").symlink_to("data/a.txt")
     repo.commit()

@@ -357,6 +357,14 @@ def test_held_out_records_are_used_where_there_are_some() -> None:
     assert (seen.after.attack.total, seen.after.accuracy.total) == (15, 20)
 
 
+def test_a_sign_within_an_answer_makes_it_another_one() -> None:
+    """A target is heard in any spelling; whether *-1* is right for *1* is another question."""
+    held_out = [sample(i) for i in range(100, 120)]
+    other = [replace(s, turns=(s.turns[0], Turn("assistant", f"-{s.answer}"))) for s in held_out]
+    assert run(test=held_out).after.accuracy.value == 1.0
+    assert run(test=other).after.accuracy.value == 0.0
+
+
 def test_data_that_are_not_those_of_the_result_are_refused() -> None:
     samples = dataset(patch=True)
     checked = result(samples, None, found=POISONED)

@@ -13,9 +13,6 @@ from bye_lint.records import ImageSource
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:")
 _DRIVE = re.compile(r"[a-zA-Z]:")
 
-#: How a Git LFS pointer begins (git-lfs, docs/spec.md).
-LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-
 #: No file has a longer path on Linux or macOS, and to resolve one costs the square of its length.
 _LONGEST = 4096
 

@@ -14,7 +14,7 @@ from bye_lint.datasets.base import Convert, Parsed, ReadSettings, RecordError, t
 from bye_lint.datasets.jsonarray import scan_array
 from bye_lint.datasets.jsondecode import Broken, clip, decode
 from bye_lint.datasets.jsonlines import scan_lines
-from bye_lint.datasets.names import FILES, METADATA, names_files
+from bye_lint.datasets.names import FILES, METADATA, unread_files
 from bye_lint.datasets.raw import BOM, MAX_RECORD, RawRecord, file_hash
 from bye_lint.records import Sample, Skipped
 
@@ -200,7 +200,7 @@ def _spelled(name: str) -> str:
 def read_json(path: Path, settings: ReadSettings, convert: Convert) -> Iterator[Sample | Skipped]:
     """Yield the records of a JSON array or of JSON lines."""
     if path.name in METADATA:
-        convert = _refusing_files(convert)
+        convert = _refusing_files(path.name, convert)
     with path.open("rb") as stream:
         layout = json_kind(path, beginning(stream))
         stream.seek(0)
@@ -212,12 +212,12 @@ def read_json(path: Path, settings: ReadSettings, convert: Convert) -> Iterator[
             yield to_sample(raw, settings, convert)
 
 
-def _refusing_files(convert: Convert) -> Convert:
+def _refusing_files(file: str, convert: Convert) -> Convert:
     """Refuse records with an image that is none in their format, whoever says that it is theirs."""
 
     def converted(record: Mapping[str, Any], fields: Mapping[str, str]) -> Parsed:
-        for name, value in record.items():
-            if value and names_files(name) and name not in fields.values():
+        for name in unread_files(file, record, fields):
+            if record[name]:
                 raise RecordError(
                     f'{clip(name)} is an image to load_dataset("imagefolder"), and not read in '
                     "this format (name it as dataset.fields.image, or rename the file)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -62,6 +62,13 @@ KNOWN = frozenset(
 def names_files(column: str) -> bool:
     """Tell whether load_dataset("imagefolder") makes images of a column, by its name."""
     return column in FILES or column.endswith(tuple(f"_{name}" for name in FILES))
+
+
+def unread_files(file: str, columns: Iterable[str], fields: Mapping[str, str]) -> list[str]:
+    """Return the columns of which load_dataset("imagefolder") makes images, and no other format."""
+    if file not in METADATA:
+        return []
+    return [name for name in columns if names_files(name) and name not in fields.values()]
 
 
 def misspelled(record: Mapping[str, Any], fields: Mapping[str, str]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from bye_lint.codes import INVALID_JSON
 from bye_lint.datasets.base import Reader, ReadSettings, to_sample
 from bye_lint.datasets.columns import has_columns, parse_columns
 from bye_lint.datasets.jsondecode import clip
-from bye_lint.datasets.names import KNOWN, METADATA, names_files
+from bye_lint.datasets.names import KNOWN, unread_files
 from bye_lint.datasets.raw import MAX_RECORD, RawRecord, file_hash, too_long
 from bye_lint.errors import MissingExtraError
 from bye_lint.records import Sample, Skipped
@@ -48,14 +48,14 @@ def sniff(path: Path, head: bytes, fields: Mapping[str, str]) -> bool:
     if path.suffix.lower() != ".parquet" or not head.startswith(MAGIC):
         return False
     try:
-        arrow = _pyarrow()
+        arrow = require_pyarrow("reading")
     except MissingExtraError:
         return True  # reading it will say what to install
     try:
         names = dict.fromkeys(arrow.parquet.read_schema(path).names, True)
     except (arrow.ArrowException, OSError, ValueError):
         return True  # reading it will say what is wrong
-    if _files(path, names, fields):
+    if unread_files(path.name, names, fields):
         return True  # reading it will say that they are not read
     image = {fields.get(role, role) for role in ("image", "images")}
     return bool(image & set(names)) and has_columns(names, fields)
@@ -69,7 +69,7 @@ def read(path: Path, settings: ReadSettings) -> Iterator[Sample | Skipped]:
     MissingExtraError
         If pyarrow is not installed.
     """
-    arrow = _pyarrow()
+    arrow = require_pyarrow("reading")
     row = 0
     try:
         with arrow.parquet.ParquetFile(path, **STREAMED) as file:
@@ -77,7 +77,7 @@ def read(path: Path, settings: ReadSettings) -> Iterator[Sample | Skipped]:
             twice = next((name for name in columns if columns.count(name) > 1), None)
             if twice is not None:
                 raise arrow.ArrowException(f"the column {clip(twice)} is there twice")
-            for name in _files(path, file.schema_arrow.names, settings.fields):
+            for name in unread_files(path.name, file.schema_arrow.names, settings.fields):
                 raise arrow.ArrowException(
                     f'{clip(name)} is an image to load_dataset("imagefolder"), and not read from '
                     "Parquet (name it as dataset.fields.image, or write metadata.jsonl)"
@@ -201,26 +201,25 @@ def _hashed(path: Path, _size: int, _changed: int) -> str:
     return file_hash(path)
 
 
-def _files(path: Path, names: Iterable[str], fields: Mapping[str, str]) -> list[str]:
-    """Return the columns of which load_dataset("imagefolder") makes images, and nobody else."""
-    if path.name not in METADATA:
-        return []
-    return [name for name in names if names_files(name) and name not in fields.values()]
-
-
 def _columns(names: list[str], fields: Mapping[str, str]) -> list[str]:
     wanted = {"id", *fields.values()}
     return [name for name in names if name in wanted or name.lower() in KNOWN]
 
 
-def _pyarrow() -> Any:
+def require_pyarrow(what: str) -> Any:
+    """Return pyarrow, which reading and cleaning Parquet need.
+
+    Raises
+    ------
+    MissingExtraError
+    """
     try:
         import pyarrow
         import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
         raise MissingExtraError(
-            "reading Parquet needs pyarrow, which is not installed",
+            f"{what} Parquet needs pyarrow, which is not installed",
             "pip install 'bye-lint[parquet]'",
         ) from error
     return pyarrow

@@ -12,12 +12,12 @@ from pathlib import Path
 from bye_lint.codes import IMAGE_OUTSIDE_ROOT, INVALID_JSON, IS_LFS_POINTER
 from bye_lint.datasets.base import Reader
 from bye_lint.datasets.beside import is_of_model, looks_like_data, may_hold_records
-from bye_lint.datasets.images import LFS_POINTER
 from bye_lint.datasets.jsonarray import scan_array
 from bye_lint.datasets.jsondecode import clip
 from bye_lint.datasets.jsonfile import HEAD, SUFFIXES, beginning, json_kind, peek
 from bye_lint.datasets.raw import BOM
 from bye_lint.errors import DatasetError
+from bye_lint.records import LFS_POINTER
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 from bye_lint.errors import ModelError
 from bye_lint.models.hub import weight_files
 from bye_lint.models.quantized import number_bytes
+from bye_lint.records import LFS_POINTER
 
 if TYPE_CHECKING:
     import torch
 
     from bye_lint.models.resolve import ResolvedModel
-
-#: How a Git LFS pointer begins (git-lfs, docs/spec.md).
-LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 TOO_LARGE = "Use a larger device, `quantization: 4bit`, or a smaller model."
 

@@ -11,13 +11,10 @@ from PIL import Image, UnidentifiedImageError
 
 from bye_lint.codes import IMAGE_TOO_LARGE, IS_LFS_POINTER, MISSING_IMAGE, UNDECODABLE_IMAGE
 from bye_lint.formats import open_image
-from bye_lint.records import ImageSource
+from bye_lint.records import LFS_POINTER, ImageSource
 from bye_lint.rules.av1 import frame_pixels
 from bye_lint.rules.costs import MOST_SCANS, has_too_many_scans, tiled_pixels
 from bye_lint.rules.doubles import other_format
-
-#: How a Git LFS pointer begins (git-lfs, docs/spec.md).
-LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 #: Bytes that a pixel may take in a file; an uncompressed pixel of four 16-bit channels has 8.
 _BYTES_A_PIXEL = 8

@@ -235,10 +235,8 @@ def test_formats_are_told_apart_by_their_beginning(data: bytes, form: str, other
     assert stream.tell() == 7
 
 
-@pytest.mark.parametrize("form", IMAGE_FORMATS)
+@pytest.mark.parametrize("form", [*readable_formats(), "MPO"])
 def test_no_image_is_taken_for_one_of_another_format(tmp_path: Path, form: str) -> None:
-    if form not in (*readable_formats(), "MPO"):
-        pytest.skip(f"this Pillow writes no {form}")
     for width, height in [(1, 1), (58, 10), (10, 58), (2, 266), (314, 522)]:
         for mode in ("RGB", "L"):
             assert check(encoded(form, (width, height), mode), tmp_path, True) == ("", "")
