@@ -24,6 +24,8 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 #: What makes a model: configuration, weights, tokenizer and processor; never code or pickles.
 _MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
+#: Chat templates beside the default one; `default.jinja` is it where there is no other.
+_TEMPLATES = "additional_chat_templates/*.jinja"
 
 #: Set to 1 by the operator, code from the model's repository may run. No policy can say so.
 REMOTE_CODE_VARIABLE = "BYE_LINT_TRUST_REMOTE_CODE"
@@ -101,7 +103,12 @@ def model_digest(path: Path) -> str:
         If the folder cannot be read or holds no such file.
     """
     files = sorted(
-        {file for pattern in _MODEL_FILES for file in path.glob(pattern) if file.is_file()}
+        {
+            file
+            for pattern in (*_MODEL_FILES, _TEMPLATES)
+            for file in path.glob(pattern)
+            if file.is_file()
+        }
     )
     files = [file for file in files if file.name not in _NO_PART]
     if not files:
@@ -113,7 +120,7 @@ def model_digest(path: Path) -> str:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise ModelError(f"{file}: cannot be read: {error.strerror}") from error
-        whole.update(f"{file.name}\0{digest}\n".encode())
+        whole.update(f"{file.relative_to(path).as_posix()}\0{digest}\n".encode())
     return whole.hexdigest()
 
 

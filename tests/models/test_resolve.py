@@ -57,6 +57,16 @@ def test_the_digest_follows_names(folder):
     assert model_digest(folder) != before
 
 
+def test_the_digest_follows_templates_that_may_be_the_only_ones(folder):
+    before = model_digest(folder)
+    (folder / "additional_chat_templates").mkdir()
+    (folder / "additional_chat_templates" / "default.jinja").write_text("{{ messages }}")
+    with_template = model_digest(folder)
+    assert with_template != before
+    (folder / "additional_chat_templates" / "default.jinja").write_text("{{ other }}")
+    assert model_digest(folder) not in (before, with_template)
+
+
 def test_an_adapter_changes_the_whole_digest(folder):
     adapter = folder.parent / "adapter"
     adapter.mkdir()
