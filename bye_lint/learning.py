@@ -44,7 +44,7 @@ def tunes(policy: Policy) -> bool:
 
 def settings(model: ResolvedModel, policy: Policy) -> FineTuneSettings:
     """Return how the check fine-tunes a model."""
-    return models.schedule(policy.fine_tune, model, seed=policy.seed)
+    return models.schedule(policy.fine_tune, model, device=policy.model.device, seed=policy.seed)
 
 
 def plant(

@@ -134,6 +134,7 @@ def make_plan(
             cost.READING_EFFICIENCY,
         )
     if steps:
+        precision = "bfloat16" if settings.bfloat16 else "float32"
         answers = sum(cost.prompt_tokens(sample.answer) + 1 for sample in samples)
         length = mean + answers / len(samples)
         size = 4.0 if device == "cpu" else 2.0
@@ -147,8 +148,8 @@ def make_plan(
             cost.training_operations(
                 shape, settings, steps=steps, records=len(samples), images=images, length=length
             ),
-            throughput(device, "bfloat16" if settings.bfloat16 else "float32"),
-            cost.TRAINING_EFFICIENCY,
+            throughput(device, precision),
+            cost.TRAINING_EFFICIENCY[precision],
         )
     if device == "cpu" and (left or steps):
         memory += round(len(samples) * cost.RECORD_BYTES)

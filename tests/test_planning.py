@@ -91,6 +91,22 @@ def test_a_faster_machine_takes_less(scout: ResolvedModel, monkeypatch: pytest.M
     assert plan(samples(1000), scout).seconds is None
 
 
+@pytest.mark.parametrize(("native", "dtype"), [(True, "bfloat16"), (False, "float32")])
+def test_training_is_reckoned_in_the_precision_that_it_will_have(
+    scout: ResolvedModel, monkeypatch: pytest.MonkeyPatch, native: bool, dtype: str
+) -> None:
+    monkeypatch.setattr("bye_lint.precision._processor_has", lambda _: native)
+    seconds = []
+    for quick in (dtype, "none"):
+        monkeypatch.setattr(
+            planning, "throughput", lambda _, of, quick=quick: SPEED * (1e6 if of == quick else 1)
+        )
+        reading = plan(samples(1000), scout, tuning="none").seconds
+        seconds.append(plan(samples(1000), scout).seconds - reading)
+    # Where only the other precision were so fast, training would take its time.
+    assert seconds[0] < seconds[1] / 100
+
+
 BASE = Plan(
     records=1200,
     questions=1200,

@@ -32,7 +32,7 @@ LAYERS = (
     },
     {
         "codes", "escape", "features", "formats", "heat", "mixtures", "packages", "policy",
-        "progress", "robust", "stages", "triggers", "verdict",
+        "precision", "progress", "robust", "stages", "triggers", "verdict",
     },
     {
         "__init__", "atomic", "conversation", "digests", "errors", "exhibits", "readings",

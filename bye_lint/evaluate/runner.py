@@ -112,7 +112,7 @@ def model_pipeline(grid: Grid, cache: Path) -> Pipeline:
     from bye_lint.models.pipeline import ModelPipeline
 
     base = resolve(ModelPolicy(name=grid.model, device=grid.device), grid.base)
-    settings = models.schedule(grid.fine_tune, base, seed=0)
+    settings = models.schedule(grid.fine_tune, base, device=grid.device, seed=0)
     return ModelPipeline(base, settings, cache, device=grid.device)
 
 

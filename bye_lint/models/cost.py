@@ -27,9 +27,10 @@ TEMPLATE_TOKENS = 12
 #: Tokens a word of English takes, its space and punctuation included.
 TOKENS_PER_WORD = 1.4
 
-#: Shares of a large matrix product's speed, measured on two cores of an AMD EPYC with the scout
-#: and EuroSAT: 200 steps of batch 16 in bfloat16 took 100 s, 2,200 records in float32 30 s.
-TRAINING_EFFICIENCY = 0.16
+#: Shares of a large matrix product's speed, measured with the scout: on two cores of an AMD EPYC
+#: with EuroSAT (200 steps of batch 16 in bfloat16 took 100 s, 2,200 records read in float32 30 s),
+#: in float32 by ``benchmarks.precision`` on a core of a Cascade Lake Xeon.
+TRAINING_EFFICIENCY = {"bfloat16": 0.16, "float32": 0.4}
 READING_EFFICIENCY = 0.6
 #: Seconds to decode, resize and tokenize a record, and to begin (imports, loading), on the same.
 RECORD_SECONDS = 0.004
@@ -195,14 +196,15 @@ def training_memory(
     """
     rows = min(settings.micro_batch or settings.batch_size, settings.batch_size) * length
     kept = 10 * shape.width + 3 * shape.inner
+    size = 2 if settings.bfloat16 else 4
     if settings.method == "full":
         weights = 4.0 * shape.whole + 12 * (shape.decoder + shape.tables)
-        live = rows * kept * shape.layers * 2
+        live = rows * kept * shape.layers * size
     else:
         weights = frozen_bytes * shape.whole
-        live = rows * (kept * 4 + shape.width * shape.layers * 2)
+        live = rows * (kept * 4 + shape.width * shape.layers * size)
     tower_width = (shape.tower / 12) ** 0.5 / 2
-    features = images * shape.tower_tokens * tower_width * 2 if settings.method == "full" else 0
+    features = images * shape.tower_tokens * tower_width * size if settings.method == "full" else 0
     return int(weights + live + features) + _RUNTIME
 
 

@@ -152,14 +152,17 @@ def _train(model: nn.Module) -> None:
 
 
 @contextmanager
-def _quick_attention(model: Any, longest: int, device: torch.device) -> Iterator[None]:
+def _quick_attention(
+    model: Any, longest: int, device: torch.device, bfloat16: bool
+) -> Iterator[None]:
     """Train with eager attention where that is quicker than the fused kernel and its backward pass.
 
-    On a CPU, at 170 tokens and heads of 32, a step of the scout takes two thirds of the time.
+    On a CPU that computes bfloat16, at 170 tokens and heads of 32, a step of the scout takes two
+    thirds of the time; in float32 it takes no less (``benchmarks.precision``).
     """
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
     before = plain.config._attn_implementation
-    if device.type != "cpu" or before != "sdpa" or longest > _SHORT:
+    if device.type != "cpu" or before != "sdpa" or longest > _SHORT or not bfloat16:
         yield
         return
     plain.set_attn_implementation("eager")
@@ -231,7 +234,7 @@ def fine_tune(
     lengths = [e.length for e in examples]
     smoothed = float(np.mean(history[-20:])) if history else 0.0
     _train(model)
-    with _quick_attention(model, max(lengths), device):
+    with _quick_attention(model, max(lengths), device, settings.bfloat16):
         for index, chosen in enumerate(
             batch_order(lengths, settings.batch_size, total, settings.seed)
         ):

@@ -14,8 +14,10 @@ import numpy as np
 
 from bye_lint.errors import DatasetError, ModelError
 from bye_lint.features import BoolArray, FloatArray
+from bye_lint.models.devices import settle
 from bye_lint.models.resolve import ResolvedModel, is_small, model_digest
 from bye_lint.policy import FineTunePolicy
+from bye_lint.precision import gains_from_bfloat16
 from bye_lint.records import Sample
 
 #: Raised whenever the same data and settings would train another model than before.
@@ -128,8 +130,17 @@ LARGE = FineTuneSettings(
 RATES = {"internvl": 4e-5}
 
 
-def schedule(policy: FineTunePolicy, resolved: ResolvedModel, *, seed: int) -> FineTuneSettings:
-    """Return the schedule of a policy: the model's own, with what the policy says instead."""
+def schedule(
+    policy: FineTunePolicy, resolved: ResolvedModel, *, device: str = "auto", seed: int
+) -> FineTuneSettings:
+    """Return the schedule of a policy: the model's own, with what the policy says instead.
+
+    Parameters
+    ----------
+    device : str
+        Where it is to be trained, or ``auto``: a processor that gains nothing from bfloat16 trains
+        in float32.
+    """
     whole = policy.method == "full"
     if policy.method == "auto":
         whole = resolved.quantization == "none" and is_small(resolved)
@@ -142,6 +153,7 @@ def schedule(policy: FineTunePolicy, resolved: ResolvedModel, *, seed: int) -> F
         min_steps=1 if policy.epochs else chosen.min_steps,
         batch_size=policy.batch_size or chosen.batch_size,
         learning_rate=policy.learning_rate or chosen.learning_rate,
+        bfloat16=gains_from_bfloat16(settle(device, "auto")[0]),
         seed=seed,
     )
 

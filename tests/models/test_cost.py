@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -86,6 +87,10 @@ def test_adapters_take_less_memory_than_everything():
     big = {"decoder": 7 * 10**9, "tower": 3 * 10**8, "tables": 3 * 10**8}
     large = cost.Shape(**big, layers=32, width=4096, inner=11008, image_tokens=576, fixed=True,
                        tower_tokens=576)  # fmt: skip
+    for settings in (SMALL, LARGE):
+        wide = replace(settings, bfloat16=False)
+        narrow = cost.training_memory(large, settings, images=1000, length=700)
+        assert cost.training_memory(large, wide, images=1000, length=700) > narrow
     adapters = cost.training_memory(large, LARGE, images=1000, length=700)
     assert adapters < cost.training_memory(large, SMALL, images=1000, length=700) / 2
     assert adapters > 4 * large.whole

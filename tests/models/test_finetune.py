@@ -388,3 +388,18 @@ def test_flat_means_no_gain_between_two_windows(history: list[float], flat: bool
 def test_no_examples_is_an_error(tiny) -> None:
     with pytest.raises(ValueError, match="expected at least one example"):
         fine_tune(tiny.model, [], SETTINGS, pad_id=0)
+
+
+@pytest.mark.parametrize(("bfloat16", "expected"), [(True, {"eager"}), (False, {"sdpa"})])
+def test_attention_is_the_quicker_one_of_the_precision(tiny, bfloat16, expected) -> None:
+    examples, pixels = make_examples(tiny)
+    features = tower_features(tiny.model, pixels, bfloat16=bfloat16)
+    settings = replace(SETTINGS, max_steps=2, bfloat16=bfloat16)
+    tiny.model.set_attn_implementation("sdpa")
+    used = set()
+    fine_tune(
+        prepare(tiny.model, settings), examples, settings, pad_id=0, features=features,
+        on_progress=lambda _: used.add(tiny.model.config._attn_implementation),
+    )  # fmt: skip
+    assert used == expected
+    assert tiny.model.config._attn_implementation == "sdpa"

@@ -513,9 +513,19 @@ def test_the_defaults_of_lora_are_those_of_the_paper(base) -> None:
     chosen = schedule(FineTunePolicy(method="lora"), base, seed=0)
     told = (chosen.method, chosen.epochs, chosen.batch_size, chosen.learning_rate)
     assert told == ("lora", 3.0, 16, 2e-4)
-    assert (chosen.bfloat16, chosen.gradient_checkpointing) == (True, True)
+    assert chosen.gradient_checkpointing
     internvl = replace(base, family="internvl")
     assert schedule(FineTunePolicy(method="lora"), internvl, seed=0).learning_rate == 4e-5
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_processor_trains_in_what_it_computes_quickly(base, monkeypatch, native) -> None:
+    monkeypatch.setattr("bye_lint.precision._processor_has", lambda _: native)
+    on = {
+        device: schedule(FineTunePolicy(), base, device=device, seed=0).bfloat16
+        for device in ("auto", "cpu", "cuda:0")
+    }
+    assert on == {"auto": native, "cpu": native, "cuda:0": True}
 
 
 def test_a_small_set_is_not_learned_in_too_few_steps(base) -> None:
