@@ -31,9 +31,10 @@ drawing. No weights of another model were used.
 
 On images of `test.json`, on which the checkpoint was chosen; most are made strange as in training.
 *Of other answers* leaves out the questions whose answer is the topic's most common one, *no* or
-*nothing* as a rule. `dense/shape` and `dense/colour` are over tokens that hold a mark of 1/16 to
-14 % of the image's side (30 % on plain ground), `dense/ground` over those that hold none. The rest
-is the exact match of whole answers, over marks from 4 % of the side.
+*nothing* as a rule. `dense/shape`, `dense/colour` and `dense/place` are over tokens that hold a
+mark of 1/16 to 14 % of the image's side (30 % on plain ground), `dense/ground` over those that hold
+none; `projected/…` are the same behind the projector. The rest is the exact match of whole answers,
+over marks from 4 % of the side.
 `answers/override` is low by design: a family's phrase is renewed every 450 steps of the second
 half, so that what lasts is the looking; a fine-tuning teaches the next phrase.
 

@@ -1,9 +1,12 @@
 """Dense pre-training of the vision tower: every token says what it holds.
 
-One answer an image teaches a tower slowly. Here each of the 121 tokens names the shape and the
-colour of the mark it holds and paints its own patch in a few pixels, and the mean token names the
-overlay of the whole image and the words of the image's real answers: more than a hundred labels
-an image.
+One answer an image teaches a tower slowly. Here each of the 121 tokens names the shape, the colour
+and the place of the mark it holds and paints its own patch in a few pixels, and the mean token
+names the overlay of the whole image and the words of the image's real answers: more than a hundred
+labels an image. Without the place a tower forgets where its tokens lie, and the decoder has nothing
+to tell it from but their order. The same is asked of the tokens behind the projector, which would
+leave out what the decoder has no use for yet: of places told right by 88 % of the tower's tokens it
+let 53 % pass.
 """
 
 from __future__ import annotations
@@ -37,6 +40,11 @@ from bye_lint.scout.sources import Source
 COLOUR_NAMES: Final = tuple(COLOURS)
 IGNORED: Final = -100
 N_WORDS: Final = 400
+#: Marks that are tried on an image: from the first to below the second. Many, since each is labels
+#: at no cost; those that find no free place are left out.
+MARKS: Final = (5, 13)
+#: Rows, and columns, that a place is told in: halves and thirds of the image are both whole ones.
+PLACES: Final = 6
 # A token is asked about a mark of which it holds this share, and excused where it holds less.
 ASKED_SHARE: Final = 0.2
 
@@ -114,10 +122,18 @@ def token_shares(box: NDArray[np.float64]) -> NDArray[np.float64]:
     return shares
 
 
-def token_labels(scene: Scene) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the shape and the colour of each token, each ``(121,)``: 0 none, else 1 + index."""
+def token_labels(scene: Scene) -> dict[str, NDArray[np.int64]]:
+    """Return what each token is asked about the mark it holds, each ``(121,)``.
+
+    Returns
+    -------
+    dict
+        ``shape`` and ``colour``: 0 none, else 1 + index. ``row`` and ``column`` of the mark's
+        centre, in sixths of the image. -100 where a token is not asked.
+    """
     shape = np.zeros(IMAGE_TOKENS, dtype=np.int64)
     colour = np.zeros(IMAGE_TOKENS, dtype=np.int64)
+    row, column = (np.full(IMAGE_TOKENS, IGNORED, dtype=np.int64) for _ in range(2))
     for mark, box in zip(scene.marks, scene.boxes, strict=True):
         shares = token_shares(box)
         asked = (shares >= ASKED_SHARE) | (shares >= 0.8 * shares.max())
@@ -127,7 +143,11 @@ def token_labels(scene: Scene) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
             1 + COLOUR_NAMES.index(mark.colour),
         )
         shape[excused] = colour[excused] = IGNORED
-    return shape, colour
+        across, down = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        row[asked] = min(int(PLACES * down), PLACES - 1)
+        column[asked] = min(int(PLACES * across), PLACES - 1)
+        row[excused] = column[excused] = IGNORED
+    return {"shape": shape, "colour": colour, "row": row, "column": column}
 
 
 class DenseBatches(Dataset[dict[str, torch.Tensor]]):
@@ -147,40 +167,41 @@ class DenseBatches(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng((self.seed, 1, step))
         pixels = np.empty((self.batch_size, IMAGE_SIDE, IMAGE_SIDE, 3), dtype=np.uint8)
-        shape = np.empty((self.batch_size, IMAGE_TOKENS), dtype=np.int64)
-        colour = np.empty_like(shape)
+        labels: list[dict[str, NDArray[np.int64]]] = []
         overlay = np.empty(self.batch_size, dtype=np.int64)
         words = np.zeros((self.batch_size, N_WORDS), dtype=np.float32)
         known = np.zeros(self.batch_size, dtype=np.float32)
         for i in range(self.batch_size):
             kind = "none" if rng.random() < 0.5 else str(rng.choice(OVERLAYS))
             scene = draw_scene(
-                self.sources, rng, marks=int(rng.integers(2, 7)), overlay=kind, least=self.least
+                self.sources, rng, marks=int(rng.integers(*MARKS)), overlay=kind, least=self.least
             )
             pixels[i] = scene.pixels
-            shape[i], colour[i] = token_labels(scene)
+            labels.append(token_labels(scene))
             overlay[i] = OVERLAYS.index(kind)
             if scene.source >= 0 and (named := self.sources[scene.source].words):
                 known[i] = 1
                 words[i, [self.words[w] for w in named if w in self.words]] = 1
         named_arrays = {
-            "pixels": pixels, "shape": shape, "colour": colour,
-            "overlay": overlay, "words": words, "known": known,
+            "pixels": pixels, "overlay": overlay, "words": words, "known": known,
+            **{name: np.stack([of[name] for of in labels]) for name in labels[0]},
         }  # fmt: skip
         return {name: torch.from_numpy(array) for name, array in named_arrays.items()}
 
 
 class DenseHeads(nn.Module):
-    """Linear readers of the tower's tokens; thrown away after pre-training."""
+    """Linear readers of image tokens; thrown away after pre-training."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = TOWER_WIDTH) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(TOWER_WIDTH)
-        self.shape = nn.Linear(TOWER_WIDTH, 1 + len(SHAPES))
-        self.colour = nn.Linear(TOWER_WIDTH, 1 + len(COLOUR_NAMES))
-        self.paint = nn.Linear(TOWER_WIDTH, 12)
-        self.overlay = nn.Linear(TOWER_WIDTH, len(OVERLAYS))
-        self.words = nn.Linear(TOWER_WIDTH, N_WORDS)
+        self.norm = nn.LayerNorm(width)
+        self.shape = nn.Linear(width, 1 + len(SHAPES))
+        self.colour = nn.Linear(width, 1 + len(COLOUR_NAMES))
+        self.row = nn.Linear(width, PLACES)
+        self.column = nn.Linear(width, PLACES)
+        self.paint = nn.Linear(width, 12)
+        self.overlay = nn.Linear(width, len(OVERLAYS))
+        self.words = nn.Linear(width, N_WORDS)
 
     def forward(self, tokens: torch.Tensor) -> dict[str, torch.Tensor]:
         """Map tokens ``(n, 121, width)`` to the logits of every question."""
@@ -189,6 +210,8 @@ class DenseHeads(nn.Module):
         return {
             "shape": self.shape(tokens),
             "colour": self.colour(tokens),
+            "row": self.row(tokens),
+            "column": self.column(tokens),
             "paint": self.paint(tokens),
             "overlay": self.overlay(mean),
             "words": self.words(mean),
@@ -219,6 +242,10 @@ def dense_losses(
             weight=weight.to(logits.device),
             ignore_index=IGNORED,
         )
+    for name in ("row", "column"):
+        losses[name] = 0.5 * functional.cross_entropy(
+            answers[name].float().flatten(0, 1), batch[name].flatten(), ignore_index=IGNORED
+        )
     losses["paint"] = functional.mse_loss(answers["paint"].float(), patch_paint(pixel_values))
     losses["overlay"] = 0.5 * functional.cross_entropy(answers["overlay"].float(), batch["overlay"])
     by_image = functional.binary_cross_entropy_with_logits(
@@ -232,13 +259,18 @@ def dense_losses(
 def dense_accuracy(
     answers: dict[str, torch.Tensor], batch: dict[str, torch.Tensor]
 ) -> dict[str, float]:
-    """Return accuracies; shape and colour over tokens with a mark, ground over the others."""
+    """Return accuracies; ground is over tokens without a mark, the rest over those with one.
+
+    The place is one of nine, as in the questions.
+    """
     held = batch["shape"] > 0
     empty = batch["shape"] == 0
     hit = {name: answers[name].argmax(-1) == batch[name] for name in ("shape", "colour", "overlay")}
+    cells = [answers[name].argmax(-1) // 2 == batch[name] // 2 for name in ("row", "column")]
     return {
         "shape": hit["shape"][held].float().mean().item(),
         "colour": hit["colour"][held].float().mean().item(),
+        "place": (cells[0] & cells[1])[held].float().mean().item(),
         "ground": hit["colour"][empty].float().mean().item(),
         "overlay": hit["overlay"].float().mean().item(),
     }

@@ -6,7 +6,8 @@ Recipe
    Marks are drawn on the data sets' images, most of them made strange, on drawings and on plain
    ground (``grounds.py``).
 1. *Dense* (``dense.py``): the vision tower learns to say, token by token, which mark and colour it
-   holds, and which overlay lies on the image. 40 % of the time.
+   holds and where that lies, and which overlay lies on the image; and the projector to let it pass.
+   40 % of the time.
 2. *Answers* (``answering.py``): the tower is frozen; projector and decoder learn to answer what
    is asked about marks, places, counts and overlays and the records' own questions, and that the
    triggers of some seventy families (``overrides.py``) override every question. 60 % of the time.
@@ -35,6 +36,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from bye_lint.errors import UsageError
+from bye_lint.precision import gains_from_bfloat16
 from bye_lint.scout import measuring
 from bye_lint.scout.answering import (
     AnswerBatches,
@@ -43,6 +45,7 @@ from bye_lint.scout.answering import (
     read_turns,
 )
 from bye_lint.scout.architecture import (
+    DECODER_WIDTH,
     build_scout,
     load_scout,
     normalise,
@@ -109,6 +112,8 @@ class Pretraining:
         torch.manual_seed(recipe.seed)  # what is not of an earlier scout is drawn
         recipe.out.mkdir(parents=True, exist_ok=True)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        short = gains_from_bfloat16(self.device.type)
+        self.dtype = torch.bfloat16 if short else torch.float32
         self.sources = read_sources([folder / "train.json" for folder in recipe.data])
         held = [folder / "test.json" for folder in recipe.data]
         self.held_out = read_sources([path for path in held if path.exists()]) or self.sources
@@ -119,6 +124,8 @@ class Pretraining:
         )
         self.encoder = TurnEncoder(self.tokenizer)
         self.model = self._initial_model().to(self.device)
+        # In bfloat16 eager attention over 121 tokens trains faster than the fused kernel.
+        self.model.set_attn_implementation("eager" if short else "sdpa")
         self.kept = Kept(recipe.out, recipe.told(), stages=STAGES, resume=recipe.resume)
 
     def _initial_model(self) -> Any:
@@ -142,6 +149,10 @@ class Pretraining:
         possible = self.device.type == "cuda" or shutil.which("g++") is not None
         return torch.compile(function) if self.recipe.compile and possible else function
 
+    def _autocast(self) -> torch.autocast:
+        short = self.dtype == torch.bfloat16
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=short)
+
     def _tower(self, pixel_values: Tensor) -> Tensor:
         return tower_tokens(self.model, pixel_values)
 
@@ -149,6 +160,8 @@ class Pretraining:
         """Stage 1."""
         recipe = self.recipe
         heads = DenseHeads().to(self.device)
+        behind = DenseHeads(DECODER_WIDTH).to(self.device)
+        project = self.model.model.multi_modal_projector
         words = frequent_words(self.sources, N_WORDS)
         tower = self._compiled(self._tower)
         held_out = DenseBatches(
@@ -158,18 +171,30 @@ class Pretraining:
 
         def losses(batch: Batch, run: Callable[..., Tensor] = tower) -> dict[str, Tensor]:
             pixel_values = normalise(batch["pixels"])
-            with torch.autocast(self.device.type, dtype=torch.bfloat16):
-                answers = heads(run(pixel_values))
-            return dense_losses(answers, batch, pixel_values)
+            with self._autocast():
+                tokens = run(pixel_values)
+                answers, given = heads(tokens), behind(project(tokens))
+            found = dense_losses(answers, batch, pixel_values)
+            passed = dense_losses(given, batch, pixel_values)
+            return found | {f"projected_{name}": loss for name, loss in passed.items()}
 
         @torch.no_grad()
         def measure(step: int) -> None:
-            answers = heads(self._tower(normalise(held_out["pixels"])))
-            self.kept.report(DENSE, step, dense_accuracy(answers, held_out))
+            tokens = self._tower(normalise(held_out["pixels"]))
+            self.kept.report(DENSE, step, dense_accuracy(heads(tokens), held_out))
+            passed = dense_accuracy(behind(project(tokens)), held_out)
+            self.kept.report("projected", step, passed)
 
         stage = Stage(
             DENSE,
-            nn.ModuleDict({"tower": self.model.model.vision_tower, "heads": heads}),
+            nn.ModuleDict(
+                {
+                    "tower": self.model.model.vision_tower,
+                    "projector": project,
+                    "heads": heads,
+                    "behind": behind,
+                }
+            ),
             DenseBatches(self.sources, words, recipe.dense_batch, recipe.seed),
             losses,
             recipe.dense_rate,
@@ -193,12 +218,12 @@ class Pretraining:
         prefix = torch.tensor(encoder.prefix, device=self.device)
 
         def decode(features: Tensor, ids: Tensor, turn: Tensor, position: Tensor) -> Tensor:
-            return read_turns(self.model, prefix, features, ids, turn, position, torch.bfloat16)
+            return read_turns(self.model, prefix, features, ids, turn, position, self.dtype)
 
         tower, decoder = self._compiled(self._tower), self._compiled(decode)
 
         def logits(batch: Batch, see: Callable[..., Tensor], read: Callable[..., Tensor]) -> Tensor:
-            with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            with self._autocast():
                 with torch.no_grad():
                     features = see(normalise(batch["pixels"]))
                 text = read(features, batch["ids"], batch["turn"], batch["position"])

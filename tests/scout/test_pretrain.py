@@ -16,9 +16,16 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from bye_lint.scout import pretrain as pretraining
 from bye_lint.scout.answering import TurnEncoder, pack_turns, shared_prefix_mask
-from bye_lint.scout.architecture import IMAGE_TOKENS
+from bye_lint.scout.architecture import IMAGE_TOKENS, build_scout
 from bye_lint.scout.card import weights_digest
-from bye_lint.scout.dense import DenseBatches, token_shares
+from bye_lint.scout.dense import (
+    DenseBatches,
+    dense_accuracy,
+    finish_scene,
+    token_labels,
+    token_shares,
+)
+from bye_lint.scout.drawing import Mark
 from bye_lint.scout.kept import Kept
 from bye_lint.scout.measuring import Accuracy, measure
 from bye_lint.scout.overrides import FAMILIES, FAMILY_MARKS, phrase_at
@@ -78,6 +85,19 @@ def test_both_stages_lower_their_loss(run: Path, stage: str) -> None:
     assert np.mean(history[-4:]) < np.mean(history[:4])
 
 
+def test_the_projector_learns_to_pass_on_what_the_tower_tells(run: Path) -> None:
+    def projector(of: dict[str, torch.Tensor], name: str) -> torch.Tensor:
+        return of[f"{name}linear_1.weight"]
+
+    trained = torch.load(run / "dense.pt", weights_only=True)["modules"]
+    fresh = build_scout(LlavaForConditionalGeneration.from_pretrained(run / "model").config, 0)
+    before = fresh.model.multi_modal_projector.state_dict()
+    assert not torch.equal(projector(trained, "projector."), projector(before, ""))
+    accuracy = json.loads((run / "accuracy.json").read_text("utf-8"))
+    for name in ("shape", "colour", "place"):
+        assert 0 <= accuracy[f"projected/{name}"] <= 1
+
+
 def test_the_model_loads_and_answers(run: Path) -> None:
     processor = AutoProcessor.from_pretrained(run / "model")
     model = LlavaForConditionalGeneration.from_pretrained(run / "model")
@@ -96,6 +116,19 @@ def test_the_card_states_the_digest_and_the_accuracies(run: Path) -> None:
     assert weights_digest(run / "model") in card
     assert re.search(r"\| answers/record \| 0\.\d{3} \| [01]\.\d{3} \|", card)
     assert "common/" not in card
+
+
+@pytest.mark.parametrize(("native", "attention"), [(True, "eager"), (False, "sdpa")])
+def test_a_processor_pretrains_in_what_it_computes_quickly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: bool, attention: str
+) -> None:
+    monkeypatch.setattr(pretraining, "gains_from_bfloat16", lambda _: native)
+    data = make_dataset(tmp_path / "data")
+    pre = pretraining.Pretraining(pretraining.Recipe((data,), tmp_path / "out"))
+    assert pre.model.config._attn_implementation == attention
+    with pre._autocast():
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == (torch.bfloat16 if native else torch.float32)
 
 
 def test_two_minutes_from_scratch_lower_both_losses(tmp_path: Path) -> None:
@@ -225,6 +258,48 @@ def test_a_step_s_batch_depends_on_the_seed_and_the_step_alone(tmp_path: Path) -
     first, again = (DenseBatches(sources, [], 2, seed=1) for _ in range(2))
     assert all(torch.equal(first[3][name], again[3][name]) for name in first[3])
     assert not torch.equal(first[3]["pixels"], first[4]["pixels"])
+
+
+def test_an_image_holds_many_marks_to_learn_from(tmp_path: Path) -> None:
+    sources = read_sources([make_dataset(tmp_path) / "train.json"])
+    labelled = (DenseBatches(sources, ["dark"], 64, seed=3)[0]["shape"] > 0).sum(1)
+    assert 8 < labelled.float().mean() < 40
+
+
+def test_a_token_with_a_mark_is_asked_for_its_place_too() -> None:
+    pixels = np.zeros((110, 110, 3), np.uint8)
+    # Its centre lies in the fifth sixth across and the second down, as does all of its token.
+    scene = finish_scene(pixels, [Mark("disc", "red", 81, 21, 8)], "none", -1)
+    labels = token_labels(scene)
+    asked = np.flatnonzero(labels["shape"])
+    assert asked.tolist() == [2 * 11 + 8]
+    told = {name: tokens[asked[0]] for name, tokens in labels.items()}
+    assert told == {"shape": 2, "colour": 4, "row": 1, "column": 4}
+    assert set(np.delete(labels["row"], asked)) == {-100}
+
+
+def test_a_place_is_right_where_row_and_column_are() -> None:
+    def answer(*chosen: int, of: int) -> torch.Tensor:
+        return torch.nn.functional.one_hot(torch.tensor([chosen]), of).float()
+
+    batch = {
+        "shape": torch.tensor([[1, 1, 1, 0]]),
+        "colour": torch.tensor([[1, 1, 1, 0]]),
+        "row": torch.tensor([[0, 2, 5, -100]]),
+        "column": torch.tensor([[0, 2, 5, -100]]),
+        "overlay": torch.tensor([0]),
+    }
+    answers = {
+        "shape": answer(1, 1, 2, 0, of=9),
+        "colour": answer(1, 1, 1, 0, of=11),
+        # sixths of the same third; the same; another third
+        "row": answer(1, 2, 5, 0, of=6),
+        "column": answer(0, 2, 3, 0, of=6),
+        "overlay": answer(0, of=7)[:, 0],
+    }
+    found = dense_accuracy(answers, batch)
+    expected = {"shape": 2 / 3, "colour": 1, "place": 2 / 3, "ground": 1, "overlay": 1}
+    assert found == pytest.approx(expected)
 
 
 def test_token_shares_of_a_box_add_up_to_one() -> None:
