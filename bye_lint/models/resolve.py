@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bye_lint.errors import ModelError
 from bye_lint.models.adapters import CONFIG as ADAPTER_CONFIG
 from bye_lint.models.adapters import WEIGHTS as ADAPTER_WEIGHTS
 from bye_lint.models.adapters import trained_on
 from bye_lint.models.families import find_family
-from bye_lint.models.hub import INDEX, TRUE, WEIGHTS, Hub, missing_parts, stray_part, weight_files
+from bye_lint.models.folder import read_config, require_parts
+from bye_lint.models.hub import TRUE, Hub, weight_files
 from bye_lint.models.quantized import stored_quantization
 from bye_lint.policy import ModelPolicy
 
@@ -34,8 +33,6 @@ _ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
 
 #: Files that a training run leaves beside the model and that do not change what it computes.
 _NO_PART = frozenset({"trainer_state.json", "train_results.json", "all_results.json"})
-
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +182,9 @@ def resolve_model(
             f"{policy.name}: no such model folder (looked in {folder.parent}){_meant(folder)}",
             "Give a folder relative to the policy, or a hub id such as org/name.",
         )
-    config = _read_config(folder, policy.name)
+    config = read_config(folder, policy.name)
     family = find_family(config, policy.name)
-    _require_weights(folder, policy.name)
+    require_parts(folder, policy.name)
     trained_on(folder)  # an adapter in the model's own folder is laid on with it
     stored = stored_quantization(config)
     if stored and policy.quantization not in ("none", stored):
@@ -222,72 +219,6 @@ SMALL_BYTES = 200_000_000
 def is_small(resolved: ResolvedModel) -> bool:
     """Whether a model is small enough to be trained whole, by the size of its weight files."""
     return sum(f.stat().st_size for f in weight_files(resolved.path)) <= SMALL_BYTES
-
-
-def _read_config(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise ModelError(
-            f"{name}: not a model, config.json is missing",
-            "Name the folder that save_pretrained() wrote.",
-        )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{name}/config.json: cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise ModelError(f"{name}/config.json: expected an object, got {type(config).__name__}")
-    if config.get("transformers_weights") is not None:  # the digest would not be of these
-        raise ModelError(
-            f"{name}/config.json: takes the weights from another file (transformers_weights)",
-            f"Take that key out, and name the weights {WEIGHTS}.",
-        )
-    return config
-
-
-def _require_weights(folder: Path, name: str) -> None:
-    index = folder / INDEX
-    if index.is_file():
-        try:
-            stray, (missing, parts) = stray_part(folder), missing_parts(folder)
-        except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise ModelError(f"{name}/{INDEX}: cannot be read: {error}") from error
-        if stray:
-            raise ModelError(
-                f"{name}/{INDEX}: names {stray[:80]!r}, which is no weight file of this folder",
-                "Save the model with save_pretrained(), which lays its weights beside config.json.",
-            )
-        if missing:
-            raise ModelError(
-                f"{name}: {len(missing)} of {parts} weight files are missing ({missing[0]})",
-                "Download the model again.",
-            )
-    elif not (folder / WEIGHTS).is_file():
-        if any(file for pattern in _PICKLES for file in folder.glob(pattern)):
-            raise ModelError(
-                f"{name}: the weights are pickles, which can run code when they are loaded",
-                "Save the model with save_pretrained(), which writes safetensors.",
-            )
-        raise ModelError(
-            f"{name}: not a model, model.safetensors is missing",
-            "Name the folder that save_pretrained() wrote.",
-        )
-    has_tokenizer = any(
-        (folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json")
-    )
-    if not has_tokenizer:
-        raise ModelError(
-            f"{name}: the tokenizer is missing (tokenizer.json)",
-            "Save the processor beside the model: processor.save_pretrained(folder).",
-        )
-    has_processor = any(
-        (folder / file).is_file() for file in ("processor_config.json", "preprocessor_config.json")
-    )
-    if not has_processor:
-        raise ModelError(
-            f"{name}: the image processor is missing (processor_config.json)",
-            "Save the processor beside the model: processor.save_pretrained(folder).",
-        )
 
 
 def _meant(folder: Path) -> str:

@@ -124,7 +124,7 @@ class Pretraining:
         )
         self.encoder = TurnEncoder(self.tokenizer)
         self.model = self._initial_model().to(self.device)
-        # In bfloat16 eager attention over 121 tokens trains faster than the fused kernel.
+        # On a CPU eager attention over 121 tokens, heads of 32, is faster in bfloat16 alone.
         self.model.set_attn_implementation("eager" if short else "sdpa")
         self.kept = Kept(recipe.out, recipe.told(), stages=STAGES, resume=recipe.resume)
 
