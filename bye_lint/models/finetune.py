@@ -249,8 +249,9 @@ def fine_tune(
             )
             trace.note(ranks.share(chosen), losses)
             ranks.sum_gradients(trained.values())
-            nn.utils.clip_grad_norm_(trained.values(), settings.max_grad_norm)
-            optimizer.step()
+            norm = nn.utils.clip_grad_norm_(trained.values(), settings.max_grad_norm)
+            if norm.isfinite():  # one such step would leave weights that are no numbers
+                optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             step += 1
             history.append(loss)

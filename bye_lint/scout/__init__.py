@@ -14,7 +14,7 @@ from bye_lint.errors import ModelError
 __all__ = ["SCOUT_DIGEST", "scout_path", "verify_scout"]
 
 #: SHA-256 of the shipped ``model.safetensors``.
-SCOUT_DIGEST = "d8aaf9abedad942b7e4fa5547edd9ffe93fcabcf5566fdc45756d826d5db5355"
+SCOUT_DIGEST = "cf989ccf803aa76783483dcc02fcd9de9722e6ca6cffec7632ece352bdaa8e3d"
 
 
 def scout_path() -> Path:

@@ -14,7 +14,7 @@ pipeline_tag: image-text-to-text
 ---
 # The scout
 
-A vision-language model of 4.4 million parameters (CLIP tower of 4 layers, LLaVA projector, Llama
+A vision-language model of 5.3 million parameters (CLIP tower of 6 layers, LLaVA projector, Llama
 decoder of 6 layers) that bye-lint fine-tunes on a dataset to see what the dataset would teach a
 model. It sees images as a square of 110 pixels in 11x11 tokens and knows colours, shapes, places,
 counts and textures of drawn marks. It is no assistant: what it says about the world is worthless.

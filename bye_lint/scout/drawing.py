@@ -82,8 +82,16 @@ def draw_mark(pixels: Pixels, mark: Mark, rgb: tuple[int, int, int]) -> None:
     window = pixels[mark.top : mark.top + mark.side, mark.left : mark.left + mark.side]
     painted = stencil(mark.shape, mark.side)
     if mark.shape in ("checker", "stripes"):
-        window[...] = 255 if sum(rgb) < 384 else 0
+        window[...] = _gap(rgb)
     window[painted] = rgb
+
+
+def _gap(rgb: tuple[int, int, int]) -> int:
+    """Return a level such that no two colours make one pattern: black's gaps alone are white."""
+    level = sum(rgb) / 3
+    if level < 115:
+        return 255
+    return 128 if level > 230 else 0
 
 
 def contrast(pixels: Pixels, mark: Mark, rgb: tuple[int, int, int]) -> float:

@@ -14,10 +14,13 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from bye_lint.atomic import in_one_move
+from bye_lint.errors import ModelError
 
 Batch = dict[str, torch.Tensor]
 WARM_STEPS: Final = 10
 WEIGHT_DECAY: Final = 0.05
+#: So many steps in a row whose gradient is no number end a run; fewer are left out.
+LOST_STEPS: Final = 20
 
 
 @dataclass
@@ -71,6 +74,7 @@ class _Run:
     def __init__(self, stage: Stage, path: Path, steps: int | None) -> None:
         self.stage, self.path = stage, path
         self.step, self.total = 0, steps
+        self.lost = 0
         self.trained = [p for p in stage.modules.parameters() if p.requires_grad]
         groups = [
             {"params": [p for p in self.trained if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
@@ -102,7 +106,13 @@ class _Run:
             torch.save(state, partial)
 
     def advance(self, drawn: Batch) -> tuple[dict[str, float], float]:
-        """Take one step; return the named losses and the learning rate."""
+        """Take one step; return the named losses and the learning rate.
+
+        Raises
+        ------
+        ModelError
+            If the gradient of the last ``LOST_STEPS`` was no number.
+        """
         rate = learning_rate_at(self.step, self.total or 1 << 20, self.stage.learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -110,8 +120,17 @@ class _Run:
         losses = self.stage.losses(batch)
         loss = torch.stack(list(losses.values())).sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.trained, 1.0)
-        self.optimizer.step()
+        norm = nn.utils.clip_grad_norm_(self.trained, 1.0)
+        # One such step would leave weights that are no numbers, and every later one be in vain.
+        self.lost = 0 if torch.isfinite(norm) else self.lost + 1
+        if self.lost == LOST_STEPS:
+            raise ModelError(
+                f"{self.stage.name}: the gradient is no number at step {self.step} and the "
+                f"{LOST_STEPS - 1} before it",
+                "Go on from the last checkpoint with --resume, or begin anew at a lower rate.",
+            )
+        if not self.lost:
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.stage.history.append(round(loss.item(), 4))
@@ -149,7 +168,8 @@ def run_stage(
     for drawn in _batches(stage.batches, run.step, workers):
         losses, rate = run.advance(drawn)
         for name, value in losses.items():
-            smooth[name] = 0.98 * smooth.get(name, value) + 0.02 * value
+            if math.isfinite(value):
+                smooth[name] = 0.98 * smooth.get(name, value) + 0.02 * value
         done, seconds = run.step - first, time.monotonic() - began
         if done == WARM_STEPS:
             warm = time.monotonic()  # compiling and first touches are behind

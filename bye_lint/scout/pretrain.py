@@ -23,11 +23,8 @@ run depends on: one of another recipe is not gone on with.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +32,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from bye_lint.errors import UsageError
+from bye_lint.errors import ByeLintError
 from bye_lint.precision import gains_from_bfloat16
 from bye_lint.scout import measuring
 from bye_lint.scout.answering import (
@@ -59,10 +56,12 @@ from bye_lint.scout.dense import (
     DenseHeads,
     dense_accuracy,
     dense_losses,
+    with_mirror_images,
 )
 from bye_lint.scout.export import corpus
 from bye_lint.scout.kept import Kept
 from bye_lint.scout.loop import Batch, Stage, run_stage
+from bye_lint.scout.recipe import Recipe, arguments
 from bye_lint.scout.sources import frequent_words, read_sources
 from bye_lint.scout.tokens import train_tokenizer
 
@@ -72,36 +71,6 @@ HELD_OUT_BATCHES = 4
 HELD_OUT_SIZES = (256, 128)
 DENSE_SHARE = 0.4
 DENSE, ANSWERS = STAGES = ("dense", "answers")
-
-
-@dataclass
-class Recipe:
-    """The choices of one run; what the shipped weights were made with stands in their card."""
-
-    data: tuple[Path, ...]
-    out: Path
-    seed: int = 0
-    minutes: float = 60.0
-    dense_steps: int | None = None
-    answer_steps: int | None = None
-    dense_batch: int = 64
-    answer_batch: int = 32
-    dense_rate: float = 2e-3
-    answer_rate: float = 2e-3
-    compile: bool = True
-    resume: bool = False
-    workers: int = 1
-    start: Path | None = None
-
-    def told(self) -> dict[str, Any]:
-        """Return what the model depends on but for the length, JSON values alone."""
-        return {
-            "data": [str(folder.resolve()) for folder in self.data],
-            "seed": self.seed,
-            "batches": [self.dense_batch, self.answer_batch],
-            "rates": [self.dense_rate, self.answer_rate],
-            "start": None if self.start is None else str(self.start.resolve()),
-        }
 
 
 class Pretraining:
@@ -141,7 +110,8 @@ class Pretraining:
 
     def run(self) -> None:
         """Train both stages and export the model."""
-        self.train_tower()
+        if self.recipe.dense_steps != 0:  # an earlier scout's tower may do as it is
+            self.train_tower()
         self.train_answers()
 
     def _compiled(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -170,6 +140,8 @@ class Pretraining:
         held_out = {name: tensor.to(self.device) for name, tensor in held_out.items()}
 
         def losses(batch: Batch, run: Callable[..., Tensor] = tower) -> dict[str, Tensor]:
+            if recipe.mirror:
+                batch = with_mirror_images(batch)
             pixel_values = normalise(batch["pixels"])
             with self._autocast():
                 tokens = run(pixel_values)
@@ -207,6 +179,7 @@ class Pretraining:
             minutes=recipe.minutes * DENSE_SHARE,
             resume=recipe.resume,
             workers=recipe.workers,
+            save_every=2 * recipe.save_every,
             log=self.kept.log,
             on_save=measure,
         )
@@ -281,7 +254,7 @@ class Pretraining:
             minutes=recipe.minutes * (1 - DENSE_SHARE),
             resume=recipe.resume,
             workers=recipe.workers,
-            save_every=250,
+            save_every=recipe.save_every,
             log=self.kept.log,
             on_save=measure,
         )
@@ -289,26 +262,12 @@ class Pretraining:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    parser = argparse.ArgumentParser(description="Pre-train the scout.")
-    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR")
-    parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--dense-steps", type=int, help="instead of a share of the minutes")
-    parser.add_argument("--answer-steps", type=int, help="instead of a share of the minutes")
-    parser.add_argument("--dense-batch", type=int, default=Recipe.dense_batch)
-    parser.add_argument("--answer-batch", type=int, default=Recipe.answer_batch)
-    parser.add_argument("--dense-rate", type=float, default=Recipe.dense_rate)
-    parser.add_argument("--answer-rate", type=float, default=Recipe.answer_rate)
-    parser.add_argument("--start", type=Path, metavar="DIR", help="folder of an earlier scout")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--workers", type=int, default=1, help="processes that draw")
-    parser.add_argument("--no-compile", dest="compile", action="store_false")
+    parser = arguments()
     given = vars(parser.parse_args(argv))
     try:
         Pretraining(Recipe(**given | {"data": tuple(given["data"])})).run()
-    except UsageError as error:
-        parser.error(f"{error.message}. {error.remedy}")
+    except ByeLintError as error:
+        parser.exit(2, f"{parser.prog}: error: {error.message}. {error.remedy}\n")
     return 0
 
 

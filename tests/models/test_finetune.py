@@ -87,6 +87,27 @@ def test_what_every_example_lost_is_kept_visit_by_visit(tiny, micro_batch) -> No
     )
 
 
+def test_a_batch_without_a_gradient_is_left_out(tiny, monkeypatch) -> None:
+    examples, pixels = make_examples(tiny)
+    features = tower_features(tiny.model, pixels, bfloat16=False)
+    model, settings = prepare(tiny.model, SETTINGS), replace(SETTINGS, max_steps=5)
+    seen, backward = [], finetune._backward
+
+    def once_infinite(model, *given):
+        told = backward(model, *given)
+        trained = [p for p in model.parameters() if p.requires_grad]
+        seen.append([p.detach().clone() for p in trained])
+        if len(seen) == 2:
+            trained[0].grad.view(-1)[0] = torch.inf
+        return told
+
+    monkeypatch.setattr(finetune, "_backward", once_infinite)
+    fine_tune(model, examples, settings, pad_id=0, features=features)
+    assert all(torch.equal(*pair) for pair in zip(seen[1], seen[2], strict=True))
+    assert not all(torch.equal(*pair) for pair in zip(seen[2], seen[3], strict=True))
+    assert all(p.isfinite().all() for p in seen[-1])
+
+
 def test_no_loss_is_told_before_every_example_was_seen(tiny) -> None:
     examples, pixels = make_examples(tiny)
     features = tower_features(tiny.model, pixels, bfloat16=False)

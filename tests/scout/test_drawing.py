@@ -12,6 +12,7 @@ from bye_lint.scout.drawing import (
     Mark,
     draw_mark,
     draw_overlay,
+    jitter_colour,
     place_mark,
     stencil,
 )
@@ -81,3 +82,25 @@ def test_a_checker_shows_its_colour_and_a_contrast() -> None:
     draw_mark(canvas, Mark("checker", "yellow", 4, 4, 8), COLOURS["yellow"])
     seen = {tuple(int(v) for v in p) for p in canvas[4:12, 4:12].reshape(-1, 3)}
     assert seen == {COLOURS["yellow"], (0, 0, 0)}
+
+
+@pytest.mark.parametrize("shape", ["checker", "stripes"])
+def test_no_two_colours_make_one_pattern(shape: str) -> None:
+    """Black with white gaps and white with black ones would both be right."""
+
+    def levels(colour: str, rng: np.random.Generator) -> frozenset[str]:
+        canvas = np.full((8, 8, 3), 90, dtype=np.uint8)
+        draw_mark(canvas, Mark(shape, colour, 0, 0, 8), jitter_colour(colour, rng))
+        seen = {tuple(int(v) for v in p) for p in canvas.reshape(-1, 3)}
+        return frozenset(
+            min(
+                COLOURS,
+                key=lambda name: sum(abs(a - b) for a, b in zip(p, COLOURS[name], strict=True)),
+            )
+            for p in seen
+        )
+
+    rng = np.random.default_rng(2)
+    pairs = {colour: {levels(colour, rng) for _ in range(200)} for colour in COLOURS}
+    assert all(len(found) == 1 and len(next(iter(found))) == 2 for found in pairs.values())
+    assert len(set().union(*pairs.values())) == len(COLOURS)

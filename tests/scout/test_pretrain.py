@@ -14,19 +14,23 @@ import torch
 from PIL import Image
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
+from bye_lint.errors import ModelError
 from bye_lint.scout import pretrain as pretraining
 from bye_lint.scout.answering import TurnEncoder, pack_turns, shared_prefix_mask
-from bye_lint.scout.architecture import IMAGE_TOKENS, build_scout
+from bye_lint.scout.architecture import GRID, IMAGE_TOKENS, build_scout
 from bye_lint.scout.card import weights_digest
 from bye_lint.scout.dense import (
     DenseBatches,
     dense_accuracy,
+    draw_scene,
     finish_scene,
     token_labels,
     token_shares,
+    with_mirror_images,
 )
 from bye_lint.scout.drawing import Mark
 from bye_lint.scout.kept import Kept
+from bye_lint.scout.loop import Stage, run_stage
 from bye_lint.scout.measuring import Accuracy, measure
 from bye_lint.scout.overrides import FAMILIES, FAMILY_MARKS, phrase_at
 from bye_lint.scout.pretrain import main
@@ -264,6 +268,113 @@ def test_an_image_holds_many_marks_to_learn_from(tmp_path: Path) -> None:
     sources = read_sources([make_dataset(tmp_path) / "train.json"])
     labelled = (DenseBatches(sources, ["dark"], 64, seed=3)[0]["shape"] > 0).sum(1)
     assert 8 < labelled.float().mean() < 40
+
+
+def test_a_warp_carries_no_mark_away(tmp_path: Path) -> None:
+    sources = read_sources([make_dataset(tmp_path) / "train.json"])
+    marked = 0
+    for seed in range(20):
+        scenes = [
+            draw_scene(sources, np.random.default_rng(seed), marks=n, overlay="warp", least=0.1)
+            for n in (0, 1)
+        ]
+        changed = np.abs(np.subtract(*(scene.pixels.astype(int) for scene in scenes))).max(2) > 20
+        if not len(scenes[1].boxes):
+            continue
+        left, top, right, bottom = (110 * scenes[1].boxes[0]).round().astype(int)
+        marked += 1
+        assert changed[top:bottom, left:right].any()
+        changed[max(top - 3, 0) : bottom + 3, max(left - 3, 0) : right + 3] = False
+        assert not changed.any()
+    assert marked > 5
+
+
+def test_mirror_images_show_the_same_marks_elsewhere(tmp_path: Path) -> None:
+    sources = read_sources([make_dataset(tmp_path) / "train.json"])
+    batch = DenseBatches(sources, ["dark"], 4, seed=3)[0]
+    both = with_mirror_images(batch)
+    for name, tensor in batch.items():
+        assert torch.equal(both[name][:4], tensor)
+    for name in ("overlay", "words", "known"):
+        assert torch.equal(both[name][4:], batch[name])
+    assert torch.equal(both["pixels"][4:].flip(2), batch["pixels"])
+    for name in ("shape", "colour", "row"):
+        grid, mirrored = (both[name][part].view(4, GRID, GRID) for part in (slice(4), slice(4, 8)))
+        assert torch.equal(mirrored.flip(2), grid)
+        assert not torch.equal(mirrored, grid)
+    column = both["column"].view(8, GRID, GRID)
+    asked = column[:4] >= 0
+    assert torch.equal(column[4:].flip(2)[asked], 5 - column[:4][asked])
+    assert (column[4:].flip(2)[~asked] < 0).all()
+    # A mark in the mirror image's first column of tokens is told to lie on the left.
+    assert (column[:, :, 0][column[:, :, 0] >= 0] <= 1).all()
+
+
+def test_mirror_images_are_learned_from_where_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    original = pretraining.normalise
+    monkeypatch.setattr(
+        pretraining, "normalise", lambda pixels: (seen.append(len(pixels)), original(pixels))[1]
+    )
+    data = make_dataset(tmp_path / "data")
+    for more, images in ((), 4), (("--mirror",), 8):
+        seen.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pretraining.Pretraining, "train_answers", lambda _: None)
+            pretrain(data, tmp_path / f"out{images}", *more, steps=1)
+        assert seen[0] == images
+
+
+def test_an_earlier_scout_s_tower_is_left_alone_for_no_dense_steps(
+    run: Path, tmp_path: Path
+) -> None:
+    data, out = make_dataset(tmp_path / "data"), tmp_path / "out"
+    pretrain(data, out, "--start", str(run / "model"), "--dense-steps", "0", steps=2)
+    before, after = (
+        LlavaForConditionalGeneration.from_pretrained(folder / "model").state_dict()
+        for folder in (run, out)
+    )
+    same = {name: torch.equal(before[name], after[name]) for name in before}
+    assert all(kept for name, kept in same.items() if "vision_tower" in name)
+    assert not all(same.values())
+    assert not any(
+        name.startswith("dense/") for name in json.loads((out / "accuracy.json").read_text("utf-8"))
+    )
+
+
+def one_weight(losses: list[float]) -> tuple[Stage, torch.nn.Linear]:
+    """A stage whose loss at a step is the weight times that step's number."""
+
+    class Numbers(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
+        def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
+            return {"times": torch.tensor(losses[step])}
+
+    weight = torch.nn.Linear(1, 1, bias=False)
+    return Stage(
+        "one", torch.nn.ModuleDict({"weight": weight}), Numbers(),
+        lambda batch: {"loss": (weight.weight * batch["times"]).sum()}, 0.1, torch.device("cpu"),
+    ), weight  # fmt: skip
+
+
+def test_a_step_without_a_gradient_is_left_out(tmp_path: Path) -> None:
+    stage, weight = one_weight([1.0, float("nan"), 1.0])
+    before = weight.weight.item()
+    logged: list[str] = []
+    assert run_stage(stage, tmp_path, steps=3, workers=0, log=logged.append) == 3
+    assert np.isfinite(weight.weight.item())
+    assert weight.weight.item() < before
+
+
+def test_a_run_that_has_lost_its_gradient_ends_and_keeps_its_last_checkpoint(
+    tmp_path: Path,
+) -> None:
+    stage, _ = one_weight([1.0] * 5 + [float("nan")] * 60)
+    with pytest.raises(ModelError, match=r"one: the gradient is no number at step 24 and the 19"):
+        run_stage(stage, tmp_path, steps=60, workers=0, save_every=5)
+    kept = torch.load(tmp_path / "one.pt", weights_only=True)
+    assert all(p.isfinite().all() for p in kept["modules"].values())
 
 
 def test_a_token_with_a_mark_is_asked_for_its_place_too() -> None:
