@@ -254,8 +254,9 @@ def fine_tune(
                 optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             step += 1
-            history.append(loss)
-            smoothed = loss if step == 1 else 0.9 * smoothed + 0.1 * loss
+            # What comes of a batch left out would make every mean over the losses no number.
+            history.append(loss if np.isfinite(loss) else smoothed)
+            smoothed = history[0] if step == 1 else 0.9 * smoothed + 0.1 * history[-1]
             progress = Progress(step, total, smoothed, history)
             if on_progress is not None:
                 on_progress(progress)
