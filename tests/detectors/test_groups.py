@@ -40,6 +40,15 @@ def test_attention_that_is_alone_has_to_be_overwhelming(
 
 
 @pytest.mark.parametrize(
+    ("count", "alike", "found"), [(9, 0.0, False), (10, 0.0, True), (9, 0.8, True)]
+)
+def test_a_handful_that_attention_alone_sets_apart_is_no_population(
+    count: int, alike: float, found: bool
+) -> None:
+    assert convincing(accusation(50.0, alike, np.arange(N) < count)) is found
+
+
+@pytest.mark.parametrize(
     ("separation", "alike", "spared"), [(4.9, 0.8, True), (5.0, 0.8, False), (4.9, 0.7, False)]
 )
 def test_who_answers_otherwise_is_spared_where_the_answers_accuse(
