@@ -13,6 +13,9 @@ from bye_lint.detectors.posterior import posterior_of_second
 from bye_lint.features import BoolArray, FloatArray
 from bye_lint.robust import FOLDS, stratified_folds
 
+#: Fewest samples of which some teach what sets them apart while it is tried on the others.
+FEWEST_TAUGHT = 2 * FOLDS
+
 
 @dataclass(frozen=True)
 class Accusation:
@@ -77,7 +80,7 @@ def _sharpen(
     Z: FloatArray, group: BoolArray, seed: int
 ) -> tuple[FloatArray, float, FloatArray] | None:
     """Return score, separation and posterior along out-of-fold directions of a group."""
-    if group.sum() < 2 * FOLDS:
+    if group.sum() < FEWEST_TAUGHT:
         return None
     score = np.zeros(len(Z))
     folds = stratified_folds(group, ~group, seed=seed)

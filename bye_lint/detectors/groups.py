@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bye_lint.detectors.accuse import Accusation, accuse
+from bye_lint.detectors.accuse import FEWEST_TAUGHT, Accusation, accuse
 from bye_lint.detectors.answer import FEWEST_SCORED
 from bye_lint.detectors.answers import Answers, telling
 from bye_lint.detectors.direction import project
@@ -19,7 +19,6 @@ from bye_lint.detectors.halves import find_population
 from bye_lint.detectors.neighbours import Questions, told_by_question
 from bye_lint.detectors.pictures import Pictures, looks
 from bye_lint.features import BoolArray, FloatArray, IntArray
-from bye_lint.robust import FOLDS
 
 #: Largest p-value of one mode at which a second population is believed in.
 SIGNIFICANCE = 0.001
@@ -27,9 +26,6 @@ SIGNIFICANCE = 0.001
 #: the suspects' answers agree, and where attention has to bear the accusation alone.
 SEPARATION = 2.0
 SEPARATION_ALONE = 5.0
-#: Fewest samples that attention alone accuses: from so many on, what sets some of a group apart can
-#: be tried on the others (:func:`.accuse.accuse`). Fewer are outliers as likely as a population.
-FEWEST_ALONE = 2 * FOLDS
 #: Share of the suspects whose answers must tell them from the rest to count as agreement.
 AGREEMENT = 0.8
 #: A group that the question tells this well is a kind of question, unless this share of it
@@ -185,7 +181,8 @@ def convincing(group: Accusation, *, alone: bool = True) -> bool:
     """Return whether a group stands far enough apart for its size and its answers' agreement."""
     if group.alike >= AGREEMENT:
         return group.separation >= SEPARATION
-    enough = int(group.suspicious.sum()) >= FEWEST_ALONE
+    # Fewer are outliers as likely as a population.
+    enough = int(group.suspicious.sum()) >= FEWEST_TAUGHT
     return alone and enough and group.separation >= SEPARATION_ALONE
 
 
